@@ -1,0 +1,58 @@
+//! What operators, hosts and moderators can tell the bridge while it runs.
+
+use crate::bridge::view::HostView;
+use crate::types::{CallId, HostId, MeetingId};
+
+/// Pairs a command with its reply.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RequestId(pub u64);
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// The moderator opens this meeting; a live one of the same host closes first (R1).
+    Open {
+        host: Box<HostView>,
+        meeting: MeetingId,
+    },
+    /// End a live meeting for all.
+    Close {
+        meeting: MeetingId,
+    },
+    /// A meeting was cancelled in the store: whoever waits for it or is in it hears so.
+    Cancelled {
+        meeting: MeetingId,
+    },
+    Mute {
+        participant: CallId,
+        muted: bool,
+    },
+    /// Out of the meeting, and the call ends. `forget`: the phone is forgotten as well.
+    Remove {
+        participant: CallId,
+        forget: bool,
+    },
+    /// The host is deleted: its live meeting ends.
+    HostRemoved {
+        host: HostId,
+    },
+    /// Stop taking calls (drain).
+    Drain,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reply {
+    Done,
+}
+
+/// Why a command did nothing.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+pub enum Rejection {
+    #[error("the participant is not in a meeting")]
+    NoSuchParticipant,
+    #[error("the meeting is not open")]
+    NotOpen,
+    #[error("the meeting is cancelled or over")]
+    NotToBeOpened,
+    #[error("the database is not available")]
+    StoreUnavailable,
+}

@@ -1,0 +1,130 @@
+//! Everything that can happen to the bridge, from every side.
+
+use crate::bridge::{Answer, Command, PlaybackId, QuestionId, RequestId};
+use crate::types::{CallId, Digit, Language, PhoneNumber, Trust};
+
+/// One thing that happened. Inputs arrive in one order, and that order is the truth.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    // -- signalling --
+    /// A call asks to come in. Its trunk, access number and codecs have been found good.
+    Incoming(Incoming),
+    /// The caller has our answer (ACK); sound flows both ways.
+    Answered {
+        call: CallId,
+    },
+    /// The call is over on the wire, whoever ended it and however.
+    HungUp {
+        call: CallId,
+        how: HangUp,
+    },
+
+    // -- media --
+    /// A key, once per press.
+    Digit {
+        call: CallId,
+        digit: Digit,
+        source: DigitSource,
+    },
+    /// What [`Output::Play`](crate::bridge::Output::Play) queued has been played to its end, or was stopped.
+    Played {
+        call: CallId,
+        playback: PlaybackId,
+    },
+    /// Nothing at all came in for a minute, not even RTCP.
+    MediaLost {
+        call: CallId,
+    },
+    /// The leg's figures, sent when it closes.
+    Quality {
+        call: CallId,
+        quality: Quality,
+    },
+
+    // -- store --
+    /// The answer to a question, exactly one for each.
+    Answer {
+        question: QuestionId,
+        answer: Answer,
+    },
+
+    // -- operators, hosts, moderators --
+    Command {
+        request: RequestId,
+        command: Command,
+    },
+
+    // -- time --
+    /// The deadline that the bridge asked for has come.
+    Tick,
+}
+
+/// What is known of a call before it is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incoming {
+    pub call: CallId,
+    /// The name of the trunk it came over.
+    pub trunk: String,
+    /// The number that was dialled, as configured; `None` when every dialled number is answered.
+    pub access_number: Option<String>,
+    pub language: Language,
+    pub caller: Caller,
+    /// The `Call-ID` of the dialog, for operators who compare records with their trunk's.
+    pub sip_call_id: String,
+}
+
+/// Who calls, as far as we believe it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Caller {
+    /// `None` when withheld or not a number. A withheld number is never learnt from elsewhere.
+    pub number: Option<PhoneNumber>,
+    pub trust: Trust,
+    pub withheld: bool,
+}
+
+/// How a call ended on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HangUp {
+    /// BYE from the caller.
+    Caller,
+    /// CANCEL before our answer.
+    Cancelled,
+    /// No ACK within 64·T1 (RFC 3261 §13.3.1.4).
+    NoAck,
+    /// The session timer ran out (RFC 4028 §10).
+    SessionExpired,
+    /// We sent the BYE or the final refusal and it is done.
+    Us,
+    /// The transport broke or the peer does not know the dialog any more (481, 408).
+    Transport,
+    /// There was no media port or no room on a worker.
+    Overload,
+}
+
+/// Where a key was heard.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum DigitSource {
+    /// RFC 4733 telephone-event.
+    Rtp,
+    /// SIP INFO.
+    Info,
+    /// A tone in the audio.
+    Inband,
+}
+
+/// How a leg sounded, over its whole life.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quality {
+    /// Packets received and played, received too late, and never received.
+    pub packets_received: u64,
+    pub packets_late: u64,
+    pub packets_lost: u64,
+    pub packets_sent: u64,
+    /// Interarrival jitter (RFC 3550 §6.4.1) at the end.
+    pub jitter_ms: f32,
+    /// Share of played frames that had to be concealed, 0–1.
+    pub concealed: f32,
+    /// What the peer reported by RTCP: fraction lost 0–1, round trip.
+    pub peer_lost: Option<f32>,
+    pub round_trip_ms: Option<f32>,
+}

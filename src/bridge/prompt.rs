@@ -1,0 +1,190 @@
+//! Every prompt a caller can hear, by name. Their words stand in `prompts/`, one catalogue per
+//! language; sentences with numbers are put together here.
+
+/// One recorded piece of speech or sound.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Prompt {
+    // the way in
+    Welcome,
+    EnterPin,
+    EnterCode,
+    /// The one sentence for every wrong entry (R9).
+    DoNotMatch,
+    /// Before another round after silence.
+    NothingHeard,
+    /// To a known caller: "Welcome back."
+    WelcomeBack,
+    /// To a known caller: this meeting's code is asked all the same.
+    KnownEnterCode,
+    // admission
+    Joining,
+    /// "You are the first one here."
+    FirstHere,
+    /// "Your phone is remembered: next time you go straight in."
+    Remembered,
+    WaitForModerator,
+    /// The meeting is not open yet.
+    WaitForStart,
+    StillWaiting,
+    /// Another meeting of the host opened: its code is asked.
+    OtherMeetingEnterCode,
+    // the end
+    TooManyWrongEntries,
+    NothingEntered,
+    MeetingHasEnded,
+    OtherMeetingOpened,
+    MeetingFull,
+    MeetingCancelled,
+    MeetingNotStarted,
+    MeetingLocked,
+    NotAdmitted,
+    Removed,
+    TryLater,
+    Goodbye,
+    // in the meeting
+    HelpGuest,
+    HelpModerator,
+    Muted,
+    Unmuted,
+    MutedByModerator,
+    PhoneForgotten,
+    PhoneNotRemembered,
+    /// "You are the only one here."
+    OnlyYou,
+    /// "There are", then a number, then …
+    ThereAre,
+    /// … "people in the meeting."
+    PeopleHere,
+    /// A key that does nothing here.
+    UnknownKey,
+    // numbers
+    Number(Number),
+    // sounds
+    JoinTone,
+    LeaveTone,
+    /// A remembered caller came in without this meeting's code: for the moderator (R7).
+    JoinedWithoutCodeTone,
+    Music,
+}
+
+/// A recorded number word: 0–20, the tens to 90, and `hundred`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Number(u8);
+
+impl Number {
+    pub const HUNDRED: Self = Self(100);
+    /// All that are recorded.
+    pub const ALL: [u8; 29] = [
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 30, 40, 50, 60, 70, 80, 90,
+        100,
+    ];
+
+    #[must_use]
+    pub const fn value(self) -> u8 {
+        self.0
+    }
+
+    /// English words for 0–999, in order: 342 is three, hundred, forty, two.
+    #[must_use]
+    pub fn english(count: usize) -> Vec<Prompt> {
+        let count = count.min(999);
+        let mut words = Vec::new();
+        let mut say = |n: usize| words.push(Prompt::Number(Self(n as u8)));
+        if count >= 100 {
+            say(count / 100);
+            say(100);
+        }
+        match count % 100 {
+            0 if count >= 100 => {}
+            rest @ 0..=20 => say(rest),
+            rest => {
+                say(rest / 10 * 10);
+                if rest % 10 > 0 {
+                    say(rest % 10);
+                }
+            }
+        }
+        words
+    }
+}
+
+impl Prompt {
+    /// All but the numbers.
+    pub const NAMED: [(Self, &'static str); 41] = [
+        (Self::Welcome, "welcome"),
+        (Self::EnterPin, "enter-pin"),
+        (Self::EnterCode, "enter-code"),
+        (Self::DoNotMatch, "do-not-match"),
+        (Self::NothingHeard, "nothing-heard"),
+        (Self::WelcomeBack, "welcome-back"),
+        (Self::KnownEnterCode, "known-enter-code"),
+        (Self::Joining, "joining"),
+        (Self::FirstHere, "first-here"),
+        (Self::Remembered, "remembered"),
+        (Self::WaitForModerator, "wait-for-moderator"),
+        (Self::WaitForStart, "wait-for-start"),
+        (Self::StillWaiting, "still-waiting"),
+        (Self::OtherMeetingEnterCode, "other-meeting-enter-code"),
+        (Self::TooManyWrongEntries, "too-many-wrong-entries"),
+        (Self::NothingEntered, "nothing-entered"),
+        (Self::MeetingHasEnded, "meeting-has-ended"),
+        (Self::OtherMeetingOpened, "other-meeting-opened"),
+        (Self::MeetingFull, "meeting-full"),
+        (Self::MeetingCancelled, "meeting-cancelled"),
+        (Self::MeetingNotStarted, "meeting-not-started"),
+        (Self::MeetingLocked, "meeting-locked"),
+        (Self::NotAdmitted, "not-admitted"),
+        (Self::Removed, "removed"),
+        (Self::TryLater, "try-later"),
+        (Self::Goodbye, "goodbye"),
+        (Self::HelpGuest, "help-guest"),
+        (Self::HelpModerator, "help-moderator"),
+        (Self::Muted, "muted"),
+        (Self::Unmuted, "unmuted"),
+        (Self::MutedByModerator, "muted-by-moderator"),
+        (Self::PhoneForgotten, "phone-forgotten"),
+        (Self::PhoneNotRemembered, "phone-not-remembered"),
+        (Self::OnlyYou, "only-you"),
+        (Self::ThereAre, "there-are"),
+        (Self::PeopleHere, "people-here"),
+        (Self::UnknownKey, "unknown-key"),
+        (Self::JoinTone, "join-tone"),
+        (Self::LeaveTone, "leave-tone"),
+        (Self::JoinedWithoutCodeTone, "joined-without-code-tone"),
+        (Self::Music, "music"),
+    ];
+
+    /// The file name without its ending, and the key in the catalogue: `enter-pin`, `number-20`.
+    #[must_use]
+    pub fn id(self) -> String {
+        match self {
+            Self::Number(number) => format!("number-{}", number.0),
+            _ => Self::NAMED
+                .iter()
+                .find(|(prompt, _)| *prompt == self)
+                .map(|(_, id)| (*id).to_owned())
+                .expect("every prompt but the numbers is in NAMED, which a test proves"),
+        }
+    }
+
+    /// Every prompt there is, numbers included.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let numbers = Number::ALL.into_iter().map(|n| Self::Number(Number(n)));
+        Self::NAMED.into_iter().map(|(prompt, _)| prompt).chain(numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_said_as_english_says_them() {
+        let said = |n| Number::english(n).into_iter().map(Prompt::id).collect::<Vec<_>>().join(" ");
+        assert_eq!(said(0), "number-0");
+        assert_eq!(said(17), "number-17");
+        assert_eq!(said(42), "number-40 number-2");
+        assert_eq!(said(100), "number-1 number-100");
+        assert_eq!(said(342), "number-3 number-100 number-40 number-2");
+    }
+}

@@ -1,0 +1,71 @@
+//! What is alive now: published after each input for whoever reads along, never asked for.
+
+use jiff::Timestamp;
+
+use crate::bridge::question::OpenedBy;
+use crate::bridge::view::MeetingKind;
+use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    pub calls: Vec<LiveCall>,
+    pub meetings: Vec<LiveMeeting>,
+    pub draining: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveCall {
+    pub call: CallId,
+    pub trunk: String,
+    pub number: Option<PhoneNumber>,
+    pub trust: Trust,
+    /// The state's name as in the record, such as `asking-pin`.
+    pub state: &'static str,
+    pub since: Timestamp,
+    pub host: Option<HostId>,
+    pub meeting: Option<MeetingId>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveMeeting {
+    pub meeting: MeetingId,
+    pub host: HostId,
+    pub kind: MeetingKind,
+    pub title: String,
+    pub opened_by: OpenedBy,
+    pub opened_at: Timestamp,
+    pub roster: Vec<Participant>,
+    /// Callers who hear music until it goes on (`wait_for_moderator`).
+    pub waiting: usize,
+}
+
+/// Everyone who is mixed is one of these (R11).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Participant {
+    pub participant: CallId,
+    pub role: Role,
+    pub number: Option<PhoneNumber>,
+    pub entered: Entered,
+    pub joined_at: Timestamp,
+    pub muted: bool,
+    pub hand_raised: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Role {
+    Moderator,
+    Guest,
+}
+
+/// Why somebody was let in.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Entered {
+    /// Proved this meeting's PIN and code on this call.
+    ProvedCode,
+    /// The phone was remembered; this meeting's code was not asked.
+    Remembered,
+    /// A standard meeting: the PIN was enough.
+    PinOnly,
+    /// The host's own number at trust `signed`, or the host PIN.
+    Moderator,
+}

@@ -1,0 +1,17 @@
+//! Words that every room shares. Nothing here decides anything.
+
+pub mod digit;
+pub mod id;
+pub mod language;
+pub mod now;
+pub mod phone_number;
+pub mod secret;
+pub mod trust;
+
+pub use digit::Digit;
+pub use id::{CallId, HostId, MeetingId, TokenId, VerifiedId};
+pub use language::Language;
+pub use now::Now;
+pub use phone_number::{Country, PhoneNumber};
+pub use secret::{Code, HostPin, Pin, Token};
+pub use trust::Trust;
