@@ -4,3 +4,10 @@ pub mod types;
 
 // Rooms that decide: no socket, clock, SQL, thread, randomness.
 pub mod bridge;
+pub mod sip;
+
+// Rooms that do: they move bytes and ask a room that decides.
+pub mod http;
+pub mod media;
+pub mod signalling;
+pub mod store;

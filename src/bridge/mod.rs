@@ -11,6 +11,7 @@ pub mod output;
 pub mod prompt;
 pub mod question;
 pub mod record;
+pub mod settings;
 pub mod snapshot;
 pub mod view;
 
@@ -21,5 +22,6 @@ pub use output::{Output, PlaybackId};
 pub use prompt::Prompt;
 pub use question::{Answer, Question, QuestionId};
 pub use record::CallRecord;
+pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use view::{HostView, MeetingView};

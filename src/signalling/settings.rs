@@ -1,0 +1,20 @@
+//! What signalling must know before it starts.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::sip::Transport;
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// At least one.
+    pub listen: Vec<Listen>,
+    /// Our address as peers see it, for Contact and SDP; `None`: the one a message came in on.
+    pub external_address: Option<IpAddr>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Listen {
+    pub transport: Transport,
+    /// Port 0 takes a free one (tests).
+    pub address: SocketAddr,
+}
