@@ -17,7 +17,7 @@ def frequency(note):
     return 440 * 2 ** ((NOTES[note[:-1]] - 9) / 12 + int(note[-1]) - 4)
 
 
-def bell(note, seconds, decay, attack=0.012):
+def bell(note, seconds, decay, attack=0.02):
     """One struck note: a fundamental and two soft partials that die away sooner."""
     base = frequency(note)
     length = int(seconds * RATE)

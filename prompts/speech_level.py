@@ -9,7 +9,7 @@ import math
 MARGIN_DB = 15.9        # P.56 §6.4: how far the level stands above its threshold
 SMOOTHING_S = 0.03      # time constant of the envelope
 HANGOVER_S = 0.2        # a pause shorter than this is part of the speech
-THRESHOLDS_DBOV = [20 * math.log10(2.0) * -j for j in range(1, 17)]
+THRESHOLDS_DBOV = [20 * math.log10(2.0) * -j for j in range(1, 16)]
 
 
 def active_level(samples, rate):
@@ -39,20 +39,22 @@ def active_level(samples, rate):
                 left -= 1
                 active += 1
         levels.append(10 * math.log10(energy / active) if active else None)
-    # Thresholds fall, so the distance of the level from its threshold grows. Where it passes the
-    # margin, a straight line between the two neighbours finds the point.
+    # From the lowest threshold up the distance of the level from its threshold shrinks. Where it
+    # passes the margin, a straight line between the two neighbours finds the point. (Far above it may
+    # grow again, where a threshold is passed for a moment only.)
     before = None
-    for threshold, level in zip(THRESHOLDS_DBOV, levels):
+    for threshold, level in reversed(list(zip(THRESHOLDS_DBOV, levels))):
         if level is None:
-            continue
-        if level - threshold >= MARGIN_DB:
-            if before is not None:
-                low, high = before
-                part = (MARGIN_DB - (low[1] - low[0])) / ((level - threshold) - (low[1] - low[0]))
-                level = low[1] + part * (level - low[1])
+            break
+        distance = level - threshold
+        if distance <= MARGIN_DB:
+            if before is None:
+                return None
+            part = (before[1] - MARGIN_DB) / (before[1] - distance)
+            level = before[0] + part * (level - before[0])
             total = 10 * math.log10(energy / len(envelope))
             return level, 10 ** ((total - level) / 10)
-        before = ((threshold, level), None)
+        before = (level, distance)
     return None
 
 

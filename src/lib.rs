@@ -9,5 +9,6 @@ pub mod sip;
 // Rooms that do: they move bytes and ask a room that decides.
 pub mod http;
 pub mod media;
+pub mod prompt;
 pub mod signalling;
 pub mod store;
