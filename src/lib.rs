@@ -12,3 +12,17 @@ pub mod media;
 pub mod prompt;
 pub mod signalling;
 pub mod store;
+
+// The rooms that know all others.
+pub mod cli {
+    pub mod check;
+}
+pub mod config;
+pub mod telemetry {
+    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+    pub enum LogFormat {
+        #[default]
+        Text,
+        Json,
+    }
+}
