@@ -83,14 +83,6 @@ pub struct Network {
 pub struct NotANetwork(String);
 
 impl Network {
-    /// Whether any address is in both.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        // Of two blocks that share an address, one holds the other whole.
-        let (wide, narrow) = if self.prefix <= other.prefix { (self, other) } else { (other, self) };
-        wide.contains(narrow.address)
-    }
-
     #[must_use]
     pub fn contains(&self, source: IpAddr) -> bool {
         match (self.address, source.to_canonical()) {
@@ -104,6 +96,14 @@ impl Network {
             }
             _ => false,
         }
+    }
+
+    /// Whether any address is in both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        // Of two blocks that share an address, one holds the other whole.
+        let (wide, narrow) = if self.prefix <= other.prefix { (self, other) } else { (other, self) };
+        wide.contains(narrow.address)
     }
 }
 
