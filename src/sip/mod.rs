@@ -4,6 +4,9 @@ pub mod flow;
 pub mod transaction;
 pub mod transport;
 pub mod trunk;
+pub mod uri;
+pub mod wire;
 
 pub use flow::{Bytes, Flow, Transmit};
 pub use transport::Transport;
+pub use uri::{Host, Uri};
