@@ -1,5 +1,6 @@
 //! Signalling as state machines (RFC 3261): bytes and time in, bytes and events out.
 
+pub mod offer;
 pub mod transport;
 pub mod trunk;
 pub mod uri;
