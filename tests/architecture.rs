@@ -74,11 +74,8 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Where `types` reads clock and randomness for the rooms that do: marked there as such.
-const IMPURE_BUT_SAID: &[(&str, &str)] = &[
-    ("types/now.rs", "Instant::now"),
-    ("types/now.rs", "Timestamp::now"),
-    ("types/id.rs", "Uuid::now_v7"),
-];
+const IMPURE_BUT_SAID: &[(&str, &str)] =
+    &[("types/now.rs", "Instant::now"), ("types/now.rs", "Timestamp::now"), ("types/id.rs", "Uuid::now_v7")];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
