@@ -1,6 +1,7 @@
 //! Signalling as state machines (RFC 3261): bytes and time in, bytes and events out.
 
 pub mod flow;
+pub mod offer;
 pub mod transaction;
 pub mod transport;
 pub mod trunk;

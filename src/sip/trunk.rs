@@ -100,7 +100,8 @@ impl Trunks {
             for network in &trunk.allow {
                 let network = network.canonical();
                 all.blocks.entry(network).or_insert_with(|| trunk.clone());
-                let prefixes = if network.address.is_ipv4() { &mut all.prefixes_v4 } else { &mut all.prefixes_v6 };
+                let prefixes =
+                    if network.address.is_ipv4() { &mut all.prefixes_v4 } else { &mut all.prefixes_v6 };
                 prefixes.push(network.prefix);
             }
         }
@@ -116,9 +117,7 @@ impl Trunks {
     pub fn of(&self, source: IpAddr) -> Option<&Arc<Trunk>> {
         let source = source.to_canonical();
         let prefixes = if source.is_ipv4() { &self.prefixes_v4 } else { &self.prefixes_v6 };
-        prefixes
-            .iter()
-            .find_map(|&prefix| self.blocks.get(&Network { address: source, prefix }.canonical()))
+        prefixes.iter().find_map(|&prefix| self.blocks.get(&Network { address: source, prefix }.canonical()))
     }
 }
 

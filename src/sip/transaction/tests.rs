@@ -8,7 +8,11 @@ const REQUEST: &[u8] = b"request";
 const RESPONSE: &[u8] = b"response";
 
 /// What a machine does on its own until it is gone: `500ms resend … 32s timed out`.
-fn life(mut deadline: impl FnMut() -> Option<Instant>, mut elapse: impl FnMut(Instant) -> Due, start: Instant) -> String {
+fn life(
+    mut deadline: impl FnMut() -> Option<Instant>,
+    mut elapse: impl FnMut(Instant) -> Due,
+    start: Instant,
+) -> String {
     let mut story = Vec::new();
     for _ in 0..50 {
         let Some(at) = deadline() else {
