@@ -159,7 +159,8 @@ impl Endpoint {
         let (timers, reliable) = (self.settings.timers, flow.transport.is_reliable());
         let is_invite = request.method == Method::Invite;
         let machine = if is_invite {
-            ClientMachine::Invite(InviteClient::new(now, bytes.clone(), timers, reliable))
+            let longest = self.settings.ring_max + timers.patience();
+            ClientMachine::Invite(InviteClient::new(now, bytes.clone(), timers, reliable, longest))
         } else {
             ClientMachine::NonInvite(NonInviteClient::new(now, bytes.clone(), timers, reliable))
         };

@@ -195,6 +195,8 @@ fn agree(caller: &str, called: Option<&str>) -> bool {
     match (caller, called) {
         // The call came about.
         ("ByUs", Some("ByPeer" | "ByUs")) | ("ByPeer", Some("ByUs")) => true,
+        // A request crossed the other side's BYE on the way, and its 481 came before that BYE (RFC 5407 §3.2).
+        ("ByUs", Some("Gone")) | ("Gone", Some("ByUs")) => true,
         // It did not, and both know.
         ("rejected 486", Some("ByUs")) | ("rejected 480", Some("ByUs")) => true,
         ("rejected 487", Some("Cancelled")) => true,
@@ -231,6 +233,7 @@ fn play(seed: u64, calls: usize, network: Network) -> (usize, usize, [usize; 2])
         if !agree(caller, called) {
             assert!(is_despair(caller, called), "seed {seed}: {caller} against {called:?}");
             despair += 1;
+            println!("seed {seed}: {caller} against {called:?}");
         }
     }
     (calls, despair, world.established)

@@ -254,7 +254,7 @@ impl Stage {
 
     fn learn_response(&mut self, response: &Response) -> Vec<String> {
         let mut words = vec![response.status.to_string(), response.cseq.method.to_string()];
-        if response.cseq.method.as_str() == "INVITE" && response.status > 100 && self.our_tag.is_none() {
+        if response.cseq.method.as_str() == "INVITE" && matches!(response.status, 101..300) && self.our_tag.is_none() {
             self.our_tag = response.to.tag().map(str::to_owned);
         }
         if !response.body.is_empty() {
