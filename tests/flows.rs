@@ -29,8 +29,11 @@ fn every_story_goes_as_it_is_written() {
                 let name = path.file_name().unwrap().to_string_lossy();
                 wrong.push(format!("{name}: {sentence}\n{}", compared(&expected, &happened)));
             }
-            let set_up = script.split("\n>").next().unwrap_or_default().trim();
-            written += &format!("\n== {sentence}\n{set_up}\n{}\n", happened.join("\n"));
+            written += &format!("\n== {sentence}\n");
+            for line in script.lines().take_while(|line| !line.starts_with('>')).filter(|line| !line.is_empty()) {
+                written += &format!("{line}\n");
+            }
+            written += &format!("{}\n", happened.join("\n"));
         }
         if rewrite {
             fs::write(&path, written).unwrap();

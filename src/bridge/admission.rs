@@ -58,9 +58,7 @@ pub(crate) struct Situation<'a> {
 pub(crate) fn judge(now: Situation, proof: Proof, number: Option<&PhoneNumber>) -> Verdict {
     let target = now.scheduled_now(MeetingKind::OneTime).or_else(|| now.scheduled_now(MeetingKind::Standard));
     match now.live {
-        Some(live) if !(now.may_give_way(live) && target.is_some_and(|target| target.id != live.view.id)) => {
-            beside_a_live_one(now, live, proof, number)
-        }
+        Some(live) if now.in_the_way(live, target, proof) => beside_a_live_one(now, live, proof, number),
         _ => with_nothing_live(now, target, proof),
     }
 }
@@ -236,13 +234,16 @@ impl<'a> Situation<'a> {
         self.host.known_callers.max(meeting.known_callers.unwrap_or_default())
     }
 
-    /// Nobody is in it, and nobody would miss it: a caller opened it, or its time is over. It
-    /// lingers only so that callers can come back, and does not stand in another one's way.
-    fn may_give_way(&self, live: &Meeting) -> bool {
-        live.view.kind == MeetingKind::OneTime
-            && live.roster.is_empty()
-            && live.waiting == 0
-            && (live.opened_by == OpenedBy::Caller || live.view.ends_at.is_some_and(|end| end < self.date))
+    /// Whether the live meeting counts for this caller. A deserted One Time Meeting that nobody
+    /// would miss (a caller opened it, or its time is over) lingers only so that its callers can
+    /// come back, and does not stand in another one's way.
+    fn in_the_way(&self, live: &Meeting, target: Option<&MeetingView>, proof: Proof) -> bool {
+        let deserted = live.view.kind == MeetingKind::OneTime && live.close_at.is_some();
+        let missed =
+            live.opened_by == OpenedBy::Moderator && live.view.ends_at.is_none_or(|end| end >= self.date);
+        let back = proof == Proof::Code(live.view.id);
+        let another = target.is_some_and(|target| target.id != live.view.id);
+        !deserted || missed || back || !another
     }
 }
 

@@ -329,7 +329,8 @@ impl Desk {
         let opening = |write: &Write| matches!(&write.what, Writing::Opening { view, .. } if view.id == meeting);
         let room = self.room(host);
         let live = room.live.as_ref().is_some_and(|live| live.view.id == meeting);
-        if room.write.as_ref().is_some_and(|write| live || opening(write)) {
+        let wished = room.wishes_for(meeting);
+        if room.write.as_ref().is_some_and(|write| live || wished || opening(write)) {
             room.wishes.push_back(Wish::Close { request, meeting });
         } else if live {
             self.close(host, Ending::MeetingEnded, Some(request));
@@ -368,6 +369,7 @@ impl Desk {
             let opening = |write: &Write| matches!(&write.what, Writing::Opening { view, .. } if view.id == meeting);
             room.live.as_ref().is_some_and(|live| live.view.id == meeting)
                 || room.write.as_ref().is_some_and(opening)
+                || room.wishes_for(meeting)
         };
         self.rooms.iter().find(|(_, room)| there(room)).map(|(host, _)| *host)
     }

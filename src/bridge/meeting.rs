@@ -162,6 +162,11 @@ impl Room {
         })
     }
 
+    /// The moderator wants it open as soon as the write under way is done.
+    pub(crate) fn wishes_for(&self, meeting: MeetingId) -> bool {
+        self.wishes.iter().any(|wish| matches!(wish, Wish::Open { meeting: other, .. } if *other == meeting))
+    }
+
     pub(crate) fn count_waiting(&mut self) {
         if let Some(live) = &mut self.live {
             live.waiting = self.pending.values().filter(|wait| **wait == Some(live.view.id)).count();

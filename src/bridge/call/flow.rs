@@ -782,6 +782,7 @@ fn wait(
     call.music = true;
     desk.out.push(Output::PlayLoop { call: call.id, prompt: Prompt::Music });
     desk.record(call.id, |record| record.meeting = Some(meeting));
+    desk.explain(call.id, format!("may wait: {}", shown(proof)));
     let until = now + desk.settings.waiting;
     State::Waiting { host, proof, meeting, remind: now + REASSURANCE, until }
 }
@@ -854,7 +855,7 @@ fn remember(
 const fn shown(proof: Proof) -> &'static str {
     match proof {
         Proof::Pin => "the PIN was right",
-        Proof::Code(_) => "PIN (or remembered phone) and one-time code were right",
+        Proof::Code(_) => "the details and the one-time code were right",
         Proof::Remembered { shared: false } => "the phone is remembered",
         Proof::Remembered { shared: true } => "the phone is remembered, but another live call has its number",
         Proof::Moderator => "the host's own number, signed",
