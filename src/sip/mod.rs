@@ -5,6 +5,7 @@ pub mod endpoint;
 pub mod flow;
 pub mod identity;
 pub mod session;
+pub mod offer;
 pub mod transaction;
 pub mod transport;
 pub mod trunk;

@@ -100,7 +100,8 @@ impl Trunks {
             for network in &trunk.allow {
                 let network = network.canonical();
                 all.blocks.entry(network).or_insert_with(|| trunk.clone());
-                let prefixes = if network.address.is_ipv4() { &mut all.prefixes_v4 } else { &mut all.prefixes_v6 };
+                let prefixes =
+                    if network.address.is_ipv4() { &mut all.prefixes_v4 } else { &mut all.prefixes_v6 };
                 prefixes.push(network.prefix);
             }
         }
@@ -116,9 +117,7 @@ impl Trunks {
     pub fn of(&self, source: IpAddr) -> Option<&Arc<Trunk>> {
         let source = source.to_canonical();
         let prefixes = if source.is_ipv4() { &self.prefixes_v4 } else { &self.prefixes_v6 };
-        prefixes
-            .iter()
-            .find_map(|&prefix| self.blocks.get(&Network { address: source, prefix }.canonical()))
+        prefixes.iter().find_map(|&prefix| self.blocks.get(&Network { address: source, prefix }.canonical()))
     }
 }
 
@@ -156,6 +155,14 @@ impl Network {
             _ => false,
         }
     }
+
+    /// Whether any address is in both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        // Of two blocks that share an address, one holds the other whole.
+        let (wide, narrow) = if self.prefix <= other.prefix { (self, other) } else { (other, self) };
+        wide.contains(narrow.address)
+    }
 }
 
 impl FromStr for Network {
@@ -186,6 +193,23 @@ impl fmt::Debug for Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_overlap_when_one_holds_the_other() {
+        let cases = [
+            ("10.0.0.0/8", "10.1.2.0/24", true),
+            ("10.1.2.3", "10.1.2.3/32", true),
+            ("10.1.2.99/24", "10.1.2.0/25", true),
+            ("10.1.2.0/25", "10.1.2.128/25", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "2001:db8::/32", false),
+            ("2001:db8::/32", "2001:db8:1::/48", true),
+        ];
+        for (a, b, overlap) in cases {
+            let (a, b): (Network, Network) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!((a.overlaps(&b), b.overlaps(&a)), (overlap, overlap), "{a} {b}");
+        }
+    }
 
     #[test]
     fn a_block_holds_its_addresses_and_no_others() {

@@ -46,7 +46,7 @@ pub struct TelUri {
 }
 
 /// Where a URI or a Via points: a literal address, or a name that nobody here looks up.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Eq, Hash, PartialEq)]
 pub enum Host {
     Name(String),
     Ip(IpAddr),
@@ -339,6 +339,12 @@ impl fmt::Display for Host {
     }
 }
 
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -351,7 +357,7 @@ impl fmt::Display for Uri {
                     }
                     f.write_str("@")?;
                 }
-                uri.host.fmt(f)?;
+                fmt::Display::fmt(&uri.host, f)?;
                 if let Some(port) = uri.port {
                     write!(f, ":{port}")?;
                 }
@@ -380,7 +386,7 @@ impl fmt::Debug for SipUri {
         if let Some(user) = &self.user {
             write!(f, "{}@", masked(user))?;
         }
-        self.host.fmt(f)?;
+        fmt::Display::fmt(&self.host, f)?;
         self.port.iter().try_for_each(|port| write!(f, ":{port}"))
     }
 }
@@ -464,4 +470,112 @@ const fn is_password_byte(byte: u8) -> bool {
 
 const fn is_headers_byte(byte: u8) -> bool {
     is_unreserved(byte) || matches!(byte, b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$' | b'=' | b'&')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_print_as_they_were_written() {
+        let good = [
+            "sip:example.com",
+            "sip:a@b",
+            "sips:a:pw@b:5061;transport=tcp;lr",
+            "sip:user;par=u%40example.net@example.com",
+            "sip:sips%3Auser%40example.com@example.net",
+            "sip:null-%00-null@example.com",
+            "sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@e.com",
+            "sip:[2001:db8::10]:5070",
+            "sip:[2001:db8::10:5070]",
+            "sip:a@[::1];x=a:b;lr",
+            "sip:a@192.0.2.1:5060?Route=%3Csip:example.com%3E&a=b",
+            "sip:+442079460001;phone-context=x@h;user=phone",
+            "sip:*69#@h",
+            "sip:_private.host",
+            "tel:+44-20-7946.0001;isub=1",
+            "tel:7042;phone-context=example.com",
+            "nobodyKnowsThisScheme:totallyopaquecontent",
+            "soap.beep://192.0.2.103:3002",
+            "http://example.com/x?y",
+        ];
+        for text in good {
+            let uri: Uri = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(uri.to_string(), text);
+            assert_eq!(uri.to_string().parse(), Ok(uri));
+        }
+    }
+
+    #[test]
+    fn what_is_no_uri_is_refused_by_name() {
+        let bad = [
+            ("", NotAUri::Scheme),
+            ("example.com", NotAUri::Scheme),
+            (":a@b", NotAUri::Scheme),
+            ("1sip:a@b", NotAUri::Scheme),
+            ("sip:", NotAUri::Host),
+            ("sip:a@", NotAUri::Host),
+            ("sip:@b", NotAUri::User),
+            ("sip:a@b@c", NotAUri::Host),
+            ("sip:a%4@b", NotAUri::User),
+            ("sip:a%zz@b", NotAUri::User),
+            ("sip:a[@b", NotAUri::User),
+            ("sip:2001:db8::10", NotAUri::Port),
+            ("sip:a@b:", NotAUri::Port),
+            ("sip:a@b:65536", NotAUri::Port),
+            ("sip:a@b:+1", NotAUri::Port),
+            ("sip:[::1", NotAUri::Host),
+            ("sip:[::g]", NotAUri::Host),
+            ("sip:[::1]x", NotAUri::Host),
+            ("sip:[192.0.2.1]", NotAUri::Host),
+            ("sip:a@b;", NotAUri::Params),
+            ("sip:a@b;=x", NotAUri::Params),
+            ("sip:a@b?", NotAUri::Headers),
+            ("sip:a b@c", NotAUri::Characters),
+            ("sip:a@b\r\nVia:x", NotAUri::Characters),
+            ("<sip:a@b>", NotAUri::Characters),
+            ("sip:a@b\0", NotAUri::Characters),
+            ("tel:", NotAUri::Number),
+            ("tel:+", NotAUri::Number),
+            ("tel:hello", NotAUri::Number),
+        ];
+        for (text, expected) in bad {
+            assert_eq!(text.parse::<Uri>(), Err(expected), "{text:?}");
+        }
+        let host = "a".repeat(300);
+        assert_eq!(format!("sip:{host}").parse::<Uri>(), Err(NotAUri::Host));
+    }
+
+    #[test]
+    fn the_parts_say_what_a_phone_means() {
+        let uri: Uri = "sip:user;par=u%40example.net@example.com;TRANSPORT=tls".parse().unwrap();
+        assert_eq!(uri.user().as_deref(), Some("user;par=u@example.net"));
+        assert_eq!((uri.transport(), uri.port(), uri.port_or_default()), (Some("tls"), None, 5061));
+
+        let uri: Uri = "sip:null-%00-null@[2001:db8:::192.0.2.1]".parse().unwrap();
+        assert_eq!(uri.user().as_deref(), Some("null-\0-null"));
+        assert_eq!(uri.socket_address(), Some("[2001:db8::192.0.2.1]:5060".parse().unwrap()));
+
+        let ambiguous: Uri = "sip:[2001:db8::10:5070]".parse().unwrap();
+        assert_eq!(ambiguous.port(), None);
+        let routed: Uri = "sip:10.0.0.1:5070;x=a:b;lr".parse().unwrap();
+        assert!(routed.is_loose_route());
+        let tel: Uri = "tel:+44-20-7946-0001;x".parse().unwrap();
+        assert_eq!((tel.user().as_deref(), tel.host()), (Some("+44-20-7946-0001"), None));
+    }
+
+    #[test]
+    fn a_uri_of_ours_escapes_its_user() {
+        let uri = Uri::sip(Some("a b@c;#%é"), "::1".parse::<IpAddr>().unwrap(), Some(5070));
+        assert_eq!(uri.to_string(), "sip:a%20b%40c;#%25%C3%A9@[::1]:5070");
+        assert_eq!(uri.to_string().parse::<Uri>().unwrap().user().as_deref(), Some("a b@c;#%é"));
+    }
+
+    #[test]
+    fn debug_does_not_tell_a_number() {
+        for text in ["sip:+442079460123@h;tag=1", "tel:+442079460123", "sip:123456#7890@h"] {
+            let shown = format!("{:?}", text.parse::<Uri>().unwrap());
+            assert!(!shown.contains("794601") && !shown.contains("3456"), "{shown}");
+        }
+    }
 }

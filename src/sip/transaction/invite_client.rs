@@ -60,9 +60,13 @@ impl InviteClient {
                 Heard::New
             }
             (State::Completed { ack: Some(ack), .. }, 300..) => Heard::AckAgain(ack.clone()),
-            (State::Accepted { .. } | State::Completed { .. } | State::Calling { .. } | State::Proceeding { .. }, _) => {
-                Heard::Again
-            }
+            (
+                State::Accepted { .. }
+                | State::Completed { .. }
+                | State::Calling { .. }
+                | State::Proceeding { .. },
+                _,
+            ) => Heard::Again,
         }
     }
 

@@ -21,8 +21,15 @@ pub struct NonInviteClient {
 #[derive(Debug)]
 enum State {
     /// Trying and Proceeding differ in nothing but the pauses of E.
-    Open { request: Bytes, e: Option<Backoff>, f: Instant, proceeding: bool },
-    Completed { k: Instant },
+    Open {
+        request: Bytes,
+        e: Option<Backoff>,
+        f: Instant,
+        proceeding: bool,
+    },
+    Completed {
+        k: Instant,
+    },
 }
 
 impl NonInviteClient {

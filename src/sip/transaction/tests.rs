@@ -9,7 +9,11 @@ const LONGEST: Duration = Duration::from_secs(185);
 const RESPONSE: &[u8] = b"response";
 
 /// What a machine does on its own until it is gone: `500ms resend … 32s timed out`.
-fn life(mut deadline: impl FnMut() -> Option<Instant>, mut elapse: impl FnMut(Instant) -> Due, start: Instant) -> String {
+fn life(
+    mut deadline: impl FnMut() -> Option<Instant>,
+    mut elapse: impl FnMut(Instant) -> Due,
+    start: Instant,
+) -> String {
     let mut story = Vec::new();
     for _ in 0..50 {
         let Some(at) = deadline() else {

@@ -169,3 +169,81 @@ impl Framer {
         Frame::Broken(fault)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(call_id: &str, length: &str, body: &str) -> String {
+        format!(
+            "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:a@b>\r\nCall-ID: {call_id}\r\nCSeq: 1 OPTIONS\r\n{length}\r\n{body}"
+        )
+    }
+
+    /// One word a frame: the Call-ID, `ping`, the fault's status, `closed`; `…` when more is awaited.
+    fn frames(pushes: impl Iterator<Item = impl AsRef<[u8]>>) -> String {
+        let mut framer = Framer::new();
+        let mut words = Vec::new();
+        for bytes in pushes {
+            framer.push(bytes.as_ref());
+            while let Some(frame) = framer.next_frame() {
+                words.push(match frame {
+                    Frame::Message(Message::Request(request)) => request.call_id,
+                    Frame::Message(Message::Response(response)) => response.status.to_string(),
+                    Frame::Ping => "ping".to_owned(),
+                    Frame::Fault(fault) => fault.wrong.status().to_string(),
+                    Frame::Broken(fault) if fault.salvaged.is_some() => {
+                        format!("{} closed", fault.wrong.status())
+                    }
+                    Frame::Broken(_) => "closed".to_owned(),
+                });
+            }
+        }
+        if framer.is_mid_message() {
+            words.push("…".to_owned());
+        }
+        words.join(" ")
+    }
+
+    #[test]
+    fn a_stream_is_cut_the_same_whole_and_byte_by_byte() {
+        let l = |n: &str| format!("Content-Length: {n}\r\n");
+        let one = options("one", &l("0"), "");
+        let two = options("two", &l("5"), "12\r\n\r");
+        let bad = options("bad", &l("0"), "").replace("CSeq: 1", "CSeq: x");
+        let cases = [
+            ("one message", one.clone(), "one"),
+            ("two, the first with a body that looks like an end", format!("{two}{one}"), "two one"),
+            ("compact and folded length", options("c", "l:\r\n 2\r\n", "xx") + &one, "c one"),
+            ("line ends between are nothing", format!("\r\n{one}\r\n\n{two}"), "one two"),
+            ("pings", format!("\r\n\r\n{one}\r\n\r\n\r\n\r\n{two}"), "ping one ping ping two"),
+            ("line feeds alone", one.replace("\r\n", "\n") + &two, "one two"),
+            ("a bad message does not stop the next", format!("{bad}{one}"), "400 one"),
+            ("no length", options("n", "", "") + &one, "400 closed"),
+            ("a length that is no number", options("n", &l("-5"), "") + &one, "400 closed"),
+            ("two lengths", options("n", &(l("0") + &l("0")), "") + &one, "400 closed"),
+            ("a length past the bound", options("n", &l("65536"), "") + &one, "413 closed"),
+            ("a length not reached", options("n", &l("9"), "123"), "…"),
+            ("headers not ended", one[..one.len() - 2].to_owned(), "…"),
+            ("half a ping", "\r\n\r".to_owned(), "…"),
+            ("a carriage return in a header", one.replace("one", "o\rne") + &two, "400 closed"),
+            ("a line without a colon", one.replace("Call-ID: one", "smuggled") + &two, "400 closed"),
+            ("endless headers", "X".repeat(70_000), "closed"),
+            ("headers past the bound", format!("X y SIP/2.0\r\n{}\r\n", "A: b\r\n".repeat(12_000)), "closed"),
+        ];
+        for (name, text, expected) in cases {
+            let bytes = text.as_bytes();
+            assert_eq!(frames(std::iter::once(bytes)), expected, "{name}, whole");
+            assert_eq!(frames(bytes.chunks(1)), expected, "{name}, byte by byte");
+            assert_eq!(frames(bytes.chunks(7)), expected, "{name}, in sevens");
+        }
+    }
+
+    #[test]
+    fn many_messages_at_once_cost_what_they_cost_one_by_one() {
+        let text = options("m", "Content-Length: 0\r\n", "").repeat(2_000);
+        assert_eq!(frames(std::iter::once(text.as_bytes())).split(' ').count(), 2_000);
+        assert_eq!(frames(text.as_bytes().chunks(1_460)).split(' ').count(), 2_000);
+    }
+}

@@ -289,3 +289,209 @@ fn salvage(head: &Head<'_>) -> Option<Box<Salvaged>> {
         cseq: raw("CSeq"),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INVITE: &str = "INVITE sip:+442079460000@192.0.2.10 SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa;rport\r\n\
+        Max-Forwards: 70\r\n\
+        From: \"A\" <sip:+442079460001@192.0.2.1>;tag=f\r\n\
+        To: <sip:+442079460000@192.0.2.10>\r\n\
+        Call-ID: c@192.0.2.1\r\n\
+        CSeq: 1 INVITE\r\n";
+
+    fn read(text: &str) -> Result<Message, Fault> {
+        parse(text.as_bytes(), Framing::Datagram)
+    }
+
+    fn request(text: &str) -> Request {
+        match read(text) {
+            Ok(Message::Request(request)) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_comes_apart_into_what_signalling_acts_on() {
+        let request = request(&format!(
+            "{INVITE}m: <sip:a@192.0.2.1:5070;transport=tcp>;q=0.5, <tel:+1>\r\n\
+             Record-Route: <sip:p1;lr>,<sip:p2;lr>\r\nRecord-Route: <sip:p3;lr>\r\n\
+             Require: 100rel\r\nk: timer, replaces\r\nSupported:\r\nAllow: INVITE, ACK,UPDATE\r\n\
+             P-Asserted-Identity: <tel:+442079460001>\r\nx: 1800\r\nExpires: 99999999999\r\n\
+             c: Application / SDP ; charset=x\r\nl: 3\r\n\r\nv=0 noise"
+        ));
+        assert_eq!(request.method, Method::Invite);
+        assert_eq!(request.uri.user().as_deref(), Some("+442079460000"));
+        assert_eq!(request.via[0].transaction_branch(), Some("z9hG4bKa"));
+        assert_eq!((request.from.tag(), request.to.tag()), (Some("f"), None));
+        assert_eq!((request.contact.len(), request.record_route.len()), (2, 3));
+        assert!(request.supports("100rel") && request.supports("TIMER") && !request.supports("x"));
+        assert!(request.allows(&Method::Update) && !request.allows(&Method::Info));
+        assert_eq!(request.headers.get("session-expires"), Some("1800"));
+        assert_eq!(request.headers.get("p-asserted-identity"), Some("<tel:+442079460001>"));
+        assert_eq!(request.content_type().as_deref(), Some("application/sdp"));
+        assert_eq!((request.expires(), request.body.as_slice()), (Some(u32::MAX), b"v=0".as_slice()));
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_name_and_a_status() {
+        let change = |from: &str, to: &str| format!("{INVITE}\r\n").replacen(from, to, 1);
+        let cases: &[(String, Wrong, u16)] = &[
+            (change("SIP/2.0\r", "SIP/7.0\r"), Wrong::Version, 505),
+            (change("SIP/2.0\r", "HTTP/1.1\r"), Wrong::StartLine, 400),
+            (change(" SIP/2.0\r", "  SIP/2.0\r"), Wrong::StartLine, 400),
+            (change("SIP/2.0\r", "SIP/2.0 \r"), Wrong::StartLine, 400),
+            (change("sip:+442079460000@", "foo:+442079460000@"), Wrong::Scheme, 416),
+            (change("192.0.2.10 ", "192.0.2.10?a=b "), Wrong::RequestUriHeaders, 400),
+            (change("CSeq: 1 INVITE", "CSeq: 1 BYE"), Wrong::CSeqMethod, 400),
+            (change("CSeq: 1 INVITE", "CSeq: 2147483648 INVITE"), Wrong::Malformed("CSeq"), 400),
+            (change("Max-Forwards: 70", "Max-Forwards: 256"), Wrong::Malformed("Max-Forwards"), 400),
+            (
+                change("Max-Forwards: 70", "Max-Forwards: 70\r\nMax-Forwards: 70"),
+                Wrong::Repeated("Max-Forwards"),
+                400,
+            ),
+            (change("Call-ID", "From: <sip:a@b>\r\nCall-ID"), Wrong::Repeated("From"), 400),
+            (change("Call-ID:", "X:"), Wrong::Missing("Call-ID"), 400),
+            (change("From:", "X:"), Wrong::Missing("From"), 400),
+            (change("\r\nTo:", "\r\nX:"), Wrong::Missing("To"), 400),
+            (change("CSeq:", "X:"), Wrong::Missing("CSeq"), 400),
+            (change("Via:", "X:"), Wrong::Missing("Via"), 400),
+            (change("CSeq:", "l: 1\r\nCSeq:"), Wrong::BodyTooShort { expected: 1, got: 0 }, 400),
+            (change("CSeq:", "l: -1\r\nCSeq:"), Wrong::Malformed("Content-Length"), 400),
+            (change("CSeq:", "l: 0\r\nl: 0\r\nCSeq:"), Wrong::Repeated("Content-Length"), 400),
+            (change("CSeq:", "c: a/b\r\nc: a/c\r\nCSeq:"), Wrong::Repeated("Content-Type"), 400),
+            (
+                change("CSeq:", &format!("{}CSeq:", "m: <sip:a@b>\r\n".repeat(17))),
+                Wrong::TooMany("Contact"),
+                400,
+            ),
+            (
+                change("CSeq:", &format!("{}CSeq:", "v: SIP/2.0/UDP h\r\n".repeat(40))),
+                Wrong::TooMany("Via"),
+                400,
+            ),
+            (change("CSeq:", &format!("X: {}\r\nCSeq:", "x".repeat(40_000))), Wrong::HeaderTooLong, 400),
+            (change("To: <", "To: \"open <"), Wrong::Malformed("To"), 400),
+            (
+                change("Require", "X").replace("CSeq:", "Require: a b\r\nCSeq:"),
+                Wrong::Malformed("Require"),
+                400,
+            ),
+        ];
+        for (text, wrong, status) in cases {
+            let fault = read(text).expect_err(text);
+            assert_eq!((&fault.wrong, fault.wrong.status()), (wrong, *status));
+            let answered = fault.answer("192.0.2.1:5060".parse().unwrap(), "t");
+            assert_eq!(answered.is_some(), *wrong != Wrong::Missing("Via"), "{wrong}");
+            if let Some(answer) = answered {
+                assert!(answer.starts_with(format!("SIP/2.0 {status} ").as_bytes()));
+                assert!(!String::from_utf8(answer).unwrap().contains("\r\n\r\n\r\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_to_what_cannot_be_read_repeats_what_can() {
+        let text = format!(
+            "{}\r\n",
+            INVITE
+                .replace("To: <", "To: \"open <")
+                .replace("Max-", "v: SIP/2.0/TCP p;branch=1 , nonsense\r\nMax-")
+        );
+        let fault = read(&text).unwrap_err();
+        let answer =
+            String::from_utf8(fault.answer("198.51.100.7:4000".parse().unwrap(), "t").unwrap()).unwrap();
+        assert_eq!(
+            answer,
+            "SIP/2.0 400 Bad Request\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa;rport=4000;received=198.51.100.7\r\n\
+             Via: SIP/2.0/TCP p;branch=1 , nonsense\r\n\
+             From: \"A\" <sip:+442079460001@192.0.2.1>;tag=f\r\n\
+             To: \"open <sip:+442079460000@192.0.2.10>;tag=t\r\n\
+             Call-ID: c@192.0.2.1\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn responses_acks_and_garbage_are_never_answered() {
+        let ack = format!("{INVITE}X\r\n\r\n").replace("INVITE", "ACK");
+        let response = format!("{INVITE}X\r\n\r\n")
+            .replace("INVITE sip:+442079460000@192.0.2.10 SIP/2.0", "SIP/2.0 200 OK");
+        for text in [&*ack, &*response, "", "\r\n\r\n", "\0\0\0", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            assert_eq!(read(text).expect_err(text).salvaged, None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn status_lines_are_read_with_and_without_a_reason() {
+        let rest = INVITE.split_once("\r\n").unwrap().1;
+        let cases = [
+            ("SIP/2.0 200 OK then", Ok((200, "OK then"))),
+            ("SIP/2.0 180 ", Ok((180, ""))),
+            ("SIP/2.0 180", Ok((180, ""))),
+            ("sip/2.0 699 Ω", Ok((699, "Ω"))),
+            ("SIP/2.0 4294967301 no", Err(Wrong::StatusCode)),
+            ("SIP/2.0 099 no", Err(Wrong::StatusCode)),
+            ("SIP/2.0 700 no", Err(Wrong::StatusCode)),
+            ("SIP/3.0 200 OK", Err(Wrong::Version)),
+            ("SIP/2.0", Err(Wrong::StartLine)),
+        ];
+        for (line, expected) in cases {
+            let got = match read(&format!("{line}\r\n{rest}\r\n")) {
+                Ok(Message::Response(response)) => Ok((response.status, response.reason)),
+                Ok(other) => panic!("{other:?}"),
+                Err(fault) => Err(fault.wrong),
+            };
+            assert_eq!(got, expected.map(|(status, reason)| (status, reason.to_owned())), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_the_same_for_us_and_for_rsip() {
+        let mut request = request(&format!(
+            "{INVITE}m: <sip:a@192.0.2.1:5070>\r\nSubject: x\r\nRoute: <sip:p1;lr>, <sip:p2;lr>\r\nk: timer\r\nl: 4\r\n\r\n\0\u{7f}\r\n"
+        ));
+        request.mark_received("192.0.2.1:4000".parse().unwrap());
+        let bytes = request.to_bytes();
+        assert_eq!(parse(&bytes, Framing::Stream), Ok(Message::Request(request.clone())));
+        let rsip = rsip::Request::try_from(bytes).unwrap();
+        assert_eq!((rsip.method, rsip.body.as_slice()), (rsip::Method::Invite, b"\0\x7f\r\n".as_slice()));
+
+        let contact = NameAddr::new("sip:192.0.2.10:5060".parse().unwrap());
+        let response = Response::to(&request, 200)
+            .with_to_tag("our")
+            .with_contact(contact)
+            .with_header("Allow", "INVITE, ACK")
+            .with_body("application/sdp", b"v=0\r\n".to_vec());
+        let bytes = response.to_bytes();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(
+            text.starts_with("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa;rport=4000")
+        );
+        assert!(text.ends_with("Content-Length: 5\r\n\r\nv=0\r\n"), "{text}");
+        assert_eq!(parse(&bytes, Framing::Stream), Ok(Message::Response(response)));
+        assert_eq!(rsip::Response::try_from(bytes).unwrap().status_code, rsip::StatusCode::OK);
+    }
+
+    #[test]
+    fn an_answer_copies_what_makes_the_dialog_and_keeps_a_tag_that_is_there() {
+        let request = request(&format!("{INVITE}Record-Route: <sip:p1;lr>\r\nTimestamp: 54\r\n\r\n"));
+        for (status, routes, timestamp) in [(100, 0, true), (180, 1, false), (200, 1, false), (404, 0, false)]
+        {
+            let response = Response::to(&request, status).with_to_tag("one").with_to_tag("two");
+            assert_eq!(response.record_route.len(), routes, "{status}");
+            assert_eq!(response.headers.get("Timestamp").is_some(), timestamp, "{status}");
+            assert_eq!(response.to.tag(), Some("one"));
+        }
+    }
+
+    #[test]
+    fn debug_tells_no_number() {
+        let shown =
+            format!("{:?}", request(&format!("{INVITE}P-Asserted-Identity: <tel:+442079460001>\r\n\r\n")));
+        assert!(!shown.contains("7946"), "{shown}");
+    }
+}
