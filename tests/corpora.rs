@@ -13,7 +13,7 @@ mod targets;
 mod torture;
 
 /// Mutated inputs for each target; with the bounds below some seconds in all.
-const STEPS: u64 = 60_000;
+const STEPS: u64 = 150_000;
 /// What one input may cost. It is microseconds; this is what a hang would exceed on a loaded machine.
 const LONGEST: Duration = Duration::from_secs(1);
 /// Mutations may grow an input up to here: past the 64 KiB of a message.
