@@ -11,3 +11,6 @@ pub mod http;
 pub mod media;
 pub mod signalling;
 pub mod store;
+
+// The room that knows all others.
+pub mod cli;
