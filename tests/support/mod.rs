@@ -4,7 +4,7 @@
 //! to it as an operator would; [`hear`] judges what a phone heard; [`sipp`] runs SIPp's scenarios.
 
 // Each test binary uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod api;
 pub mod doorline;
