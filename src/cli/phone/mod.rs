@@ -1,6 +1,8 @@
 //! `doorline phone`: a test caller.
 
+pub mod fingers;
 pub mod heard;
 pub mod keys;
 pub mod tone;
+pub mod voice;
 pub mod wav;
