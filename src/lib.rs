@@ -3,7 +3,9 @@
 pub mod types;
 
 // Rooms that decide: no socket, clock, SQL, thread, randomness.
+pub mod audio;
 pub mod bridge;
+pub mod rtp;
 pub mod sip;
 
 // Rooms that do: they move bytes and ask a room that decides.
