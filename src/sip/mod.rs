@@ -2,5 +2,8 @@
 
 pub mod transport;
 pub mod trunk;
+pub mod uri;
+pub mod wire;
 
 pub use transport::Transport;
+pub use uri::{Host, Uri};
