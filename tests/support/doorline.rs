@@ -179,7 +179,7 @@ url = "sqlite:doorline.db"
         put(
             &self.folder.path().join("trunks.d/lab.toml"),
             &format!(
-                "name  = \"lab\"\nallow = [\"{}\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n",
+                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n",
                 IpAddr::from(LAB),
                 self.options.lab_trunk
             ),

@@ -11,6 +11,7 @@ pub mod doorline;
 pub mod hear;
 pub mod ports;
 pub mod sipp;
+pub mod torture;
 
 pub use api::{Api, Host, Meeting};
 pub use doorline::{Doorline, Options};
@@ -22,6 +23,11 @@ pub const ACCESS_NUMBER: &str = "+442079460000";
 
 /// Where calls of the lab trunk come from: believed when it names the caller by P-Asserted-Identity.
 pub const LAB: [u8; 4] = [127, 0, 0, 1];
+
+/// Addresses of the lab trunk too, 1 to 254: one for each caller that wants one of its own.
+pub fn lab(n: u8) -> [u8; 4] {
+    [127, 0, 5, n]
+}
 
 /// Where calls of a trunk come from that vouches for nobody.
 pub const STRANGER: [u8; 4] = [127, 0, 0, 2];
