@@ -47,14 +47,8 @@ pub enum Verdict {
 impl Latch {
     #[must_use]
     pub fn new(signalled: Option<SocketAddr>, signalling_ip: IpAddr, learns: bool) -> Self {
-        let mut latch = Self {
-            signalled: None,
-            signalling_ip,
-            learns,
-            locked: None,
-            settled: false,
-            candidate: None,
-        };
+        let mut latch =
+            Self { signalled: None, signalling_ip, learns, locked: None, settled: false, candidate: None };
         latch.renegotiate(signalled, signalling_ip, learns);
         latch
     }
@@ -111,7 +105,8 @@ impl Latch {
             self.lock(from);
             return Verdict::Accept;
         }
-        self.candidate = Some(Candidate { from, ssrc: header.ssrc, next: header.sequence.wrapping_add(1), seen });
+        self.candidate =
+            Some(Candidate { from, ssrc: header.ssrc, next: header.sequence.wrapping_add(1), seen });
         Verdict::Unproved
     }
 
@@ -166,21 +161,103 @@ mod tests {
     #[test]
     fn packets_are_believed_as_the_rule_says() {
         // (what, learns, packets as (from, sequence, negotiated), verdicts, where we send at the end)
-        type Case = (&'static str, bool, &'static [(&'static str, u16, bool)], &'static str, Option<&'static str>);
+        type Case =
+            (&'static str, bool, &'static [(&'static str, u16, bool)], &'static str, Option<&'static str>);
         let cases: &[Case] = &[
-            ("sdp: the SDP's address alone", false, &[(SDP, 1, true), (NAT, 2, true), (OTHER_PORT, 3, true)], "A..", Some(SDP)),
+            (
+                "sdp: the SDP's address alone",
+                false,
+                &[(SDP, 1, true), (NAT, 2, true), (OTHER_PORT, 3, true)],
+                "A..",
+                Some(SDP),
+            ),
             ("sdp: we send before they do", false, &[], "", Some(SDP)),
             ("latch: nothing is sent before somebody is proved", true, &[], "", None),
-            ("latch: exactly SDP's address needs no proof", true, &[(SDP, 1, true), (NAT, 2, true)], "A.", Some(SDP)),
-            ("latch: the signalling's IP after four", true, &[(NAT, 1, true), (NAT, 2, true), (NAT, 3, true), (NAT, 4, true), (NAT, 5, true)], "???AA", Some(NAT)),
-            ("latch: SDP's IP, another port", true, &[(OTHER_PORT, 1, true), (OTHER_PORT, 2, true), (OTHER_PORT, 3, true), (OTHER_PORT, 4, true)], "???A", Some(OTHER_PORT)),
-            ("latch: the sequence wraps around", true, &[(NAT, 65_534, true), (NAT, 65_535, true), (NAT, 0, true), (NAT, 1, true)], "???A", Some(NAT)),
-            ("latch: a gap begins the proof anew", true, &[(NAT, 1, true), (NAT, 2, true), (NAT, 3, true), (NAT, 5, true), (NAT, 6, true), (NAT, 7, true), (NAT, 8, true)], "??????A", Some(NAT)),
-            ("latch: the same packet again proves nothing", true, &[(NAT, 1, true), (NAT, 1, true), (NAT, 1, true), (NAT, 1, true)], "????", None),
-            ("latch: payload types nobody agreed on prove nothing", true, &[(NAT, 1, false), (NAT, 2, false), (NAT, 3, false), (NAT, 4, false)], "????", None),
-            ("latch: an address nobody spoke of", true, &[(ATTACKER, 1, true), (ATTACKER, 2, true), (ATTACKER, 3, true), (ATTACKER, 4, true)], "....", None),
-            ("latch: a stranger does not disturb the proof", true, &[(NAT, 1, true), (ATTACKER, 7, true), (NAT, 2, true), (NAT, 3, true), (NAT, 4, true)], "?.??A", Some(NAT)),
-            ("latch: once locked, locked", true, &[(NAT, 1, true), (NAT, 2, true), (NAT, 3, true), (NAT, 4, true), (SDP, 1, true), (OTHER_PORT, 1, true)], "???A..", Some(NAT)),
+            (
+                "latch: exactly SDP's address needs no proof",
+                true,
+                &[(SDP, 1, true), (NAT, 2, true)],
+                "A.",
+                Some(SDP),
+            ),
+            (
+                "latch: the signalling's IP after four",
+                true,
+                &[(NAT, 1, true), (NAT, 2, true), (NAT, 3, true), (NAT, 4, true), (NAT, 5, true)],
+                "???AA",
+                Some(NAT),
+            ),
+            (
+                "latch: SDP's IP, another port",
+                true,
+                &[(OTHER_PORT, 1, true), (OTHER_PORT, 2, true), (OTHER_PORT, 3, true), (OTHER_PORT, 4, true)],
+                "???A",
+                Some(OTHER_PORT),
+            ),
+            (
+                "latch: the sequence wraps around",
+                true,
+                &[(NAT, 65_534, true), (NAT, 65_535, true), (NAT, 0, true), (NAT, 1, true)],
+                "???A",
+                Some(NAT),
+            ),
+            (
+                "latch: a gap begins the proof anew",
+                true,
+                &[
+                    (NAT, 1, true),
+                    (NAT, 2, true),
+                    (NAT, 3, true),
+                    (NAT, 5, true),
+                    (NAT, 6, true),
+                    (NAT, 7, true),
+                    (NAT, 8, true),
+                ],
+                "??????A",
+                Some(NAT),
+            ),
+            (
+                "latch: the same packet again proves nothing",
+                true,
+                &[(NAT, 1, true), (NAT, 1, true), (NAT, 1, true), (NAT, 1, true)],
+                "????",
+                None,
+            ),
+            (
+                "latch: payload types nobody agreed on prove nothing",
+                true,
+                &[(NAT, 1, false), (NAT, 2, false), (NAT, 3, false), (NAT, 4, false)],
+                "????",
+                None,
+            ),
+            (
+                "latch: an address nobody spoke of",
+                true,
+                &[(ATTACKER, 1, true), (ATTACKER, 2, true), (ATTACKER, 3, true), (ATTACKER, 4, true)],
+                "....",
+                None,
+            ),
+            (
+                "latch: a stranger does not disturb the proof",
+                true,
+                &[(NAT, 1, true), (ATTACKER, 7, true), (NAT, 2, true), (NAT, 3, true), (NAT, 4, true)],
+                "?.??A",
+                Some(NAT),
+            ),
+            (
+                "latch: once locked, locked",
+                true,
+                &[
+                    (NAT, 1, true),
+                    (NAT, 2, true),
+                    (NAT, 3, true),
+                    (NAT, 4, true),
+                    (SDP, 1, true),
+                    (OTHER_PORT, 1, true),
+                ],
+                "???A..",
+                Some(NAT),
+            ),
         ];
         for (name, learns, packets, verdicts, send_to) in cases {
             let mut latch = latch(*learns);

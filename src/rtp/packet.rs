@@ -132,8 +132,16 @@ mod tests {
                 with(&[(0, 0x90)], &[0, 0, 0xff, 0xff]),
                 Error::Overrun { promised: 16 + 4 * 65_535, got: 16 },
             ),
-            ("more padding than packet", with(&[(0, 0xa0)], &[200]), Error::Overrun { promised: 200, got: 13 }),
-            ("no padding although promised", with(&[(0, 0xa0)], &[0]), Error::Overrun { promised: 0, got: 13 }),
+            (
+                "more padding than packet",
+                with(&[(0, 0xa0)], &[200]),
+                Error::Overrun { promised: 200, got: 13 },
+            ),
+            (
+                "no padding although promised",
+                with(&[(0, 0xa0)], &[0]),
+                Error::Overrun { promised: 0, got: 13 },
+            ),
             ("a sender report", with(&[(1, 200)], &[]), Error::Control(200)),
             ("a jumbo", vec![0x80; 1_501], Error::TooLong(1_501)),
         ];

@@ -99,7 +99,8 @@ impl Reception {
         source.expected_prior = expected;
         source.received_prior = source.received;
         let lost_now = expected_now.saturating_sub(received_now);
-        let fraction = if expected_now == 0 { 0 } else { (u64::from(lost_now) << 8) / u64::from(expected_now) };
+        let fraction =
+            if expected_now == 0 { 0 } else { (u64::from(lost_now) << 8) / u64::from(expected_now) };
         Some(ReceptionReport {
             ssrc: source.ssrc,
             fraction_lost: fraction.min(255) as u8,

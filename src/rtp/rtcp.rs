@@ -238,7 +238,12 @@ mod tests {
     #[test]
     fn what_we_write_the_crate_reads_and_so_do_we() {
         for (name, sender, about, goodbye) in [
-            ("all of it", Some(SenderInfo { ntp: 5 << 32 | 6, timestamp: 7, packets: 8, bytes: 9 }), Some(about()), true),
+            (
+                "all of it",
+                Some(SenderInfo { ntp: 5 << 32 | 6, timestamp: 7, packets: 8, bytes: 9 }),
+                Some(about()),
+                true,
+            ),
             ("we send nothing", None, Some(about()), false),
             ("nothing came yet", None, None, false),
         ] {
@@ -247,7 +252,8 @@ mod tests {
                 let mut buffer = [0xff; REPORT_MAX];
                 let length = report.write(&mut buffer);
                 let bytes = &buffer[..length];
-                let packets = rtcp::packet::unmarshal(&mut &bytes[..]).unwrap_or_else(|e| panic!("{name}: {e}"));
+                let packets =
+                    rtcp::packet::unmarshal(&mut &bytes[..]).unwrap_or_else(|e| panic!("{name}: {e}"));
                 assert_eq!(packets.len(), 2 + usize::from(goodbye), "{name}");
                 let kinds: Vec<u8> = packets.iter().map(|packet| packet.header().packet_type as u8).collect();
                 assert_eq!(kinds[..2], [if sender.is_some() { 200 } else { 201 }, 202], "{name}");
@@ -270,8 +276,16 @@ mod tests {
             ("nothing", &[], Error::Length(0)),
             ("version 1", &[0x40, 200, 0, 1, 0, 0, 0, 0], Error::Version(1)),
             ("longer than it is", &[0x80, 200, 0, 9, 0, 0, 0, 0], Error::Overrun { promised: 40, got: 8 }),
-            ("blocks that are not there", &[0x9f, 201, 0, 1, 0, 0, 0, 0], Error::Overrun { promised: 748, got: 4 }),
-            ("half a header behind a good one", &[0x80, 201, 0, 1, 0, 0, 0, 0, 0x80], Error::Overrun { promised: 4, got: 1 }),
+            (
+                "blocks that are not there",
+                &[0x9f, 201, 0, 1, 0, 0, 0, 0],
+                Error::Overrun { promised: 748, got: 4 },
+            ),
+            (
+                "half a header behind a good one",
+                &[0x80, 201, 0, 1, 0, 0, 0, 0, 0x80],
+                Error::Overrun { promised: 4, got: 1 },
+            ),
         ];
         for (name, bytes, expected) in cases {
             assert_eq!(read(bytes, |_| ()).as_ref(), Err(expected), "{name}");

@@ -137,7 +137,14 @@ impl Sender {
     /// A press that begins at RTP time `timestamp` and lasts `ticks` of the RTP clock.
     #[must_use]
     pub fn new(digit: Digit, timestamp: u32, ticks: u32) -> Self {
-        Self { code: digit.event(), begin: timestamp, left: ticks.max(1), elapsed: 0, ends_left: 3, first: true }
+        Self {
+            code: digit.event(),
+            begin: timestamp,
+            left: ticks.max(1),
+            elapsed: 0,
+            ends_left: 3,
+            first: true,
+        }
     }
 }
 
@@ -200,16 +207,50 @@ mod tests {
             ("the next key's end too", &[five(50), six, end, (2_000, [6, 0x8a, 0, 90]), end], "56"),
             ("the same key twice", &[end, (2_000, [5, 10, 0, 50])], "55"),
             ("the same key twice, the first end lost", &[five(50), (2_000, [5, 10, 0, 50])], "55"),
-            ("a late packet of the one before the last", &[five(50), end, six, (3_000, [7, 10, 0, 50]), end], "567"),
+            (
+                "a late packet of the one before the last",
+                &[five(50), end, six, (3_000, [7, 10, 0, 50]), end],
+                "567",
+            ),
             ("the clock wraps around", &[(u32::MAX, [5, 10, 0, 9]), (900, [6, 10, 0, 9])], "56"),
-            ("the end comes after the wrap", &[(u32::MAX - 50, [5, 10, 0, 9]), (u32::MAX - 50, [5, 0x8a, 1, 0])], "5"),
-            ("held for ten seconds", &[five(50), held, (1_000 + 0xffa0, [5, 10, 0, 160]), (1_000 + 0xffa0, [5, 0x8a, 0x20, 0])], "5"),
-            ("held, with packets lost around the new segment", &[held, (1_000 + 0xffa0 + 480, [5, 10, 1, 0])], "5"),
+            (
+                "the end comes after the wrap",
+                &[(u32::MAX - 50, [5, 10, 0, 9]), (u32::MAX - 50, [5, 0x8a, 1, 0])],
+                "5",
+            ),
+            (
+                "held for ten seconds",
+                &[five(50), held, (1_000 + 0xffa0, [5, 10, 0, 160]), (1_000 + 0xffa0, [5, 0x8a, 0x20, 0])],
+                "5",
+            ),
+            (
+                "held, with packets lost around the new segment",
+                &[held, (1_000 + 0xffa0 + 480, [5, 10, 1, 0])],
+                "5",
+            ),
             ("held over the wrap", &[(u32::MAX, [5, 10, 0xff, 0xff]), (0xfffe, [5, 10, 0, 160])], "5"),
-            ("let go and pressed again at once", &[(1_000, [5, 0x8a, 0, 160]), (1_160, [5, 10, 0, 160])], "55"),
-            ("a timestamp that grows with each packet (seen on gateways)", &[(1_000, [5, 10, 0, 160]), (1_160, [5, 10, 0, 160]), (1_320, [5, 0x8a, 0, 160])], "5"),
+            (
+                "let go and pressed again at once",
+                &[(1_000, [5, 0x8a, 0, 160]), (1_160, [5, 10, 0, 160])],
+                "55",
+            ),
+            (
+                "a timestamp that grows with each packet (seen on gateways)",
+                &[(1_000, [5, 10, 0, 160]), (1_160, [5, 10, 0, 160]), (1_320, [5, 0x8a, 0, 160])],
+                "5",
+            ),
             ("an event that is no key", &[(1_000, [16, 10, 0, 50]), (2_000, [36, 0x8a, 0, 50])], ""),
-            ("all keys", &[(0, [0, 0x8a, 0, 9]), (1_000, [9, 0x8a, 0, 9]), (2_000, [10, 0x8a, 0, 9]), (3_000, [11, 0x8a, 0, 9]), (4_000, [15, 0x8a, 0, 9])], "09*#D"),
+            (
+                "all keys",
+                &[
+                    (0, [0, 0x8a, 0, 9]),
+                    (1_000, [9, 0x8a, 0, 9]),
+                    (2_000, [10, 0x8a, 0, 9]),
+                    (3_000, [11, 0x8a, 0, 9]),
+                    (4_000, [15, 0x8a, 0, 9]),
+                ],
+                "09*#D",
+            ),
         ];
         for (name, packets, expected) in cases {
             assert_eq!(dialled(packets), *expected, "{name}");

@@ -77,9 +77,10 @@ pub(super) struct State {
     pub spoken: Vec<i16>,
     pub answered: bool,
     pub holding: bool,
-    /// Keys are waiting or being pressed.
-    pub pressing: bool,
+    /// Keys that were ordered and that are done, and whether fingers are at something.
+    pub ordered: usize,
     pub pressed: usize,
+    pub pressing: bool,
     pub packets_heard: u64,
     /// The last happening, once there is one that ends the call.
     pub over: Option<Happening>,
@@ -106,6 +107,7 @@ pub struct Call {
     orders: Sender<Order>,
     thread: Option<JoinHandle<()>>,
     call_id: String,
+    dialled: Instant,
 }
 
 impl Call {
@@ -115,14 +117,15 @@ impl Call {
     /// When there is no socket for it.
     pub fn dial(plan: Plan) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
-        shared.change(|state| state.pressing = plan.keys.presses() > 0);
+        shared.change(|state| state.ordered = plan.keys.presses());
         let (orders, received) = channel();
+        let dialled = Instant::now();
         let (worker, call_id) = Worker::dial(plan, Arc::clone(&shared), received)?;
         let thread = std::thread::Builder::new()
             .name("phone".to_owned())
             .spawn(move || worker.run())
             .map_err(Error::Socket)?;
-        Ok(Self { shared, orders, thread: Some(thread), call_id })
+        Ok(Self { shared, orders, thread: Some(thread), call_id, dialled })
     }
 
     /// The `Call-ID` of its dialog, as the service's record has it.
@@ -135,9 +138,7 @@ impl Call {
 
     /// Presses more keys, after those that are being pressed.
     pub fn press(&self, keys: Keys) {
-        if keys.presses() > 0 {
-            self.shared.change(|state| state.pressing = true);
-        }
+        self.shared.change(|state| state.ordered += keys.presses());
         self.order(Order::Press(keys));
     }
 
@@ -173,7 +174,9 @@ impl Call {
     /// # Errors
     /// When the call ends before, or it takes longer.
     pub fn wait_for_keys(&self, limit: Duration) -> Result<(), Error> {
-        self.wait("the last key", limit, |state| !state.pressing)
+        self.wait("the last key", limit, |state| {
+            state.pressed >= state.ordered && !state.pressing
+        })
     }
 
     /// Until a hold or its end is agreed.
@@ -262,6 +265,19 @@ impl Call {
     #[must_use]
     pub fn spoken(&self) -> Vec<i16> {
         self.shared.state().spoken.clone()
+    }
+
+    /// How long nothing but silence has been heard since there was sound; `None` while there is sound
+    /// or when there was none yet.
+    #[must_use]
+    pub fn silence(&self) -> Option<Duration> {
+        let state = self.shared.state();
+        let last = state.happenings.iter().rev().find_map(|at| match at.happening {
+            Happening::SoundBegan => Some(None),
+            Happening::SoundEnded => Some(Some(Duration::from_millis(at.ms))),
+            _ => None,
+        });
+        last.flatten().map(|since| self.dialled.elapsed().saturating_sub(since))
     }
 
     #[must_use]

@@ -38,6 +38,9 @@ impl NameAddr {
     /// may hold no comma and no question mark (§20.10).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        if text.contains(['\r', '\n']) {
+            return None;
+        }
         let text = text.trim_matches(SPACE);
         let Some(open) = grammar::find(text, b'<') else {
             let (uri, params) = split_params(text)?;
@@ -143,6 +146,7 @@ mod tests {
             ("<sip:a@b><sip:c@d>", None),
             (r#""a" b <sip:a@b>"#, None),
             ("<>", None),
+            ("\"a\r\nb\" <sip:a@b>", None),
             ("", None),
             ("*", None),
         ];
