@@ -15,8 +15,8 @@ use super::wire::Wire;
 use crate::audio::g711::Codec;
 use crate::sip::endpoint::{Endpoint, Event, HowEnded, Outgoing, Settings};
 use crate::sip::offer::{self, Local, Negotiated, Offer};
-use crate::sip::session::Farewell;
-use crate::sip::trunk::{Network, Trunk};
+use crate::sip::Farewell;
+use crate::sip::trunk::{Believe, DtmfMode, MediaSource, Network, SrtpMode, Trunk};
 use crate::sip::wire::{Message, Method};
 use crate::sip::Flow;
 use crate::types::{CallId, Digit};
@@ -37,7 +37,6 @@ pub(super) struct Worker {
     listener: Listener,
     local: Local,
     codec: Codec,
-    digits_by: DigitsBy,
     call: CallId,
     began: Instant,
     /// The last description we sent, and whether it waits for an answer.
@@ -55,7 +54,7 @@ impl Worker {
     /// Sends the INVITE; the second value is its Call-ID.
     pub fn dial(plan: Plan, shared: Arc<Shared>, orders: Receiver<Order>) -> Result<(Self, String), Error> {
         let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| Error::Socket(error.into()))?;
+        getrandom::fill(&mut seed).map_err(|error| Error::Socket(std::io::Error::other(error.to_string())))?;
         let number = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
         let mut wire = Wire::open(plan.transport, plan.local, plan.peer)?;
         let mut fingers = Fingers::new(plan.digits_by);
@@ -104,7 +103,6 @@ impl Worker {
             listener: Listener::default(),
             local,
             codec: plan.codec,
-            digits_by: plan.digits_by,
             call,
             began,
             described,
@@ -370,7 +368,17 @@ impl Worker {
 /// The service is the one trunk of the phone's endpoint.
 fn trunk_to(peer: SocketAddr) -> Trunk {
     let network: Network = peer.ip().to_string().parse().expect("an address is a block of one");
-    Trunk { name: "service".to_owned(), allow: vec![network], ..Trunk::default() }
+    Trunk {
+        name: "service".to_owned(),
+        allow: vec![network],
+        believe: Believe::None,
+        country: None,
+        codecs: Vec::new(),
+        dtmf: DtmfMode::default(),
+        srtp: SrtpMode::default(),
+        media_source: MediaSource::default(),
+        calls_max: None,
+    }
 }
 
 /// The body of an INFO as `application/dtmf-relay` has it.
