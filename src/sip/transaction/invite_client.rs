@@ -4,11 +4,11 @@
 //! Calling ─ 1xx ──> Proceeding ─ 2xx ──> Accepted ─ M ──> over
 //!    │                  └─ 300–699: ACK ──> Completed ─ D ──> over
 //!    ├─ A: send again, pauses double
-//!    └─ B: timed out
+//!    └─ B: timed out    (and no final answer within `longest` after a first one)
 //! ```
 //! Every 2xx, repeated or from another fork, goes to the call, which acknowledges it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Backoff, Due, Heard, Timers};
 use crate::sip::flow::Bytes;
@@ -17,24 +17,26 @@ use crate::sip::flow::Bytes;
 pub struct InviteClient {
     timers: Timers,
     reliable: bool,
+    longest: Duration,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
     Calling { request: Bytes, a: Option<Backoff>, b: Instant },
-    Proceeding { until: Option<Instant> },
+    Proceeding { until: Instant },
     Accepted { m: Instant },
     Completed { ack: Option<Bytes>, d: Instant },
 }
 
 impl InviteClient {
-    /// `request` has gone out for the first time.
+    /// `request` has gone out for the first time. After a first answer the peer has `longest` to
+    /// decide: whoever gives up earlier sends a CANCEL.
     #[must_use]
-    pub fn new(now: Instant, request: Bytes, timers: Timers, reliable: bool) -> Self {
+    pub fn new(now: Instant, request: Bytes, timers: Timers, reliable: bool, longest: Duration) -> Self {
         let b = now + timers.patience();
         let a = (!reliable).then(|| Backoff::new(now, timers.t1, timers.patience()));
-        Self { timers, reliable, state: State::Calling { request, a, b } }
+        Self { timers, reliable, longest, state: State::Calling { request, a, b } }
     }
 
     /// A response of `status` came. After a refusal that is [`Heard::New`] call [`acknowledged`].
@@ -43,7 +45,7 @@ impl InviteClient {
     pub fn hear(&mut self, now: Instant, status: u16) -> Heard {
         match (&mut self.state, status) {
             (State::Calling { .. }, 100..200) => {
-                self.state = State::Proceeding { until: None };
+                self.state = State::Proceeding { until: now + self.longest };
                 Heard::New
             }
             (State::Proceeding { .. }, 100..200) => Heard::New,
@@ -90,7 +92,7 @@ impl InviteClient {
     /// A CANCEL has gone out: without a final answer within 64·T1 the transaction is over (§9.1).
     pub fn cancelled(&mut self, now: Instant) {
         if let State::Proceeding { until } = &mut self.state {
-            *until = Some(now + self.timers.patience());
+            *until = now + self.timers.patience();
         }
     }
 
@@ -98,7 +100,7 @@ impl InviteClient {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Calling { a, b, .. } => Some(a.map_or(*b, |a| a.at().min(*b))),
-            State::Proceeding { until } => *until,
+            State::Proceeding { until } => Some(*until),
             State::Accepted { m } => Some(*m),
             State::Completed { d, .. } => Some(*d),
         }
@@ -107,7 +109,7 @@ impl InviteClient {
     pub fn elapse(&mut self, now: Instant) -> Due {
         match &mut self.state {
             State::Calling { b, .. } if now >= *b => Due::TimedOut,
-            State::Proceeding { until: Some(until) } if now >= *until => Due::TimedOut,
+            State::Proceeding { until } if now >= *until => Due::TimedOut,
             State::Accepted { m } if now >= *m => Due::Over,
             State::Completed { d, .. } if now >= *d => Due::Over,
             State::Calling { request, a: Some(a), .. } => a.resend(now, request),

@@ -58,6 +58,12 @@ impl NonInviteClient {
         }
     }
 
+    /// No final answer has come.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         Some(match &self.state {
