@@ -1,5 +1,6 @@
 //! The HTTP API, as an operator's or host's program would use it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -130,7 +131,7 @@ impl Api {
         text(&self.get(&format!("/meetings/{}", meeting.id)).good(), "state")
     }
 
-    /// The participants of a live meeting.
+    /// The participants of a meeting; none when it is not live.
     pub fn roster(&self, meeting: &Meeting) -> Vec<Value> {
         let answer = self.get(&format!("/meetings/{}/roster", meeting.id));
         let body = answer.good();
@@ -140,12 +141,15 @@ impl Api {
     /// The record of the call with that SIP `Call-ID`, once it is written.
     pub fn record(&self, sip_call_id: &str) -> Value {
         let what = format!("the record of call {sip_call_id}");
-        let id = eventually(&what, Duration::from_secs(10), || {
-            let calls = self.items("/calls?limit=200");
-            let call = calls.iter().find(|call| call["sip_call_id"] == sip_call_id)?;
-            (!call["ended_at"].is_null()).then(|| text(call, "id"))
-        });
-        self.get(&format!("/calls/{id}")).good()
+        let mut others = BTreeSet::new();
+        eventually(&what, Duration::from_secs(10), || {
+            // The list does not tell the Call-ID; each record does.
+            self.items("/calls?live=false&limit=200").iter().find_map(|call| {
+                let id = text(call, "id");
+                let record = others.insert(id.clone()).then(|| self.get(&format!("/calls/{id}")).good())?;
+                (record["sip_call_id"] == sip_call_id).then_some(record)
+            })
+        })
     }
 
     fn url(&self, path: &str) -> String {

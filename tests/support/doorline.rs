@@ -77,7 +77,12 @@ impl Doorline {
     }
 
     pub fn api(&self) -> Api {
-        Api::new(&format!("http://127.0.0.1:{}", self.ports.http()), &self.token)
+        self.api_with(&self.token)
+    }
+
+    /// With another token than the operator's.
+    pub fn api_with(&self, token: &str) -> Api {
+        Api::new(&format!("http://127.0.0.1:{}", self.ports.http()), token)
     }
 
     pub fn operator_token(&self) -> &str {
