@@ -1,6 +1,6 @@
 //! What each fuzz target does with its bytes: it must not panic, and what it asserts must hold.
 //!
-//! Written once. libFuzzer runs them from `tests/fuzz` (`cargo +nightly fuzz run sip_datagram`), and
+//! Written once. libFuzzer runs them from `tests/fuzz` (its `Cargo.toml` says how), and
 //! `tests/corpora.rs` runs them on stable over the kept corpora and seeded mutations.
 
 use std::net::SocketAddr;
