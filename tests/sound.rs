@@ -447,6 +447,33 @@ fn behind_a_nat_sound_flows_once_the_caller_is_proved() {
 }
 
 #[test]
+fn reports_come_on_the_next_port_and_the_last_says_good_bye() {
+    let mut lab = Lab::new(1);
+    let number = lab.call();
+    let control = UdpSocket::bind("127.0.0.1:0").unwrap();
+    control.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let settings = LegSettings { remote_rtcp: Some(control.local_addr().unwrap()), ..lab.settings(number) };
+    lab.engine.configure(lab.phones[number].call, settings);
+    let mut reports = Vec::new();
+    let lab_port = lab.phones[number].engine.port();
+    let listen = |reports: &mut Vec<Vec<String>>| {
+        let mut buffer = [0; 1_500];
+        while let Ok((length, from)) = control.recv_from(&mut buffer) {
+            assert_eq!(from.port(), lab_port + 1);
+            let packets = rtcp::packet::unmarshal(&mut &buffer[..length]).unwrap();
+            reports.push(packets.iter().map(|packet| format!("{:?}", packet.header().packet_type)).collect());
+        }
+    };
+    lab.run(4.0);
+    listen(&mut reports);
+    assert_eq!(reports, [["SenderReport", "SourceDescription"]]);
+    lab.engine.close(lab.phones[number].call);
+    lab.run(0.1);
+    listen(&mut reports);
+    assert_eq!(reports[1..], [["SenderReport", "SourceDescription", "Goodbye"]]);
+}
+
+#[test]
 fn the_wish_for_an_event_wakes_its_reader() {
     let mut lab = Lab::new(1);
     lab.call();

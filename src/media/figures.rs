@@ -18,6 +18,7 @@ pub(super) struct Counters {
     pub send_failures: AtomicU64,
     pub events_lost: AtomicU64,
     pub freed_in_tick: AtomicU64,
+    pub faults: AtomicU64,
     pub legs: AtomicU64,
     pub rooms: AtomicU64,
 }
@@ -40,6 +41,8 @@ pub struct Figures {
     pub events_lost: u64,
     /// Memory freed by a worker itself because nobody read the events.
     pub freed_in_tick: u64,
+    /// Faults of ours that ended the calls they happened to.
+    pub faults: u64,
     /// Now.
     pub legs: u64,
     pub rooms: u64,
@@ -64,6 +67,7 @@ impl Counters {
             send_failures: read(&self.send_failures),
             events_lost: read(&self.events_lost),
             freed_in_tick: read(&self.freed_in_tick),
+            faults: read(&self.faults),
             legs: read(&self.legs),
             rooms: read(&self.rooms),
         }
@@ -73,6 +77,10 @@ impl Counters {
 /// There is one writer, so a load and a store do; they cost less than an atomic addition.
 pub(super) fn add(counter: &AtomicU64, count: u64) {
     counter.store(counter.load(Relaxed) + count, Relaxed);
+}
+
+pub(super) fn take_one(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed).saturating_sub(1), Relaxed);
 }
 
 impl Figures {

@@ -6,6 +6,7 @@
 //! goes back over a ring to somebody who may free.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use rtrb::{Consumer, Producer};
 
 use super::engine::EVENTS_MAX;
 use super::events::{Bell, Event, Returned};
-use super::figures::{Counters, add};
+use super::figures::{Counters, add, take_one};
 use super::socket::{self, Inbox};
 use crate::audio::{Conference, FRAME, Leg, LegSettings, Playback};
 use crate::rtp::Moment;
@@ -47,6 +48,8 @@ pub struct Line {
     place: usize,
     /// Keys for which the event ring had no room, in order.
     keys: Keys,
+    /// Serving it failed once; it waits for its end.
+    broken: bool,
 }
 
 /// A few keys that wait; nobody types more in the second that the ring may be full.
@@ -59,8 +62,19 @@ struct Keys {
 impl Line {
     #[must_use]
     pub fn new(call: CallId, port: u16, leg: Leg, rtp: UdpSocket, control: UdpSocket) -> Self {
-        let keys = Keys::default();
-        Self { call, port, leg, rtp, control, connected: None, phase: 0, room: None, place: 0, keys }
+        Self {
+            call,
+            port,
+            leg,
+            rtp,
+            control,
+            connected: None,
+            phase: 0,
+            room: None,
+            place: 0,
+            keys: Keys::default(),
+            broken: false,
+        }
     }
 }
 
@@ -76,6 +90,8 @@ struct Room {
     phase: usize,
     /// Its place in the list of its phase.
     place: usize,
+    /// Mixing it failed once; it waits for its end.
+    broken: bool,
 }
 
 /// What the control side asks of a worker. Places of lines and rooms are given out by it, so the
@@ -155,6 +171,7 @@ impl RoomShell {
             members: Vec::with_capacity(members),
             phase: 0,
             place: 0,
+            broken: false,
         })
     }
 }
@@ -170,9 +187,7 @@ pub struct Rings {
 }
 
 pub struct Worker {
-    rings: Rings,
-    bell: Arc<Bell>,
-    counters: Arc<Counters>,
+    post: Post,
     stop: Arc<AtomicBool>,
     started: Instant,
     started_ntp: u64,
@@ -181,9 +196,17 @@ pub struct Worker {
     /// Per phase: lines in no room, and rooms.
     alone: [Vec<u32>; PHASES],
     mixed: [Vec<u32>; PHASES],
-    inbox: Inbox,
     /// A `Receive` whose line is not there yet.
     awaited: Option<Order>,
+}
+
+/// What comes in and goes out of a worker: rings, sockets, counters.
+struct Post {
+    rings: Rings,
+    bell: Arc<Bell>,
+    counters: Arc<Counters>,
+    inbox: Inbox,
+    /// Something was put into a ring that somebody waits at.
     rang: bool,
 }
 
@@ -199,9 +222,7 @@ impl Worker {
         lines: usize,
     ) -> Self {
         Self {
-            rings,
-            bell,
-            counters,
+            post: Post { rings, bell, counters, inbox: Inbox::default(), rang: false },
             stop,
             started,
             started_ntp,
@@ -209,9 +230,7 @@ impl Worker {
             rooms: (0..lines).map(|_| None).collect(),
             alone: std::array::from_fn(|_| Vec::with_capacity(lines)),
             mixed: std::array::from_fn(|_| Vec::with_capacity(lines)),
-            inbox: Inbox::default(),
             awaited: None,
-            rang: false,
         }
     }
 
@@ -224,19 +243,20 @@ impl Worker {
             deadline += PHASE;
             sleep_until(deadline);
             let begun = monotonic_now();
-            let late = begun.saturating_sub(deadline);
-            self.counters.late_by(late);
+            let counters = &self.post.counters;
+            counters.late_by(begun.saturating_sub(deadline));
             self.phase(phase);
             phase += 1;
             let ended = monotonic_now();
-            add(&self.counters.busy_ns, (ended.saturating_sub(begun)).as_nanos() as u64);
-            add(&self.counters.phases, 1);
+            let counters = &self.post.counters;
+            add(&counters.busy_ns, (ended.saturating_sub(begun)).as_nanos() as u64);
+            add(&counters.phases, 1);
             if ended.saturating_sub(deadline) > BEHIND_MAX {
                 let missed = (ended - deadline).as_nanos() / PHASE.as_nanos();
                 // Whole ticks, so that each leg keeps its turn.
                 let missed = missed as u32 / PHASES as u32 * PHASES as u32;
                 deadline += PHASE * missed;
-                add(&self.counters.skipped, u64::from(missed));
+                add(&counters.skipped, u64::from(missed));
             }
         }
     }
@@ -249,105 +269,79 @@ impl Worker {
         let tick = count / PHASES as u64;
         for n in 0..self.alone[phase].len() {
             let place = self.alone[phase][n];
-            self.listen(place, now);
-            self.serve_alone(place);
-            self.care(place, tick, now);
+            let served = catch_unwind(AssertUnwindSafe(|| self.serve_alone(place, tick, now)));
+            if served.is_err() {
+                self.give_up(&[place]);
+            }
         }
         for n in 0..self.mixed[phase].len() {
             let room = self.mixed[phase][n];
-            self.serve_room(room, tick, now);
+            let served = catch_unwind(AssertUnwindSafe(|| self.serve_room(room, tick, now)));
+            if served.is_err()
+                && let Some(mut shell) = self.rooms[room as usize].take()
+            {
+                self.give_up(&shell.0.members);
+                shell.0.broken = true;
+                self.rooms[room as usize] = Some(shell);
+            }
         }
-        if std::mem::take(&mut self.rang) {
-            self.bell.ring();
+        if std::mem::take(&mut self.post.rang) {
+            self.post.bell.ring();
         }
     }
 
-    /// Takes in what has arrived for a line.
-    fn listen(&mut self, place: u32, now: Moment) {
+    fn serve_alone(&mut self, place: u32, tick: u64, now: Moment) {
         let Some(line) = self.lines[place as usize].as_deref_mut() else { return };
-        let Line { leg, keys, rtp, connected, .. } = line;
-        let came = self.inbox.drain(rtp, *connected, |datagram, from| {
-            if let Some(digit) = leg.receive(datagram, from, now) {
-                keys.push(digit);
-            }
-        });
-        if came > 0 {
-            add(&self.counters.packets_in, came as u64);
-            line.follow_latch();
+        if line.broken {
+            return;
         }
-        while let Some(digit) = line.keys.first() {
-            if self.rings.events.push(Event::Digit { call: line.call, digit }).is_err() {
-                break;
-            }
-            line.keys.pop();
-            self.rang = true;
-        }
-    }
-
-    fn serve_alone(&mut self, place: u32) {
-        let Some(line) = self.lines[place as usize].as_deref_mut() else { return };
-        let mut payload = [0; FRAME];
-        line.leg.idle(&mut payload);
-        if line.leg.send_to().is_some() {
-            line.send(&payload, &self.counters);
-        } else {
+        self.post.listen(line, now);
+        if line.leg.waits_for_peer(now) {
             line.leg.pause();
+        } else {
+            let mut payload = [0; FRAME];
+            line.leg.idle(&mut payload);
+            if line.leg.send_to().is_some() {
+                line.send(&payload, &self.post.counters);
+            } else {
+                line.leg.pause();
+            }
         }
+        self.post.care(line, place, tick, now);
     }
 
     fn serve_room(&mut self, room: u32, tick: u64, now: Moment) {
-        let Some(mut shell) = self.rooms[room as usize].take() else { return };
-        let room_state = &mut shell.0;
-        for &place in &room_state.members {
-            self.listen(place, now);
-        }
-        let counters = &self.counters;
-        room_state.conference.tick(&room_state.members, &mut self.lines, now, |line: &mut Line, payload| {
-            line.send(payload, counters);
-        });
-        while let Some(playback) = room_state.conference.player.finished().pop_front() {
-            self.free(Returned::Playback(playback));
-        }
-        for &place in &room_state.members {
-            self.care(place, tick, now);
-        }
-        self.rooms[room as usize] = Some(shell);
-    }
-
-    /// What is not sound: ended playbacks every tick, RTCP and timers every half second.
-    fn care(&mut self, place: u32, tick: u64, now: Moment) {
-        let Some(line) = self.lines[place as usize].as_deref_mut() else { return };
-        while let Some(playback) = line.leg.player.finished().front() {
-            if let Some(id) = playback.id {
-                if self.rings.events.slots() <= RESERVED_FOR_KEYS {
-                    break;
-                }
-                let event = Event::Played { call: line.call, playback: id };
-                if self.rings.events.push(event).is_err() {
-                    break;
-                }
-                self.rang = true;
-            }
-            if let Some(playback) = line.leg.player.finished().pop_front() {
-                free(&mut self.rings.returned, &self.counters, Returned::Playback(playback));
-            }
-        }
-        if !(tick + u64::from(place)).is_multiple_of(SELDOM) {
+        let Some(RoomShell(room)) = self.rooms[room as usize].as_deref_mut() else { return };
+        if room.broken {
             return;
         }
-        let leg = &mut line.leg;
-        self.inbox.drain(&line.control, None, |datagram, from| leg.receive_control(datagram, from, now));
-        let mut report = [0; REPORT_MAX];
-        if let Some(length) = leg.report(now, &mut report) {
-            line.send_control(&report[..length]);
+        for &place in &room.members {
+            if let Some(line) = self.lines[place as usize].as_deref_mut() {
+                self.post.listen(line, now);
+            }
         }
-        if line.leg.media_lost(now) {
-            let event = Event::MediaLost { call: line.call };
-            let room = self.rings.events.slots() > RESERVED_FOR_KEYS;
-            if room && self.rings.events.push(event).is_ok() {
-                self.rang = true;
-            } else {
-                add(&self.counters.events_lost, 1);
+        let counters = &self.post.counters;
+        room.conference.tick(&room.members, &mut self.lines, now, |line: &mut Line, payload| {
+            line.send(payload, counters);
+        });
+        while let Some(playback) = room.conference.player.finished().pop_front() {
+            self.post.free(Returned::Playback(playback));
+        }
+        for &place in &room.members {
+            if let Some(line) = self.lines[place as usize].as_deref_mut() {
+                self.post.care(line, place, tick, now);
+            }
+        }
+    }
+
+    /// A fault of ours while serving these: their calls end, all others go on.
+    fn give_up(&mut self, places: &[u32]) {
+        add(&self.post.counters.faults, 1);
+        for &place in places {
+            if let Some(Some(line)) = self.lines.get_mut(place as usize) {
+                line.broken = true;
+                let call = line.call;
+                self.post.tell(Event::Overload { call });
             }
         }
     }
@@ -355,9 +349,9 @@ impl Worker {
     // -- orders --
 
     fn obey(&mut self, now: Moment) {
-        while let Some(order) = self.awaited.take().or_else(|| self.rings.orders.pop().ok()) {
+        while let Some(order) = self.awaited.take().or_else(|| self.post.rings.orders.pop().ok()) {
             if let Order::Receive { line, phase, from } = order {
-                let Ok(arrived) = self.rings.from[from].pop() else {
+                let Ok(arrived) = self.post.rings.from[from].pop() else {
                     self.awaited = Some(order);
                     return;
                 };
@@ -413,7 +407,7 @@ impl Worker {
                 shell.0.place = self.mixed[phase].len();
                 self.mixed[phase].push(room);
                 self.rooms[room as usize] = Some(shell);
-                add(&self.counters.rooms, 1);
+                add(&self.post.counters.rooms, 1);
             }
             Order::PlayToRoom { room, playback } => {
                 let refused = match &mut self.rooms[room as usize] {
@@ -421,15 +415,15 @@ impl Worker {
                     None => Err(playback),
                 };
                 if let Err(playback) = refused {
-                    self.free(Returned::Playback(playback));
+                    self.post.free(Returned::Playback(playback));
                 }
             }
             Order::CloseRoom { room } => self.close_room(room),
             Order::HandOver { line, to } => {
                 if let Some(leg) = self.take_out(line) {
                     // Never full: every line in it has an order `Receive` in a ring of that size.
-                    if let Err(rtrb::PushError::Full(leg)) = self.rings.to[to].push(leg) {
-                        self.free(Returned::Line(leg));
+                    if let Err(rtrb::PushError::Full(leg)) = self.post.rings.to[to].push(leg) {
+                        self.post.free(Returned::Line(leg));
                     }
                 }
             }
@@ -449,7 +443,7 @@ impl Worker {
         line.place = self.alone[phase].len();
         self.alone[phase].push(place);
         self.lines[place as usize] = Some(line);
-        add(&self.counters.legs, 1);
+        add(&self.post.counters.legs, 1);
     }
 
     /// Takes a line out of its place and out of its room, if it is in one.
@@ -469,8 +463,7 @@ impl Worker {
         {
             moved.place = line.place;
         }
-        let legs = &self.counters.legs;
-        legs.store(legs.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        take_one(&self.post.counters.legs);
         Some(line)
     }
 
@@ -493,22 +486,24 @@ impl Worker {
         room_state.members.push(place);
         room_state.conference.enter(&mut line.leg);
         self.lines[place as usize] = Some(line);
-        add(&self.counters.legs, 1);
+        add(&self.post.counters.legs, 1);
         if let Some(outgrown) = outgrown {
-            self.free(Returned::Members(outgrown));
+            self.post.free(Returned::Members(outgrown));
         }
     }
 
     fn close(&mut self, place: u32, now: Moment) {
-        // What has arrived since the last tick still counts.
-        self.listen(place, now);
         let Some(mut line) = self.take_out(place) else { return };
+        // What has arrived since the last tick still counts.
+        if !line.broken {
+            self.post.listen(&mut line, now);
+        }
         let mut report = [0; REPORT_MAX];
         let length = line.leg.last_report(now, &mut report);
         line.send_control(&report[..length]);
         // Playbacks that were under way end with the leg and are still reported.
         line.leg.player.stop();
-        self.free(Returned::Line(line));
+        self.post.free(Returned::Line(line));
     }
 
     fn close_room(&mut self, room: u32) {
@@ -520,34 +515,86 @@ impl Worker {
         {
             moved.0.place = shell.0.place;
         }
-        let rooms = &self.counters.rooms;
-        rooms.store(rooms.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
-        self.free(Returned::Room(shell));
+        take_one(&self.post.counters.rooms);
+        self.post.free(Returned::Room(shell));
     }
 
     /// A playback for which a leg has no room: the call cannot be served as asked.
     fn refuse(&mut self, place: u32, result: Result<(), Playback>) {
         let Err(playback) = result else { return };
-        if let Some(call) = self.line(place).map(|line| line.call)
-            && self.rings.events.push(Event::Overload { call }).is_ok()
-        {
-            self.rang = true;
+        if let Some(call) = self.line(place).map(|line| line.call) {
+            self.post.tell(Event::Overload { call });
         }
-        self.free(Returned::Playback(playback));
-    }
-
-    fn free(&mut self, what: Returned) {
-        self.rang |= what.is_line();
-        free(&mut self.rings.returned, &self.counters, what);
+        self.post.free(Returned::Playback(playback));
     }
 }
 
-/// Sends something back to be freed. The ring has room for every line there can be and more; when
-/// nobody reads it, what is not a line is freed here.
-fn free(ring: &mut Producer<Returned>, counters: &Counters, what: Returned) {
-    let reserved_for_lines = ring.buffer().capacity() - EVENTS_MAX;
-    if (!what.is_line() && ring.slots() <= reserved_for_lines) || ring.push(what).is_err() {
-        add(&counters.freed_in_tick, 1);
+impl Post {
+    /// Takes in what has arrived for a line.
+    fn listen(&mut self, line: &mut Line, now: Moment) {
+        let Line { leg, keys, rtp, connected, .. } = line;
+        let came = self.inbox.drain(rtp, *connected, |datagram, from| {
+            if let Some(digit) = leg.receive(datagram, from, now) {
+                keys.push(digit);
+            }
+        });
+        if came > 0 {
+            add(&self.counters.packets_in, came as u64);
+            line.follow_latch();
+        }
+        while let Some(digit) = line.keys.first() {
+            if self.rings.events.push(Event::Digit { call: line.call, digit }).is_err() {
+                break;
+            }
+            line.keys.pop();
+            self.rang = true;
+        }
+    }
+
+    /// What is not sound: ended playbacks every tick, RTCP and timers every half second.
+    fn care(&mut self, line: &mut Line, place: u32, tick: u64, now: Moment) {
+        while let Some(playback) = line.leg.player.finished().front() {
+            if let Some(id) = playback.id
+                && !self.tell(Event::Played { call: line.call, playback: id })
+            {
+                // Told in a later tick.
+                break;
+            }
+            if let Some(playback) = line.leg.player.finished().pop_front() {
+                self.free(Returned::Playback(playback));
+            }
+        }
+        if !(tick + u64::from(place)).is_multiple_of(SELDOM) {
+            return;
+        }
+        let leg = &mut line.leg;
+        self.inbox.drain(&line.control, None, |datagram, from| leg.receive_control(datagram, from, now));
+        let mut report = [0; REPORT_MAX];
+        if let Some(length) = leg.report(now, &mut report) {
+            line.send_control(&report[..length]);
+        }
+        if line.leg.media_lost(now) && !self.tell(Event::MediaLost { call: line.call }) {
+            add(&self.counters.events_lost, 1);
+        }
+    }
+
+    /// Tells something that is no key, unless only the room for keys is left.
+    fn tell(&mut self, event: Event) -> bool {
+        let told = self.rings.events.slots() > RESERVED_FOR_KEYS && self.rings.events.push(event).is_ok();
+        self.rang |= told;
+        told
+    }
+
+    /// Sends something back to be freed. The ring has room for every line there can be and more;
+    /// when nobody reads it, what is not a line is freed here.
+    fn free(&mut self, what: Returned) {
+        let is_line = what.is_line();
+        let ring = &mut self.rings.returned;
+        let reserved_for_lines = ring.buffer().capacity() - EVENTS_MAX;
+        if (!is_line && ring.slots() <= reserved_for_lines) || ring.push(what).is_err() {
+            add(&self.counters.freed_in_tick, 1);
+        }
+        self.rang |= is_line;
     }
 }
 
@@ -632,4 +679,60 @@ fn sleep_until(deadline: Duration) {
 fn precise_timer() {
     // SAFETY: sets a number of the calling thread.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000, 0, 0, 0) };
+}
+
+#[cfg(test)]
+mod tests {
+    use rtrb::RingBuffer;
+
+    use super::*;
+    use crate::audio::{Codec, Seed};
+
+    #[test]
+    fn a_fault_in_serving_one_ends_its_call_and_no_other() {
+        let (mut orders, orders_out) = RingBuffer::new(64);
+        let (events, mut events_out) = RingBuffer::new(RESERVED_FOR_KEYS + 16);
+        let (returned, _returned_out) = RingBuffer::new(EVENTS_MAX + 8);
+        let rings = Rings { orders: orders_out, events, returned, to: vec![], from: vec![] };
+        let counters = Arc::new(Counters::default());
+        let bell = Arc::new(Bell::new().unwrap());
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut worker = Worker::new(rings, bell, counters.clone(), stop, Instant::now(), 0, 8);
+        for place in 0..2 {
+            let [rtp, control] = [0, 1].map(|_| socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+            let leg = Leg::new(Seed::default(), Moment::default());
+            let call = CallId::numbered(u128::from(place));
+            let leg = Box::new(Line::new(call, 0, leg, rtp, control));
+            orders.push(Order::Open { line: place, phase: 0, leg }).unwrap();
+            let settings = LegSettings {
+                remote_rtp: Some("127.0.0.1:9".parse().unwrap()),
+                remote_rtcp: None,
+                signalling_ip: [127, 0, 0, 1].into(),
+                latch: false,
+                codec: Codec::Pcmu,
+                payload_type: 0,
+                event_payload_type: None,
+                they_send: true,
+                they_receive: true,
+            };
+            orders.push(Order::Configure { line: place, settings }).unwrap();
+            let playback = Playback::new(Some(7), vec![]);
+            orders.push(Order::Play { line: place, playback }).unwrap();
+        }
+        worker.obey(Moment::default());
+        // A room whose member stands nowhere: serving it is out of bounds.
+        let shell = Box::new(RoomShell::with_room_for(2));
+        orders.push(Order::OpenRoom { room: 3, phase: 0, shell }).unwrap();
+        orders.push(Order::Join { line: 0, room: 3, members: None }).unwrap();
+        worker.obey(Moment::default());
+        worker.rooms[3].as_mut().unwrap().0.members.push(99);
+        for phase in 0..12 {
+            worker.phase(phase);
+        }
+        assert_eq!(counters.read().faults, 1);
+        let mut told: Vec<_> = std::iter::from_fn(|| events_out.pop().ok()).collect();
+        told.sort_by_key(|event| format!("{event:?}"));
+        let (broken, sound) = (CallId::numbered(0), CallId::numbered(1));
+        assert_eq!(told, [Event::Overload { call: broken }, Event::Played { call: sound, playback: 7 }]);
+    }
 }
