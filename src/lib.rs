@@ -3,11 +3,26 @@
 pub mod types;
 
 // Rooms that decide: no socket, clock, SQL, thread, randomness.
+pub mod audio;
 pub mod bridge;
+pub mod rtp;
 pub mod sip;
 
 // Rooms that do: they move bytes and ask a room that decides.
 pub mod http;
 pub mod media;
+pub mod prompt;
 pub mod signalling;
 pub mod store;
+
+// The rooms that know all others.
+pub mod cli;
+pub mod config;
+pub mod telemetry {
+    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+    pub enum LogFormat {
+        #[default]
+        Text,
+        Json,
+    }
+}

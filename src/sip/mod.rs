@@ -1,6 +1,19 @@
 //! Signalling as state machines (RFC 3261): bytes and time in, bytes and events out.
 
+pub mod dialog;
+pub mod endpoint;
+pub mod flow;
+pub mod identity;
+pub mod offer;
+pub mod session;
+pub mod transaction;
 pub mod transport;
 pub mod trunk;
+pub mod uri;
+pub mod wire;
 
+pub use endpoint::{Endpoint, Event, HowEnded, Incoming, Outgoing};
+pub use flow::{Bytes, Flow, Transmit};
+pub use session::Farewell;
 pub use transport::Transport;
+pub use uri::{Host, Uri};

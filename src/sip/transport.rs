@@ -1,7 +1,7 @@
 //! What carries SIP messages.
 
 /// RFC 3261 §18. TLS is TCP with another name in Via and another default port.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Transport {
     Udp,
     Tcp,

@@ -1,8 +1,10 @@
 //! Trunks: who may send us calls, and what we believe of them.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::types::Country;
 
@@ -72,10 +74,51 @@ pub enum MediaSource {
 }
 
 /// An address block in CIDR notation. An IPv4-mapped IPv6 source counts as IPv4.
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
+}
+
+/// Finds the trunk of a source address. The narrowest block wins; of equal blocks the first trunk.
+///
+/// Costs one look-up per prefix length in use, however many trunks there are.
+#[derive(Clone, Debug, Default)]
+pub struct Trunks {
+    blocks: HashMap<Network, Arc<Trunk>>,
+    /// Prefix lengths in use, longest first.
+    prefixes_v4: Vec<u8>,
+    prefixes_v6: Vec<u8>,
+}
+
+impl Trunks {
+    #[must_use]
+    pub fn new(trunks: Vec<Trunk>) -> Self {
+        let mut all = Self::default();
+        for trunk in trunks {
+            let trunk = Arc::new(trunk);
+            for network in &trunk.allow {
+                let network = network.canonical();
+                all.blocks.entry(network).or_insert_with(|| trunk.clone());
+                let prefixes =
+                    if network.address.is_ipv4() { &mut all.prefixes_v4 } else { &mut all.prefixes_v6 };
+                prefixes.push(network.prefix);
+            }
+        }
+        for prefixes in [&mut all.prefixes_v4, &mut all.prefixes_v6] {
+            prefixes.sort_unstable_by(|a, b| b.cmp(a));
+            prefixes.dedup();
+        }
+        all
+    }
+
+    /// The trunk whose calls come from `source`.
+    #[must_use]
+    pub fn of(&self, source: IpAddr) -> Option<&Arc<Trunk>> {
+        let source = source.to_canonical();
+        let prefixes = if source.is_ipv4() { &self.prefixes_v4 } else { &self.prefixes_v6 };
+        prefixes.iter().find_map(|&prefix| self.blocks.get(&Network { address: source, prefix }.canonical()))
+    }
 }
 
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
@@ -83,6 +126,21 @@ pub struct Network {
 pub struct NotANetwork(String);
 
 impl Network {
+    /// The same block with the address bits outside its prefix cleared.
+    fn canonical(self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                Ipv4Addr::from_bits(v4.to_bits() & mask).into()
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                Ipv6Addr::from_bits(v6.to_bits() & mask).into()
+            }
+        };
+        Self { address, prefix: self.prefix }
+    }
+
     #[must_use]
     pub fn contains(&self, source: IpAddr) -> bool {
         match (self.address, source.to_canonical()) {
@@ -96,6 +154,14 @@ impl Network {
             }
             _ => false,
         }
+    }
+
+    /// Whether any address is in both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        // Of two blocks that share an address, one holds the other whole.
+        let (wide, narrow) = if self.prefix <= other.prefix { (self, other) } else { (other, self) };
+        wide.contains(narrow.address)
     }
 }
 
@@ -129,6 +195,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn blocks_overlap_when_one_holds_the_other() {
+        let cases = [
+            ("10.0.0.0/8", "10.1.2.0/24", true),
+            ("10.1.2.3", "10.1.2.3/32", true),
+            ("10.1.2.99/24", "10.1.2.0/25", true),
+            ("10.1.2.0/25", "10.1.2.128/25", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "2001:db8::/32", false),
+            ("2001:db8::/32", "2001:db8:1::/48", true),
+        ];
+        for (a, b, overlap) in cases {
+            let (a, b): (Network, Network) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!((a.overlaps(&b), b.overlaps(&a)), (overlap, overlap), "{a} {b}");
+        }
+    }
+
+    #[test]
     fn a_block_holds_its_addresses_and_no_others() {
         let cases = [
             ("127.0.0.0/8", "127.1.2.3", true),
@@ -146,6 +229,39 @@ mod tests {
         }
         for wrong in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "x/8", "10.0.0.0/-1"] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_source_belongs_to_the_trunk_with_the_narrowest_block() {
+        let trunk = |name: &str, allow: &[&str]| Trunk {
+            name: name.to_owned(),
+            allow: allow.iter().map(|block| block.parse().unwrap()).collect(),
+            believe: Believe::None,
+            country: None,
+            codecs: Vec::new(),
+            dtmf: DtmfMode::Auto,
+            srtp: SrtpMode::Off,
+            media_source: MediaSource::Latch,
+            calls_max: None,
+        };
+        let trunks = Trunks::new(vec![
+            trunk("wide", &["10.9.9.9/8", "::/0"]),
+            trunk("narrow", &["10.1.0.0/16", "192.0.2.7"]),
+            trunk("late", &["10.1.0.0/16"]),
+            trunk("nobody", &[]),
+        ]);
+        let cases = [
+            ("10.2.0.1", Some("wide")),
+            ("10.1.0.1", Some("narrow")),
+            ("::ffff:10.1.0.1", Some("narrow")),
+            ("192.0.2.7", Some("narrow")),
+            ("192.0.2.8", None),
+            ("2001:db8::1", Some("wide")),
+        ];
+        for (source, expected) in cases {
+            let found = trunks.of(source.parse().unwrap()).map(|trunk| trunk.name.as_str());
+            assert_eq!(found, expected, "{source}");
         }
     }
 }

@@ -1,0 +1,49 @@
+# Doorline. `make run` starts it on this machine; `make test` checks everything.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint bench prompts clean
+
+# Where rustup puts cargo on a machine that had none.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+# What a build needs beside Rust: a C compiler for SQLite.
+BUILD_NEEDS := cc=build-essential
+# What the tests need too: real SIPp, and Python for the prompts' scripts.
+TEST_NEEDS := $(BUILD_NEEDS) sipp=sip-tester python3=python3
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: build ## build and start the demo on loopback; ARGS="--sip-port 5070" goes to doorline demo
+	./target/release/doorline demo $(ARGS)
+
+build: ## build the release binary, target/release/doorline
+	@tools/need $(BUILD_NEEDS)
+	@tools/need-rust
+	cargo build --release --locked
+
+lint: ## formatting and clippy, warnings are errors
+	@tools/need $(BUILD_NEEDS)
+	@tools/need-rust rustfmt clippy
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+test: lint ## everything: lints, documentation examples, all tests, real SIPp; the summary comes last
+	@tools/need $(TEST_NEEDS)
+	@cargo nextest --version >/dev/null 2>&1 || { \
+	  echo "installing cargo-nextest with cargo" >&2; cargo install --locked cargo-nextest; }
+	cargo test --locked --doc --quiet
+	cargo nextest run --locked --profile ci
+
+bench: ## benchmarks; prints tables and ratios
+	@tools/need $(BUILD_NEEDS)
+	@tools/need-rust
+	cargo bench --locked
+
+prompts: ## render the prompts anew after a change of words (needs flite)
+	@tools/need flite=flite python3=python3
+	prompts/render
+
+clean: ## remove what was built
+	cargo clean

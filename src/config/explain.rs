@@ -1,0 +1,59 @@
+//! The whole configuration, explained: every key with its documentation and its default.
+//!
+//! Printed from the doc comments of the raw sections, so that it cannot grow old. It is itself a good
+//! configuration.
+
+use super::raw::{
+    self, AccessNumber, CallerId, Http, Limits, Log, Meetings, Rtp, Sip, Store, Top, TrunkLimits, TrunkMedia,
+};
+use super::read::{Presence, Section};
+
+/// The configuration file (`sip-config/example.toml`).
+#[must_use]
+pub fn config() -> String {
+    let mut out = String::new();
+    section::<Top>("", &mut out);
+    section::<Sip>("[sip]", &mut out);
+    section::<Rtp>("[rtp]", &mut out);
+    section::<Http>("[http]", &mut out);
+    section::<Store>("[store]", &mut out);
+    section::<Meetings>("[meetings]", &mut out);
+    section::<Limits>("[limits]", &mut out);
+    section::<Log>("[log]", &mut out);
+    section::<AccessNumber>("[[access_number]]", &mut out);
+    out
+}
+
+/// A trunk file (`sip-config/trunk.toml`).
+#[must_use]
+pub fn trunk() -> String {
+    let mut out = String::new();
+    section::<raw::Trunk>("", &mut out);
+    section::<CallerId>("[caller_id]", &mut out);
+    section::<TrunkMedia>("[media]", &mut out);
+    section::<TrunkLimits>("[limits]", &mut out);
+    out
+}
+
+fn section<S: Section>(header: &str, out: &mut String) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    comment(S::ABOUT, out);
+    if !header.is_empty() {
+        out.push_str(header);
+        out.push('\n');
+    }
+    for key in S::KEYS {
+        out.push('\n');
+        comment(key.doc, out);
+        let hidden = if key.presence == Presence::Absent { "# " } else { "" };
+        out.push_str(&format!("{hidden}{} = {}\n", key.name, key.value));
+    }
+}
+
+fn comment(lines: &[&str], out: &mut String) {
+    for line in lines {
+        out.push_str(&format!("#{line}\n"));
+    }
+}

@@ -1,0 +1,423 @@
+//! From raw sections to finished settings: bounds, addresses, files, and what must fit together.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::fault::{Fault, Faults};
+use super::file::Document;
+use super::raw::{self, AccessNumber, Http, Limits, Log, Meetings, Rtp, Sip, Store, Top};
+use super::read::{choice, within};
+use super::{Settings, trunks};
+use crate::prompt::Pack;
+use crate::signalling::Listen;
+use crate::sip::Transport;
+use crate::telemetry::LogFormat;
+use crate::types::{Country, Language, PhoneNumber, Token, Trust};
+use crate::{bridge, http, media, signalling, store};
+
+/// Calls at once when neither the file nor its ports say less.
+const CALLS_MAX: usize = 2_000;
+/// Ports that one call takes: RTP and RTCP.
+const PORTS_A_CALL: usize = 2;
+
+pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault>> {
+    let faults = &mut Faults::of(file);
+    let Some(mut document) = Document::open(raw::CONFIG, faults) else {
+        return Err(std::mem::take(&mut faults.found));
+    };
+    let folder = std::path::absolute(file).ok().and_then(|file| Some(file.parent()?.to_owned()));
+    let folder = folder.unwrap_or_default();
+
+    document.refuse("sip", "tls", "TLS is not available in this version", faults);
+    let sip: Sip = document.section("sip", faults);
+    let rtp: Rtp = document.section("rtp", faults);
+    let http: Http = document.section("http", faults);
+    let store: Store = document.section("store", faults);
+    let meetings: Meetings = document.section("meetings", faults);
+    let limits: Limits = document.section("limits", faults);
+    let log: Log = document.section("log", faults);
+    let numbers: Vec<(String, AccessNumber)> = document.sections("access_number", faults);
+    let top: Top = document.top(faults);
+
+    let data_dir = data_dir(&top.data_dir, &folder, faults);
+    let prompts = prompts(top.prompts.as_deref(), &folder, faults);
+    let signalling = signalling(&sip, faults);
+    let media = media(&rtp, faults);
+    if let (Some(signalling), Some(media)) = (&signalling, &media) {
+        reachable(signalling, media, faults);
+    }
+    let http = self::http(&http, &folder, token, faults);
+    if let (Some(signalling), Some(http)) = (&signalling, &http)
+        && signalling.listen.iter().any(|l| l.transport == Transport::Tcp && clash(l.address, http.listen))
+    {
+        faults.push("http.listen", format!("{} is taken by sip.listen, expected another port", http.listen));
+    }
+    let store = self::store(&store, &data_dir, faults);
+    let bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
+    let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
+    let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
+    if let Err(error) = EnvFilter::try_new(&log.level) {
+        faults.push("log.level", format!("{:?}: {error}, such as \"info\"", log.level));
+    }
+    let mut in_trunks = Vec::new();
+    let trunks = trunks::load(&folder.join(&top.trunks), faults, &mut in_trunks);
+
+    let mut all = std::mem::take(&mut faults.found);
+    all.append(&mut in_trunks);
+    match (signalling, media, http, store) {
+        (Some(signalling), Some(media), Some(http), Some(store)) if all.is_empty() => Ok(Settings {
+            data_dir,
+            prompts,
+            signalling,
+            media,
+            http,
+            store,
+            bridge,
+            trunks,
+            access_numbers,
+            log_format,
+            log_level: log.level,
+        }),
+        _ => Err(all),
+    }
+}
+
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+fn data_dir(text: &str, folder: &Path, faults: &mut Faults) -> PathBuf {
+    let path = folder.join(text);
+    if text.is_empty() {
+        faults.push("data_dir", "empty, expected a folder such as \"/var/lib/doorline\"");
+    } else if path.exists() && !path.is_dir() {
+        faults.push("data_dir", format!("{} is a file, expected a folder", path.display()));
+    }
+    path
+}
+
+fn prompts(text: Option<&str>, folder: &Path, faults: &mut Faults) -> Option<PathBuf> {
+    let path = folder.join(text?);
+    if !path.is_dir() {
+        let what = format!("{}: no such folder, expected one folder per language in it", path.display());
+        faults.push("prompts", what);
+    }
+    Some(path)
+}
+
+fn signalling(sip: &Sip, faults: &mut Faults) -> Option<signalling::Settings> {
+    if sip.listen.is_empty() {
+        faults.push("sip.listen", "empty, expected at least one such as \"udp:127.0.0.1:5060\"");
+    }
+    let mut listen: Vec<Listen> = Vec::new();
+    for text in &sip.listen {
+        let Some(one) = faults.keep("sip.listen", listener(text)) else { continue };
+        let taken = |other: &Listen| other.transport == one.transport && clash(other.address, one.address);
+        if listen.iter().any(taken) {
+            faults.push("sip.listen", format!("{text:?} twice, expected each address and port once"));
+        }
+        listen.push(one);
+    }
+    let external_address = match sip.external_address.as_str() {
+        "" => None,
+        text => faults.keep("sip.external_address", address(text)),
+    };
+    Some(signalling::Settings { listen, external_address }).filter(|settings| !settings.listen.is_empty())
+}
+
+/// Of `udp:127.0.0.1:5060`.
+fn listener(text: &str) -> Result<Listen, String> {
+    let shown: String = text.chars().take(60).collect();
+    let wrong = || format!("{shown:?}, expected such as \"udp:127.0.0.1:5060\" or \"tcp:[::1]:5060\"");
+    let (transport, address) = text.split_once(':').ok_or_else(wrong)?;
+    let transport = match transport {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        "tls" => return Err(format!("{shown:?}: TLS is not available in this version")),
+        _ => return Err(wrong()),
+    };
+    let address = address.parse().map_err(|_| wrong())?;
+    Ok(Listen { transport, address })
+}
+
+/// Whether both cannot be bound at once.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    let same_address = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_family && same_address
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    let shown: String = text.chars().take(60).collect();
+    let address: IpAddr =
+        text.parse().map_err(|_| format!("{shown:?}, expected an IP address such as \"192.0.2.10\""))?;
+    if address.is_unspecified() || address.is_multicast() {
+        return Err(format!("{address}, expected an address that peers can send to"));
+    }
+    Ok(address)
+}
+
+fn media(rtp: &Rtp, faults: &mut Faults) -> Option<media::Settings> {
+    let shown: String = rtp.address.chars().take(60).collect();
+    let address =
+        rtp.address.parse().map_err(|_| format!("{shown:?}, expected an IP address such as \"192.0.2.10\""));
+    let address: Option<IpAddr> = faults.keep("rtp.address", address);
+    let ports = faults.keep("rtp.ports", ports(&rtp.ports));
+    let threads = rtp.threads.and_then(|threads| faults.keep("rtp.threads", within(threads, 1..=256)));
+    Some(media::Settings { address: address?, ports: ports?, threads })
+}
+
+/// Of `20000-39999`.
+fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let shown: String = text.chars().take(40).collect();
+    let parsed = text.split_once('-').and_then(|(first, last)| {
+        Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?))
+    });
+    match parsed {
+        None => Err(format!("{shown:?}, expected first and last port such as \"20000-39999\"")),
+        Some((first, last)) if first > last => Err(format!("{shown:?}, expected the smaller port first")),
+        Some((first, _)) if first < 1024 => Err(format!("{shown:?}, expected ports from 1024 on")),
+        Some((first, last)) if first % 2 == 1 || last % 2 == 0 => {
+            Err(format!("{shown:?}, expected an even first and an odd last port, pairs of RTP and RTCP"))
+        }
+        Some((first, last)) => Ok(first..=last),
+    }
+}
+
+/// Whether peers can send to what we will tell them.
+fn reachable(signalling: &signalling::Settings, media: &media::Settings, faults: &mut Faults) {
+    let external = signalling.external_address;
+    for listen in &signalling.listen {
+        let ip = listen.address.ip();
+        if ip.is_unspecified() && external.is_none() {
+            faults.push(
+                "sip.external_address",
+                format!("empty, expected our address as peers see it, because sip.listen has {ip}"),
+            );
+        } else if !ip.is_loopback() && external.is_some_and(|address| address.is_loopback()) {
+            faults.push(
+                "sip.external_address",
+                format!(
+                    "{} cannot be reached by who calls {ip}, expected our address as peers see it",
+                    external.unwrap_or(ip)
+                ),
+            );
+        }
+        let in_ports = listen.transport == Transport::Udp
+            && media.ports.contains(&listen.address.port())
+            && clash(listen.address, SocketAddr::new(media.address, listen.address.port()));
+        if in_ports {
+            let port = listen.address.port();
+            faults.push("rtp.ports", format!("hold port {port}, which sip.listen takes, expected others"));
+        }
+    }
+    if media.address.is_unspecified() && external.is_none() {
+        faults.push(
+            "sip.external_address",
+            format!("empty, expected our address as peers see it, because rtp.address is {}", media.address),
+        );
+    }
+    let public = signalling.listen.iter().find(|listen| !listen.address.ip().is_loopback());
+    if let (Some(public), true) = (public, media.address.is_loopback()) {
+        faults.push(
+            "rtp.address",
+            format!(
+                "{} cannot be reached by who calls {}, expected an address that they can send sound to",
+                media.address,
+                public.address.ip()
+            ),
+        );
+    }
+}
+
+fn http(raw: &Http, folder: &Path, given: Option<Token>, faults: &mut Faults) -> Option<http::Settings> {
+    let shown: String = raw.listen.chars().take(60).collect();
+    let listen: Result<SocketAddr, _> = raw
+        .listen
+        .parse()
+        .map_err(|_| format!("{shown:?}, expected address and port such as \"127.0.0.1:8080\""));
+    let listen = faults.keep("http.listen", listen);
+    let token = match given {
+        Some(token) => good_token(token).map_err(|what| format!("{}: {what}", super::TOKEN_VARIABLE)),
+        None => {
+            let file = folder.join(&raw.operator_token_file);
+            token_in(&file).map_err(|what| format!("{}: {what}", file.display()))
+        }
+    };
+    let operator_token = faults.keep("http.operator_token_file", token);
+    Some(http::Settings { listen: listen?, operator_token: operator_token? })
+}
+
+/// Fewest characters of a token: 128 bits in hexadecimal.
+const TOKEN_CHARACTERS_MIN: usize = 32;
+const TOKEN_CHARACTERS_MAX: usize = 512;
+
+fn good_token(token: Token) -> Result<Token, String> {
+    let text = token.reveal();
+    let length = text.chars().count();
+    if !(TOKEN_CHARACTERS_MIN..=TOKEN_CHARACTERS_MAX).contains(&length) {
+        Err(format!(
+            "token of {length} characters, expected {TOKEN_CHARACTERS_MIN} to {TOKEN_CHARACTERS_MAX}"
+        ))
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Err("token with characters that no header can carry, expected letters, digits and signs".to_owned())
+    } else {
+        Ok(token)
+    }
+}
+
+/// The token in `file`, if nobody else can read it.
+fn token_in(file: &Path) -> Result<Token, String> {
+    let open = File::open(file).map_err(|error| {
+        format!("{error}, expected a file with the operator's token, or {} set", super::TOKEN_VARIABLE)
+    })?;
+    let about = open.metadata().map_err(|error| error.to_string())?;
+    if !about.is_file() {
+        return Err("not a file, expected one with the operator's token".to_owned());
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o007 != 0 {
+        return Err(format!("mode {mode:04o} lets everybody read it, expected 0600 or 0640"));
+    }
+    let mut text = String::new();
+    // A few bytes more than a token and its line end, so that a longer one is told as such.
+    open.take(TOKEN_CHARACTERS_MAX as u64 + 8)
+        .read_to_string(&mut text)
+        .map_err(|_| "not text, expected one line with the operator's token".to_owned())?;
+    good_token(Token::new(text.trim()))
+}
+
+fn store(raw: &Store, data_dir: &Path, faults: &mut Faults) -> Option<store::Settings> {
+    // Never the URL itself: one with a password may stand here.
+    let (scheme, rest) = raw.url.split_once(':').unwrap_or((raw.url.as_str(), ""));
+    let url = match scheme {
+        "sqlite" => {
+            let path = rest.strip_prefix("//").unwrap_or(rest);
+            if path.is_empty() || path.starts_with(':') || path.contains('?') {
+                Err("not a file's name after \"sqlite:\", expected such as \"sqlite:doorline.db\"")
+            } else {
+                Ok(format!("sqlite:{}", data_dir.join(path).display()))
+            }
+        }
+        "postgres" | "postgresql" => {
+            Err("PostgreSQL is not available in this version, expected \"sqlite:FILE\"")
+        }
+        _ => Err("unknown kind of database, expected \"sqlite:FILE\""),
+    };
+    if raw.key_file.is_empty() {
+        faults.push("store.key_file", "empty, expected a file such as \"doorline.key\"");
+    }
+    Some(store::Settings { url: faults.keep("store.url", url)?, key_file: data_dir.join(&raw.key_file) })
+}
+
+fn bridge(
+    meetings: &Meetings,
+    limits: &Limits,
+    media: Option<&media::Settings>,
+    mut settings: bridge::Settings,
+    faults: &mut Faults,
+) -> bridge::Settings {
+    let minutes = |n: u64| Duration::from_secs(n * 60);
+    let days = |n: u64| Duration::from_secs(n * 24 * 60 * 60);
+
+    if let Some(length) = faults.keep("meetings.pin_length", within(meetings.pin_length, 4..=12)) {
+        settings.pin_length = length;
+    }
+    for (key, value, range, setting) in [
+        ("early_join_minutes", meetings.early_join_minutes, 0..=1440, &mut settings.early_join),
+        ("overrun_minutes", meetings.overrun_minutes, 0..=1440, &mut settings.overrun),
+        ("waiting_minutes", meetings.waiting_minutes, 1..=480, &mut settings.waiting),
+    ] {
+        if let Some(value) = faults.keep(&format!("meetings.{key}"), within(value, range)) {
+            *setting = minutes(value);
+        }
+    }
+    for (key, value, setting) in [
+        ("verified_unused_days", meetings.verified_unused_days, &mut settings.verified_unused),
+        ("verified_in_all_days", meetings.verified_in_all_days, &mut settings.verified_in_all),
+    ] {
+        if let Some(value) = faults.keep(&format!("meetings.{key}"), within(value, 1..=3650)) {
+            *setting = days(value);
+        }
+    }
+    if settings.verified_unused > settings.verified_in_all {
+        faults.push(
+            "meetings.verified_in_all_days",
+            format!(
+                "{}, expected at least verified_unused_days, which is {}",
+                meetings.verified_in_all_days, meetings.verified_unused_days
+            ),
+        );
+    }
+    for (key, text, setting) in [
+        ("grant_min", &meetings.grant_min, &mut settings.grant_min),
+        ("use_min", &meetings.use_min, &mut settings.use_min),
+    ] {
+        if let Some(trust) = faults.keep(&format!("meetings.{key}"), choice(text, TRUSTS)) {
+            *setting = trust;
+        }
+    }
+
+    let participants = within(limits.participants_max, 2..=10_000);
+    if let Some(participants) = faults.keep("limits.participants_max", participants) {
+        settings.participants_max = participants;
+    }
+    let room = media.map_or(usize::MAX, |media| media.ports.len() / PORTS_A_CALL);
+    settings.calls_max = CALLS_MAX.min(room);
+    if let Some(calls) = limits.calls_max
+        && let Some(calls) = faults.keep("limits.calls_max", within(calls, 1..=100_000))
+    {
+        settings.calls_max = calls;
+        if calls > room {
+            faults.push(
+                "limits.calls_max",
+                format!("{calls}, expected at most {room}, for which rtp.ports has room"),
+            );
+        }
+    }
+    settings.calls_entering_max = (settings.calls_max / 5).max(1);
+    if let Some(entering) = limits.calls_entering_max
+        && let Some(entering) =
+            faults.keep("limits.calls_entering_max", within(entering, 1..=settings.calls_max))
+    {
+        settings.calls_entering_max = entering;
+    }
+    settings
+}
+
+/// Without `none`: a withheld number is never remembered.
+const TRUSTS: &[(&str, Trust)] =
+    &[("claimed", Trust::Claimed), ("network", Trust::Network), ("signed", Trust::Signed)];
+
+fn access_numbers(
+    raw: &[(String, AccessNumber)],
+    prompts: Option<&Path>,
+    faults: &mut Faults,
+) -> Vec<super::AccessNumber> {
+    let mut numbers: Vec<super::AccessNumber> = Vec::new();
+    for (path, raw) in raw {
+        let at = |key: &str| format!("{path}.{key}");
+        let country =
+            raw.country.clone().and_then(|country| faults.keep(&at("country"), Country::try_from(country)));
+        let language: Option<Language> = faults.keep(&at("language"), raw.language.parse());
+        if let Some(language) = &language {
+            faults.keep(&at("language"), Pack::find(prompts, language));
+        }
+        // A missing number has its fault already.
+        if raw.number.is_empty() {
+            continue;
+        }
+        let number = faults.keep(&at("number"), PhoneNumber::parse(&raw.number, country));
+        let (Some(number), Some(language)) = (number, language) else { continue };
+        if numbers.iter().any(|other| other.number == number) {
+            faults.push(at("number"), format!("{number} twice, expected each access number once"));
+        }
+        numbers.push(super::AccessNumber { number, language, country });
+    }
+    numbers
+}

@@ -1,0 +1,210 @@
+//! The configuration file as it is written. The doc comment of a field is the documentation of its
+//! key: `doorline config` prints it, and `sip-config/example.toml` is that print.
+
+use super::read::{Places, Section, section};
+
+section! {
+    /// Doorline's configuration, with every key and its default. Paths that you write (trunks,
+    /// prompts, the token's file) are relative to this file; what the service writes itself lies in
+    /// data_dir. `doorline check --config FILE` says everything that is wrong with a file.
+    pub struct Top {
+        /// Where the service keeps its data: the database and its key. Made on first start, for the
+        /// service's user alone. Back it up as a whole: without the key the database cannot be read.
+        data_dir: String = Default("\"/var/lib/doorline\""),
+        /// Folder of trunk files (*.toml): who may call, one SIP peer each. See trunk.toml.
+        trunks: String = Default("\"trunks.d\""),
+        /// Folder of your own prompts, one folder per language with a WAV per prompt (16 kHz, mono,
+        /// 16 bit). A language that has none there is spoken with the built-in ones.
+        prompts: Option<String> = Absent("\"prompts\""),
+    }
+}
+
+section! {
+    /// Signalling.
+    pub struct Sip {
+        /// Where SIP is listened for: "udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT", IPv6 as
+        /// "udp:[2001:db8::1]:5060". Port 0 takes any free one, for tests. Carriers need an address
+        /// that they can reach; 127.0.0.1 serves this machine alone.
+        listen: Vec<String> = Default("[\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\"]"),
+        /// Our address as peers see it, for Contact and SDP, when it is not the one we listen on:
+        /// behind NAT, or when listening on 0.0.0.0. An IP address; empty: the listening one. If it is
+        /// wrong, calls are answered and nobody hears anything.
+        external_address: String = Default("\"\""),
+    }
+}
+
+section! {
+    /// Sound.
+    pub struct Rtp {
+        /// The address that calls' sockets are bound to.
+        address: String = Default("\"127.0.0.1\""),
+        /// UDP ports, first to last: each call takes an even one for RTP and the next for RTCP. Open
+        /// them in the firewall. Begin with an even and end with an odd one, from 1024 on. Too few, and
+        /// new callers get 503; a port rests before it is used again, so leave some more than needed.
+        ports: String = Default("\"20000-39999\""),
+        /// Threads that mix sound, 1 to 256. Absent: one per core.
+        threads: Option<usize> = Absent("2"),
+    }
+}
+
+section! {
+    /// The HTTP API.
+    pub struct Http {
+        /// Address and port. It speaks plain HTTP: outside this machine put a proxy with TLS before it.
+        listen: String = Default("\"127.0.0.1:8080\""),
+        /// File with the operator's token: one line of at least 32 characters that only the service's
+        /// user (and group) can read. The environment's DOORLINE_OPERATOR_TOKEN goes before it. To make
+        /// one: (umask 077; head -c 32 /dev/urandom | base64 > secrets/operator-token)
+        operator_token_file: String = Default("\"secrets/operator-token\""),
+    }
+}
+
+section! {
+    /// The database.
+    pub struct Store {
+        /// "sqlite:FILE", relative to data_dir. Put it on a local disk: SQLite's locks do not hold on
+        /// network file systems.
+        url: String = Default("\"sqlite:doorline.db\""),
+        /// File with the key that protects PINs, codes and numbers in the database, relative to
+        /// data_dir. Made on first start. Whoever has it and the database can read them.
+        key_file: String = Default("\"doorline.key\""),
+    }
+}
+
+section! {
+    /// The rules of meetings.
+    pub struct Meetings {
+        /// Digits of a PIN, 4 to 12, the same for all hosts, so that callers need no # after it. Short
+        /// ones are guessed: with 1,000 hosts one in a million tries hits at 9 digits, every tenth at 4.
+        pin_length: usize = Default("9"),
+        /// How many minutes before its start callers may open a One Time Meeting, 0 to 1440.
+        early_join_minutes: u64 = Default("15"),
+        /// How many minutes after its end it may still be opened and joined, 0 to 1440.
+        overrun_minutes: u64 = Default("30"),
+        /// How long a caller may wait for a meeting to begin, in minutes, 1 to 480. Waiting callers take
+        /// capacity.
+        waiting_minutes: u64 = Default("30"),
+        /// Least trust in the calling number that it is remembered with: "claimed" (anybody can write
+        /// any number: only for tests), "network" (a trunk's carrier vouches for it) or "signed" (SHAKEN
+        /// attestation A).
+        grant_min: String = Default("\"network\""),
+        /// Least trust that a remembered number goes straight in with, in the same words.
+        use_min: String = Default("\"network\""),
+        /// A remembered number is forgotten after so many days without a call, 1 to 3650.
+        verified_unused_days: u64 = Default("90"),
+        /// A remembered number is forgotten after so many days in all, 1 to 3650, at least as many as
+        /// verified_unused_days.
+        verified_in_all_days: u64 = Default("365"),
+    }
+}
+
+section! {
+    /// How much at once.
+    pub struct Limits {
+        /// Most callers in one meeting, 2 to 10000. The next one hears that it is full.
+        participants_max: usize = Default("1000"),
+        /// Most calls at once, 1 to 100000; further ones get 503 with Retry-After. Absent: 2000, or
+        /// what rtp.ports has room for if that is less.
+        calls_max: Option<usize> = Absent("2000"),
+        /// Most calls that are not yet in a meeting, 1 to calls_max: a flood of callers who enter
+        /// nothing leaves room for the others. Absent: a fifth of calls_max.
+        calls_entering_max: Option<usize> = Absent("400"),
+    }
+}
+
+section! {
+    /// Logs, on standard error. PINs, codes, tokens and full numbers are in none.
+    pub struct Log {
+        /// "text" for people or "json" (one object a line) for collectors.
+        format: String = Default("\"text\""),
+        /// "error", "warn", "info", "debug" or "trace", or a filter by part such as
+        /// "info,doorline::sip=debug". The environment's RUST_LOG goes before it.
+        level: String = Default("\"info\""),
+    }
+}
+
+section! {
+    /// A number that callers dial; write one such part for each. Without any, every dialled number is
+    /// answered, in English.
+    pub struct AccessNumber {
+        /// In full, with + and country code.
+        number: String = Required("\"+442079460000\""),
+        /// The language its callers are spoken to in.
+        language: String = Default("\"en-GB\""),
+        /// Its country, two capital letters (ISO 3166), for invitations.
+        country: Option<String> = Absent("\"GB\""),
+    }
+}
+
+section! {
+    /// One SIP trunk: a peer that may send us calls, and what we believe of them. Copy this into the
+    /// trunks folder and take out what you do not need.
+    pub struct Trunk {
+        /// Its name in records, metrics and logs: letters, digits, - and _, at most 40.
+        name: String = Required("\"carrier\""),
+        /// Source addresses or blocks (CIDR) whose calls are this trunk's, IPv4 or IPv6. Empty refuses
+        /// all: nobody else's calls get any answer. No address may be in two trunks. Carriers
+        /// publish their signalling addresses; an address too many can call with any number.
+        allow: Vec<String> = Default("[]"),
+    }
+}
+
+section! {
+    /// What we believe of its callers' numbers. The most important setting: a remembered number opens
+    /// the door, so believe only a carrier that does not let its customers write any number.
+    pub struct CallerId {
+        /// "none": nothing; every caller is asked for PIN and code each time. "pai": the number in
+        /// P-Asserted-Identity (RFC 3325). "from": the number in From, for a carrier that screens it.
+        trust: String = Default("\"none\""),
+        /// What a national number such as 020 7946 0000 means: two capital letters (ISO 3166). Absent:
+        /// only international numbers are understood.
+        country: Option<String> = Absent("\"GB\""),
+    }
+}
+
+section! {
+    /// Sound on this trunk.
+    pub struct TrunkMedia {
+        /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". This version speaks pcma and
+        /// pcmu and passes over the others.
+        codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
+        /// Where key presses come from: "auto" (RFC 4733 events when negotiated), "rfc4733", "info"
+        /// (SIP INFO alone; otherwise INFO works too). "inband" (tones) is not in this version.
+        dtmf: String = Default("\"auto\""),
+        /// Encryption: "off". "offer" and "require" are not in this version.
+        srtp: String = Default("\"off\""),
+        /// Where a caller's sound may come from: "latch" (an address that the SDP or the signalling
+        /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
+        /// and port of the SDP).
+        media_source: String = Default("\"latch\""),
+    }
+}
+
+section! {
+    /// How much of this trunk at once.
+    pub struct TrunkLimits {
+        /// Most calls at once, 1 to 100000; further ones get 503. Absent: as many as the service takes.
+        calls_max: Option<usize> = Absent("100"),
+    }
+}
+
+/// The tables of the configuration file, in the order they are explained.
+pub const CONFIG: &Places = &[
+    ("", Top::KEYS),
+    ("sip", Sip::KEYS),
+    ("rtp", Rtp::KEYS),
+    ("http", Http::KEYS),
+    ("store", Store::KEYS),
+    ("meetings", Meetings::KEYS),
+    ("limits", Limits::KEYS),
+    ("log", Log::KEYS),
+    ("access_number", AccessNumber::KEYS),
+];
+
+/// The tables of a trunk file.
+pub const TRUNK: &Places = &[
+    ("", Trunk::KEYS),
+    ("caller_id", CallerId::KEYS),
+    ("media", TrunkMedia::KEYS),
+    ("limits", TrunkLimits::KEYS),
+];

@@ -1,0 +1,162 @@
+//! The trunks folder: one SIP peer a file.
+
+use std::path::{Path, PathBuf};
+
+use super::fault::{Fault, Faults};
+use super::file::Document;
+use super::raw::{self, CallerId, TrunkLimits, TrunkMedia};
+use super::read::{choice, within};
+use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk};
+use crate::types::Country;
+
+/// Most trunk files in the folder.
+const TRUNKS_MAX: usize = 1_000;
+
+/// Every `*.toml` of `folder`, by name; faults go to `found`. `named` is where the folder is named.
+pub fn load(folder: &Path, named: &mut Faults, found: &mut Vec<Fault>) -> Vec<Trunk> {
+    let mut files: Vec<PathBuf> = match std::fs::read_dir(folder) {
+        Ok(entries) => entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+            .take(TRUNKS_MAX + 1)
+            .collect(),
+        Err(error) => {
+            named.push("trunks", format!("{}: {error}, expected a folder of trunk files", folder.display()));
+            return Vec::new();
+        }
+    };
+    if files.len() > TRUNKS_MAX {
+        named.push("trunks", format!("{}: more than {TRUNKS_MAX} trunk files", folder.display()));
+        return Vec::new();
+    }
+    files.sort_unstable();
+    let mut trunks: Vec<(PathBuf, Trunk)> = Vec::new();
+    for file in files {
+        let mut faults = Faults::of(&file);
+        if let Some(trunk) = read(&mut faults) {
+            compare(&trunk, &trunks, &mut faults);
+            trunks.push((file, trunk));
+        }
+        found.append(&mut faults.found);
+    }
+    let mut trunks: Vec<Trunk> = trunks.into_iter().map(|(_, trunk)| trunk).collect();
+    trunks.sort_by(|a, b| a.name.cmp(&b.name));
+    trunks
+}
+
+/// The trunk in `faults.file`; `None` only if it cannot be read at all.
+fn read(faults: &mut Faults) -> Option<Trunk> {
+    let mut document = Document::open(raw::TRUNK, faults)?;
+    let caller_id: CallerId = document.section("caller_id", faults);
+    let media: TrunkMedia = document.section("media", faults);
+    let limits: TrunkLimits = document.section("limits", faults);
+    let top: raw::Trunk = document.top(faults);
+    Some(Trunk {
+        allow: networks(&top.allow, faults),
+        name: name(top.name, faults),
+        believe: faults.keep("caller_id.trust", choice(&caller_id.trust, BELIEVE)).unwrap_or_default(),
+        country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
+        codecs: codecs(&media.codecs, faults),
+        dtmf: one_of_ours("media.dtmf", &media.dtmf, DTMF, &[DtmfMode::Inband], faults),
+        srtp: one_of_ours("media.srtp", &media.srtp, SRTP, &[SrtpMode::Offer, SrtpMode::Require], faults),
+        media_source: faults
+            .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
+            .unwrap_or_default(),
+        calls_max: limits
+            .calls_max
+            .and_then(|calls| faults.keep("limits.calls_max", within(calls, 1..=100_000))),
+    })
+}
+
+/// What one trunk must not share with those read before it.
+fn compare(trunk: &Trunk, others: &[(PathBuf, Trunk)], faults: &mut Faults) {
+    for (file, other) in others {
+        let file = file.file_name().unwrap_or_default().to_string_lossy();
+        if !trunk.name.is_empty() && trunk.name == other.name {
+            faults.push(
+                "name",
+                format!("{:?} is also the name in {file}, expected one of its own", trunk.name),
+            );
+        }
+        for block in &trunk.allow {
+            if let Some(theirs) = other.allow.iter().find(|theirs| block.overlaps(theirs)) {
+                faults.push(
+                    "allow",
+                    format!("{block} overlaps {theirs} in {file}, expected each address in one trunk only"),
+                );
+            }
+        }
+    }
+}
+
+fn name(name: String, faults: &mut Faults) -> String {
+    let good = (1..=40).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    // An empty one has been told as missing, unless it was written so.
+    if !good && !faults.found.iter().any(|fault| fault.key == "name") {
+        let shown: String = name.chars().take(50).collect();
+        faults.push("name", format!("{shown:?}, expected 1 to 40 letters, digits, - and _"));
+    }
+    name
+}
+
+fn networks(texts: &[String], faults: &mut Faults) -> Vec<Network> {
+    texts.iter().filter_map(|text| faults.keep("allow", text.parse())).collect()
+}
+
+fn codecs(names: &[String], faults: &mut Faults) -> Vec<CodecName> {
+    let before = faults.found.len();
+    let mut codecs: Vec<CodecName> = Vec::new();
+    for name in names {
+        match choice(name, CODECS) {
+            Ok(codec) if codecs.contains(&codec) => {
+                faults.push("media.codecs", format!("{name:?} twice, expected each codec once"));
+            }
+            Ok(codec) => codecs.push(codec),
+            Err(what) => faults.push("media.codecs", what),
+        }
+    }
+    let spoken = codecs.iter().any(|codec| matches!(codec, CodecName::Pcma | CodecName::Pcmu));
+    if !spoken && faults.found.len() == before {
+        faults
+            .push("media.codecs", "none that this version speaks, expected \"pcma\" or \"pcmu\" among them");
+    }
+    codecs
+}
+
+/// The meaning of `text`, unless it is one that a later version will have.
+fn one_of_ours<T: Copy + Default + PartialEq>(
+    key: &str,
+    text: &str,
+    choices: &[(&'static str, T)],
+    later: &[T],
+    faults: &mut Faults,
+) -> T {
+    let meaning = faults.keep(key, choice(text, choices)).unwrap_or_default();
+    if later.contains(&meaning) {
+        faults.push(key, format!("{text:?} is not available in this version"));
+    }
+    meaning
+}
+
+const BELIEVE: &[(&str, Believe)] =
+    &[("none", Believe::None), ("from", Believe::From), ("pai", Believe::Pai)];
+
+const CODECS: &[(&str, CodecName)] = &[
+    ("opus", CodecName::Opus),
+    ("g722", CodecName::G722),
+    ("pcma", CodecName::Pcma),
+    ("pcmu", CodecName::Pcmu),
+];
+
+const DTMF: &[(&str, DtmfMode)] = &[
+    ("auto", DtmfMode::Auto),
+    ("rfc4733", DtmfMode::Rfc4733),
+    ("inband", DtmfMode::Inband),
+    ("info", DtmfMode::Info),
+];
+
+const SRTP: &[(&str, SrtpMode)] =
+    &[("off", SrtpMode::Off), ("offer", SrtpMode::Offer), ("require", SrtpMode::Require)];
+
+const MEDIA_SOURCE: &[(&str, MediaSource)] = &[("latch", MediaSource::Latch), ("sdp", MediaSource::Sdp)];

@@ -1,0 +1,298 @@
+//! The endpoint: datagrams and commands in; datagrams and events out. It owns every transaction,
+//! dialog and call, and has no socket, no clock and no randomness of its own.
+//!
+//! ```text
+//! receive ─> source of a trunk? ─> message ─> transaction ─> dialog ─> call ─> poll_event
+//! answer, hang_up, invite … ─────────────────────────────────> call ─> transaction ─> poll_transmit
+//! poll_timeout ─> wait ─> handle_timeout
+//! ```
+//! After every call to it, empty [`Endpoint::poll_transmit`] and [`Endpoint::poll_event`].
+//!
+//! Nothing is searched: transactions, dialogs and calls are found by hashed keys, deadlines stand in
+//! one ordered set. A source that no trunk allows is dropped before a byte of it is read.
+
+mod body;
+mod calling;
+mod changes;
+mod commands;
+mod deadlines;
+mod event;
+mod expire;
+mod receive;
+mod send;
+mod settings;
+mod tokens;
+
+pub use calling::{CannotCall, Outgoing};
+pub use event::{Event, HowEnded, Incoming};
+pub use settings::Settings;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::sip::dialog::DialogKey;
+use crate::sip::flow::{Bytes, Flow, Transmit};
+use crate::sip::session::{Session, TransactionId};
+use crate::sip::transaction::{InviteClient, InviteServer, NonInviteClient, NonInviteServer};
+use crate::sip::trunk::{Trunk, Trunks};
+use crate::sip::wire::{Fault, Framing, Message, Request, parse};
+use crate::types::CallId;
+
+use deadlines::{Deadlines, Sleeper};
+use tokens::Tokens;
+
+pub struct Endpoint {
+    settings: Settings,
+    trunks: Trunks,
+    tokens: Tokens,
+    new_call: Box<dyn FnMut() -> CallId + Send>,
+    draining: bool,
+    last_transaction: TransactionId,
+    servers: HashMap<TransactionId, Server>,
+    server_keys: HashMap<Box<str>, TransactionId>,
+    /// Requests outside dialogs that are being answered, to tell a copy that took another way (§8.2.2.2).
+    merges: HashMap<Box<str>, TransactionId>,
+    clients: HashMap<TransactionId, Client>,
+    client_keys: HashMap<Box<str>, TransactionId>,
+    calls: HashMap<CallId, Box<Session>>,
+    dialogs: HashMap<DialogKey, CallId>,
+    calls_of_trunk: HashMap<String, usize>,
+    deadlines: Deadlines,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+/// Since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Messages from addresses that no trunk allows; dropped unread.
+    pub refused_sources: u64,
+    /// Messages that could not be read, answered or not.
+    pub malformed: u64,
+    /// Requests refused because the endpoint was full.
+    pub overloaded: u64,
+    /// Responses that belong to nothing of ours.
+    pub stray_responses: u64,
+}
+
+/// What the endpoint holds now.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Load {
+    pub calls: usize,
+    pub dialogs: usize,
+    pub server_transactions: usize,
+    pub client_transactions: usize,
+    pub deadlines: usize,
+}
+
+/// A request that came, while it is answered.
+struct Server {
+    key: Box<str>,
+    merge: Option<Box<str>>,
+    /// Where the answers go.
+    back: Flow,
+    /// Until the final answer.
+    request: Option<Box<Request>>,
+    machine: ServerMachine,
+    call: Option<CallId>,
+    scheduled: Option<Instant>,
+}
+
+enum ServerMachine {
+    Invite(InviteServer),
+    NonInvite(NonInviteServer),
+}
+
+/// A request of ours, while it waits for its answer.
+struct Client {
+    key: Box<str>,
+    flow: Flow,
+    machine: ClientMachine,
+    purpose: Purpose,
+    /// Of an INVITE, until its final answer: its ACK and CANCEL are made from it.
+    request: Option<Box<Request>>,
+    /// The ACK of a 2xx and the To tag it is for; sent again with each copy of that 2xx.
+    acknowledged: Option<(Box<str>, Transmit)>,
+    scheduled: Option<Instant>,
+}
+
+enum ClientMachine {
+    Invite(InviteClient),
+    NonInvite(NonInviteClient),
+}
+
+/// Whom the answer concerns.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Purpose {
+    Invite(CallId),
+    Reinvite(CallId),
+    Info(CallId),
+    /// UPDATE of ours that keeps the session timer going.
+    Refresh(CallId),
+    /// `None`: the call is over already, whatever the answer.
+    Bye(Option<CallId>),
+    Cancel,
+}
+
+impl Endpoint {
+    /// `seed` is all the randomness there is: tags, branches and Call-IDs come from it. `new_call`
+    /// names calls that come in.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        trunks: Vec<Trunk>,
+        seed: [u8; 32],
+        new_call: Box<dyn FnMut() -> CallId + Send>,
+    ) -> Self {
+        Self {
+            settings,
+            trunks: Trunks::new(trunks),
+            tokens: Tokens::new(seed),
+            new_call,
+            draining: false,
+            last_transaction: 0,
+            servers: HashMap::new(),
+            server_keys: HashMap::new(),
+            merges: HashMap::new(),
+            clients: HashMap::new(),
+            client_keys: HashMap::new(),
+            calls: HashMap::new(),
+            dialogs: HashMap::new(),
+            calls_of_trunk: HashMap::new(),
+            deadlines: Deadlines::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// New trunks. Calls go on as they began.
+    pub fn set_trunks(&mut self, trunks: Vec<Trunk>) {
+        self.trunks = Trunks::new(trunks);
+    }
+
+    /// OPTIONS is answered 503 from now on, so that a trunk sends its calls elsewhere. New calls
+    /// still come as events: whoever decides refuses them, and has their record.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
+    /// A message from this address would be read.
+    #[must_use]
+    pub fn is_known(&self, source: std::net::IpAddr) -> bool {
+        self.trunks.of(source).is_some()
+    }
+
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    #[must_use]
+    pub const fn refused_sources(&self) -> u64 {
+        self.counters.refused_sources
+    }
+
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            calls: self.calls.len(),
+            dialogs: self.dialogs.len(),
+            server_transactions: self.servers.len(),
+            client_transactions: self.clients.len(),
+            deadlines: self.deadlines.len(),
+        }
+    }
+
+    /// One datagram, or one message cut from a stream.
+    pub fn receive(&mut self, now: Instant, source: &Flow, bytes: &[u8]) {
+        let Some(trunk) = self.trunk_of(source) else { return };
+        let framing = if source.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
+        self.read(now, source, &trunk, parse(bytes, framing));
+    }
+
+    /// The same for a message that a [`Framer`](crate::sip::wire::Framer) has cut and read.
+    pub fn receive_message(&mut self, now: Instant, source: &Flow, message: Result<Message, Fault>) {
+        let Some(trunk) = self.trunk_of(source) else { return };
+        self.read(now, source, &trunk, message);
+    }
+
+    /// When [`Endpoint::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn trunk_of(&mut self, source: &Flow) -> Option<Arc<Trunk>> {
+        let trunk = self.trunks.of(source.peer.ip()).cloned();
+        self.counters.refused_sources += u64::from(trunk.is_none());
+        trunk
+    }
+
+    fn read(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, message: Result<Message, Fault>) {
+        match message {
+            Ok(Message::Request(request)) => self.receive_request(now, source, trunk, request),
+            Ok(Message::Response(response)) => self.receive_response(now, source, response),
+            Err(fault) => {
+                self.counters.malformed += 1;
+                self.answer_fault(source, &fault);
+            }
+        }
+    }
+
+    fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        self.transmits.push_back(Transmit { flow, bytes });
+    }
+
+    /// Takes a call out to work on it; [`Endpoint::keep`] or [`Endpoint::end`] follows.
+    fn take(&mut self, call: CallId) -> Option<Box<Session>> {
+        self.calls.remove(&call)
+    }
+
+    fn keep(&mut self, mut session: Box<Session>) {
+        let (sleeper, deadline) = (Sleeper::Call(session.call), session.deadline());
+        self.deadlines.set(sleeper, &mut session.scheduled, deadline);
+        self.calls.insert(session.call, session);
+    }
+
+    /// Forgets a call that was taken out, and says how it ended.
+    fn end(&mut self, session: Box<Session>, how: HowEnded) {
+        let call = session.call;
+        self.forget(session);
+        self.events.push_back(Event::Ended { call, how });
+    }
+
+    fn forget(&mut self, mut session: Box<Session>) {
+        self.deadlines.set(Sleeper::Call(session.call), &mut session.scheduled, None);
+        let key = session.dialog.key();
+        if self.dialogs.get(&key) == Some(&session.call) {
+            self.dialogs.remove(&key);
+        }
+        if let Some(count) = self.calls_of_trunk.get_mut(&session.trunk.name) {
+            *count -= 1;
+            if *count == 0 {
+                self.calls_of_trunk.remove(&session.trunk.name);
+            }
+        }
+    }
+
+    /// Counts a call of this trunk in, and says how many there are.
+    fn count_call(&mut self, trunk: &Trunk) -> usize {
+        let count = self.calls_of_trunk.entry(trunk.name.clone()).or_insert(0);
+        *count += 1;
+        *count
+    }
+}
+
+#[cfg(test)]
+mod tests;

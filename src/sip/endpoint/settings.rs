@@ -1,0 +1,40 @@
+//! What the endpoint must know before it starts.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::sip::transaction::Timers;
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// Our address as peers see it, for Contact and Via; `None`: the one of the flow.
+    pub external_address: Option<IpAddr>,
+    pub timers: Timers,
+    /// Transactions at once, both sides. Over it a request is answered 503 and leaves no state.
+    pub transactions_max: usize,
+    /// Calls at once. Over it an INVITE is answered 503 and leaves no state.
+    pub calls_max: usize,
+    /// Seconds in the Retry-After of those 503s.
+    pub retry_after: u32,
+    /// A call that rings longer than this, either way, is given up (RFC 3261 §16.6 timer C: over 3 min).
+    pub ring_max: Duration,
+    /// `;isfocus` in our Contact: this is a conference (RFC 4579 §4.1).
+    pub is_focus: bool,
+    /// The user part of our Contact.
+    pub contact_user: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            external_address: None,
+            timers: Timers::default(),
+            transactions_max: 200_000,
+            calls_max: 20_000,
+            retry_after: 10,
+            ring_max: Duration::from_secs(185),
+            is_focus: true,
+            contact_user: "doorline".to_owned(),
+        }
+    }
+}

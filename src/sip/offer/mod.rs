@@ -1,0 +1,97 @@
+//! SDP offer and answer (RFC 3264, 8866): which codec, which keys, which way, to where.
+//!
+//! [`Offer::parse`] reads what a peer offers, [`answer`] answers it, [`offer`] makes one of ours and
+//! [`accept_answer`] reads what came back. Both ends of that give a [`Negotiated`]: all that media
+//! needs to know. One audio stream is taken; other streams are refused with port 0 (RFC 3264 §6).
+
+mod codec;
+mod description;
+mod direction;
+mod negotiate;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use description::Offer;
+pub use direction::Direction;
+pub use negotiate::{accept_answer, answer, offer};
+
+pub use super::trunk::CodecName;
+
+/// Our side of a session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Local {
+    /// Where we receive RTP.
+    pub rtp: SocketAddr,
+    /// Where we receive RTCP unless it is multiplexed; the port after RTP when they are neighbours.
+    pub rtcp_port: u16,
+    /// In the order we prefer. Only what media can do.
+    pub codecs: Vec<CodecName>,
+    /// Offer or accept telephone events (RFC 4733).
+    pub events: bool,
+    /// Accept, or in an offer propose, RTCP on the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Names the session in `o=`, the same for all its life. Random, or two calls look like one.
+    pub session_id: u64,
+}
+
+/// What both sides agreed on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Negotiated {
+    /// Where the peer receives; `None` while it holds with the address 0.0.0.0 (RFC 3264 §8.4).
+    pub remote_rtp: Option<SocketAddr>,
+    /// `remote_rtp` when multiplexed, else as `a=rtcp` says (RFC 3605), else the next port.
+    pub remote_rtcp: Option<SocketAddr>,
+    pub codec: CodecName,
+    /// Both ways.
+    pub payload_type: u8,
+    /// Both ways; `None`: no telephone events.
+    pub event_payload_type: Option<u8>,
+    /// The packet time the peer would like to receive, 20 ms when it does not say or says nonsense.
+    pub ptime: Duration,
+    /// What the *peer* may do: see [`Direction::sends`] and [`Direction::receives`].
+    pub direction: Direction,
+    pub rtcp_mux: bool,
+}
+
+/// Why no session can come of a description. Not for lack of trying: each has its own words.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Unusable {
+    #[error("body that is no SDP: {0}")]
+    NotSdp(&'static str),
+    #[error("SDP with more than 4 media lines")]
+    TooManyMedia,
+    #[error("SDP without an audio stream")]
+    NoAudio,
+    #[error("audio only over {0}, expected RTP/AVP or RTP/AVPF")]
+    Transport(&'static str),
+    #[error("audio with none of our codecs")]
+    NoCodec,
+    #[error("audio at no address that we can send to")]
+    Address,
+    #[error("answer that refuses our stream or is not one to our offer")]
+    Refused,
+}
+
+impl Unusable {
+    /// What an INVITE with it is answered.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::NotSdp(_) => 400,
+            _ => 488,
+        }
+    }
+
+    /// The code of a Warning header (RFC 3261 §20.43) that tells the peer what to change.
+    #[must_use]
+    pub const fn warning(&self) -> u16 {
+        match self {
+            Self::NotSdp(_) | Self::TooManyMedia | Self::Refused => 399,
+            Self::NoAudio => 304,
+            Self::Transport(_) => 302,
+            Self::NoCodec => 305,
+            Self::Address => 301,
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! Offers of ours, answers to theirs, and what comes of either.
+
+use std::time::Duration;
+
+use sdp_types::{Connection, Media, Origin, RtpMap, Session};
+
+use super::codec::{EVENT_PAYLOAD_TYPE, EVENTS, Mapping, encoding};
+use super::description::{Offer, Place, Stream};
+use super::{CodecName, Direction, Local, Negotiated, Unusable};
+
+const PTIME: Duration = Duration::from_millis(20);
+
+/// Answers an offer. `previous` is the last description we sent in this session: one that says the
+/// same again keeps its `o=` version, one that does not has the next (RFC 3264 §8).
+///
+/// # Errors
+/// Why no session can come of it; [`Unusable::status`] is the answer to the INVITE.
+pub fn answer(
+    offer: &Offer,
+    local: &Local,
+    previous: Option<&[u8]>,
+) -> Result<(Vec<u8>, Negotiated), Unusable> {
+    let (chosen, codec) = choose(offer, local)?;
+    let stream = &offer.streams[chosen];
+    let negotiated = negotiated(stream, codec, local.events, local.rtcp_mux);
+    let medias = offer.streams.iter().enumerate().map(|(index, stream)| {
+        if index == chosen { accepted(stream, local, &negotiated) } else { refused(stream) }
+    });
+    let medias: Vec<Media> = medias.collect();
+    Ok((print(local, medias, previous), negotiated))
+}
+
+/// An offer of ours: all our codecs, both ways.
+#[must_use]
+pub fn offer(local: &Local, previous: Option<&[u8]>) -> Vec<u8> {
+    let mut mappings: Vec<Mapping> = Vec::new();
+    for codec in &local.codecs {
+        let encoding = encoding(*codec);
+        if !mappings.iter().any(|mapping| mapping.is(*codec)) {
+            mappings.push(Mapping {
+                payload_type: encoding.payload_type,
+                name: encoding.name.to_owned(),
+                clock: encoding.clock,
+                channels: encoding.channels,
+            });
+        }
+    }
+    if local.events {
+        // A key press is timed by the clock of the codec it interrupts (RFC 4733 §2.1).
+        let mut clocks: Vec<u32> = mappings.iter().map(|mapping| mapping.clock).collect();
+        clocks.sort_unstable();
+        clocks.dedup();
+        let events = (EVENT_PAYLOAD_TYPE..).zip(clocks).map(|(payload_type, clock)| Mapping {
+            payload_type,
+            name: EVENTS.to_owned(),
+            clock,
+            channels: 1,
+        });
+        mappings.extend(events);
+    }
+    let media = audio(local, "RTP/AVP", &mappings, Direction::SendRecv, local.rtcp_mux);
+    print(local, vec![media], previous)
+}
+
+/// Reads the answer to an offer of ours. The codec is the first in the answer that we offered.
+///
+/// # Errors
+/// [`Unusable::Refused`] when it takes none of it or has another number of streams than we offered.
+pub fn accept_answer(our_offer: &[u8], answer: &[u8]) -> Result<Negotiated, Unusable> {
+    let ours = Offer::parse(our_offer)?;
+    let theirs = Offer::parse(answer)?;
+    let (offered, stream) = match (&*ours.streams, &*theirs.streams) {
+        ([offered], [stream]) if stream.is_live_audio() && stream.is_plain_rtp() => (offered, stream),
+        _ => return Err(Unusable::Refused),
+    };
+    if stream.place == Place::Nowhere {
+        return Err(Unusable::Address);
+    }
+    let is_offered = |codec: CodecName| offered.mappings.iter().any(|mapping| mapping.is(codec));
+    let codec = stream
+        .mappings
+        .iter()
+        .find_map(|mapping| CODECS.into_iter().find(|codec| mapping.is(*codec) && is_offered(*codec)))
+        .ok_or(Unusable::NoCodec)?;
+    let events = offered.mappings.iter().any(|mapping| mapping.name == EVENTS);
+    Ok(negotiated(stream, codec, events, offered.rtcp_mux))
+}
+
+const CODECS: [CodecName; 4] = [CodecName::Pcmu, CodecName::Pcma, CodecName::G722, CodecName::Opus];
+
+/// The first audio stream that we can take, and our favourite among its codecs. When there is none,
+/// the reason of the one that came nearest.
+fn choose(offer: &Offer, local: &Local) -> Result<(usize, CodecName), Unusable> {
+    let mut reason = Unusable::NoAudio;
+    for (index, stream) in offer.streams.iter().enumerate().filter(|(_, stream)| stream.is_live_audio()) {
+        let codec =
+            local.codecs.iter().find(|codec| stream.mappings.iter().any(|mapping| mapping.is(**codec)));
+        let reaches = match stream.place {
+            Place::At(ip) => ip.is_ipv4() == local.rtp.ip().to_canonical().is_ipv4(),
+            Place::Hold => true,
+            Place::Nowhere => false,
+        };
+        reason = match codec {
+            _ if stream.is_secure_rtp() => Unusable::Transport("SRTP"),
+            _ if !stream.is_plain_rtp() => Unusable::Transport("another protocol"),
+            None => Unusable::NoCodec,
+            Some(_) if !reaches => Unusable::Address,
+            Some(codec) => return Ok((index, *codec)),
+        };
+    }
+    Err(reason)
+}
+
+fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -> Negotiated {
+    let rtcp_mux = rtcp_mux && stream.rtcp_mux;
+    let clock = encoding(codec).clock;
+    let payload_type =
+        |is: &dyn Fn(&Mapping) -> bool| stream.mappings.iter().find(|m| is(m)).map(|m| m.payload_type);
+    Negotiated {
+        remote_rtp: stream.rtp(),
+        remote_rtcp: if rtcp_mux { stream.rtp() } else { stream.rtcp() },
+        codec,
+        payload_type: payload_type(&|m| m.is(codec)).unwrap_or(encoding(codec).payload_type),
+        event_payload_type: payload_type(&|m| m.is_event(clock)).filter(|_| events),
+        ptime: stream.ptime.unwrap_or(PTIME),
+        direction: stream.direction,
+        rtcp_mux,
+    }
+}
+
+fn accepted(stream: &Stream, local: &Local, negotiated: &Negotiated) -> Media {
+    let taken = [Some(negotiated.payload_type), negotiated.event_payload_type];
+    let mapping = |pt: u8| stream.mappings.iter().find(|mapping| mapping.payload_type == pt).cloned();
+    let mappings: Vec<Mapping> = taken.into_iter().flatten().filter_map(mapping).collect();
+    audio(local, &stream.proto, &mappings, negotiated.direction.mirrored(), negotiated.rtcp_mux)
+}
+
+fn audio(local: &Local, proto: &str, mappings: &[Mapping], direction: Direction, rtcp_mux: bool) -> Media {
+    let formats: Vec<String> = mappings.iter().map(|mapping| mapping.payload_type.to_string()).collect();
+    let mut media = media("audio", local.rtp.port(), proto, &formats.join(" "));
+    for mapping in mappings {
+        let mut map = RtpMap::new(mapping.payload_type, &mapping.name, mapping.clock);
+        map.encoding_params = (mapping.channels > 1).then(|| mapping.channels.to_string());
+        media.add_attribute_with_value("rtpmap", map);
+        if mapping.name.eq_ignore_ascii_case(EVENTS) {
+            // The sixteen keys, nothing else (RFC 4733 §2.4.1).
+            media.add_attribute_with_value("fmtp", format!("{} 0-15", mapping.payload_type));
+        }
+    }
+    media.add_attribute_with_value("ptime", PTIME.as_millis());
+    media.add_attribute_from_str(direction.name());
+    if Some(local.rtcp_port) != local.rtp.port().checked_add(1) && local.rtcp_port != 0 {
+        media.add_attribute_with_value("rtcp", local.rtcp_port);
+    }
+    if rtcp_mux {
+        media.add_attribute_from_str("rtcp-mux");
+    }
+    media
+}
+
+/// Port 0 and what was offered; an answer has a line for each of the offer's.
+fn refused(stream: &Stream) -> Media {
+    media(&stream.kind, 0, &stream.proto, &stream.formats)
+}
+
+fn media(kind: &str, port: u16, proto: &str, formats: &str) -> Media {
+    Media {
+        media: kind.to_owned(),
+        port,
+        num_ports: None,
+        proto: proto.to_owned(),
+        fmt: formats.to_owned(),
+        media_title: None,
+        connections: Vec::new(),
+        bandwidths: Vec::new(),
+        key: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn print(local: &Local, medias: Vec<Media>, previous: Option<&[u8]>) -> Vec<u8> {
+    let session = |version: u64| {
+        let ip = local.rtp.ip().to_canonical();
+        let mut session = Session::new(Origin::with_ip_addr(local.session_id, version, ip), "-");
+        session.set_connection(Connection::from_ip_addr(ip));
+        session.medias.clone_from(&medias);
+        let mut bytes = Vec::with_capacity(512);
+        session.write(&mut bytes).expect("writing into memory does not fail");
+        bytes
+    };
+    let Some(previous) = previous else { return session(1) };
+    let version = Session::parse(previous).map_or(0, |session| session.origin.sess_version);
+    let again = session(version);
+    if again == previous { again } else { session(version.wrapping_add(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local() -> Local {
+        Local {
+            rtp: "192.0.2.10:20000".parse().unwrap(),
+            rtcp_port: 20_001,
+            codecs: vec![CodecName::Pcma, CodecName::Pcmu],
+            events: true,
+            rtcp_mux: true,
+            session_id: 7,
+        }
+    }
+
+    /// `v=`, `o=`, `s=`, `c=` at 192.0.2.1 and `t=`, then these lines.
+    fn sdp(lines: &str) -> Vec<u8> {
+        let lines = lines.split(' ').map(|line| line.replace('_', " ")).collect::<Vec<_>>().join("\r\n");
+        format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{lines}\r\n")
+            .into_bytes()
+    }
+
+    fn negotiate(offer: &[u8]) -> Result<(String, Negotiated), Unusable> {
+        let (bytes, negotiated) = answer(&Offer::parse(offer)?, &local(), None)?;
+        Ok((String::from_utf8(bytes).unwrap(), negotiated))
+    }
+
+    /// Our answer's lines from the first `m=` on, and what was negotiated, in one line.
+    fn told(offer: &[u8]) -> String {
+        match negotiate(offer) {
+            Err(unusable) => format!("{} {unusable}", unusable.status()),
+            Ok((text, n)) => {
+                let from = text.find("m=").unwrap();
+                let events = n.event_payload_type.map_or("no".to_owned(), |pt| pt.to_string());
+                let [rtp, rtcp] =
+                    [n.remote_rtp, n.remote_rtcp].map(|a| a.map_or("-".to_owned(), |a| a.to_string()));
+                let media = text[from..].trim_end().replace("\r\n", " | ");
+                format!(
+                    "{media} => {:?} {} {events} {rtp} {rtcp} {}",
+                    n.codec,
+                    n.payload_type,
+                    n.ptime.as_millis()
+                )
+            }
+        }
+    }
+
+    #[test]
+    fn every_offer_has_its_answer() {
+        // Each line: what it is; the offer's lines (`_` is a space); our m= lines => codec, its payload
+        // type, the events', where RTP and RTCP go, the peer's packet time.
+        let cases = [
+            (
+                "our preference counts, not theirs",
+                "m=audio_4000_RTP/AVP_0_8_101 a=rtpmap:101_telephone-event/8000",
+                "m=audio 20000 RTP/AVP 8 101 | a=rtpmap:8 PCMA/8000 | a=rtpmap:101 telephone-event/8000 | \
+                 a=fmtp:101 0-15 | a=ptime:20 | a=sendrecv => Pcma 8 101 192.0.2.1:4000 192.0.2.1:4001 20",
+            ),
+            (
+                "static types need no rtpmap, and no events are none",
+                "m=audio_4000_RTP/AVP_0",
+                "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv \
+                 => Pcmu 0 no 192.0.2.1:4000 192.0.2.1:4001 20",
+            ),
+            (
+                "dynamic types, any case, events of the right clock at any number",
+                "m=audio_4000_RTP/AVP_111_97_98_127 a=rtpmap:111_opus/48000/2 a=rtpmap:97_pcmu/8000/1 \
+                 a=rtpmap:98_Telephone-Event/48000 a=rtpmap:127_TELEPHONE-EVENT/8000",
+                "m=audio 20000 RTP/AVP 97 127 | a=rtpmap:97 pcmu/8000 | a=rtpmap:127 TELEPHONE-EVENT/8000 | \
+                 a=fmtp:127 0-15 | a=ptime:20 | a=sendrecv => Pcmu 97 127 192.0.2.1:4000 192.0.2.1:4001 20",
+            ),
+            (
+                "a static number with another meaning means the other",
+                "m=audio_4000_RTP/AVP_8_0 a=rtpmap:8_iLBC/8000",
+                "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv \
+                 => Pcmu 0 no 192.0.2.1:4000 192.0.2.1:4001 20",
+            ),
+            (
+                "other streams are refused in their place",
+                "m=video_5000_RTP/AVP_31_34 m=audio_0_RTP/AVP_0 m=audio_4000_RTP/AVP_0 m=image_6000_udptl_t38",
+                "m=video 0 RTP/AVP 31 34 | m=audio 0 RTP/AVP 0 | m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | \
+                 a=ptime:20 | a=sendrecv | m=image 0 udptl t38 => Pcmu 0 no 192.0.2.1:4000 192.0.2.1:4001 20",
+            ),
+            (
+                "feedback, secure and plain: the first we can take",
+                "m=audio_4000_RTP/SAVP_0 m=audio_4002_RTP/AVPF_0 a=rtcp-mux",
+                "m=audio 0 RTP/SAVP 0 | m=audio 20000 RTP/AVPF 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv | \
+                 a=rtcp-mux => Pcmu 0 no 192.0.2.1:4002 192.0.2.1:4002 20",
+            ),
+            (
+                "its own address, reports elsewhere, packet time within its most",
+                "m=audio_4000_RTP/AVP_0 c=IN_IP4_198.51.100.7 a=rtcp:4444_IN_IP4_198.51.100.8 a=ptime:60 a=maxptime:40",
+                "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv \
+                 => Pcmu 0 no 198.51.100.7:4000 198.51.100.8:4444 40",
+            ),
+            (
+                "reports on another port of the same address",
+                "m=audio_4000_RTP/AVP_0 a=rtcp:4444 a=ptime:9999",
+                "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv \
+                 => Pcmu 0 no 192.0.2.1:4000 192.0.2.1:4444 20",
+            ),
+            (
+                "hold as of old: nobody to send to, and we say that we only receive",
+                "m=audio_4000_RTP/AVP_0 c=IN_IP4_0.0.0.0",
+                "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=recvonly => Pcmu 0 no - - 20",
+            ),
+            (
+                "an IPv4 address in IPv6 clothes is one of IPv4",
+                "m=audio_4000_RTP/AVP_0 c=IN_IP6_::ffff:198.51.100.7",
+                "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv \
+                 => Pcmu 0 no 198.51.100.7:4000 198.51.100.7:4001 20",
+            ),
+            ("IPv6 that our socket does not reach", "m=audio_4000_RTP/AVP_0 c=IN_IP6_2001:db8::1", ADDRESS),
+            ("multicast", "m=audio_4000_RTP/AVP_0 c=IN_IP4_224.2.1.1/127", ADDRESS),
+            ("broadcast", "m=audio_4000_RTP/AVP_0 c=IN_IP4_255.255.255.255", ADDRESS),
+            ("a name, which nobody looks up", "m=audio_4000_RTP/AVP_0 c=IN_IP4_pc.example.com", ADDRESS),
+            (
+                "no codec of ours",
+                "m=audio_4000_RTP/AVP_18 a=rtpmap:18_G729/8000",
+                "488 audio with none of our codecs",
+            ),
+            (
+                "secure only",
+                "m=audio_4000_RTP/SAVP_0",
+                "488 audio only over SRTP, expected RTP/AVP or RTP/AVPF",
+            ),
+            ("a picture", "m=video_4000_RTP/AVP_31", "488 SDP without an audio stream"),
+            ("nothing", "a=x", "488 SDP without an audio stream"),
+            (
+                "five streams",
+                "m=audio_1_RTP/AVP_0 m=audio_2_RTP/AVP_0 m=audio_3_RTP/AVP_0 m=audio_4_RTP/AVP_0 m=audio_5_RTP/AVP_0",
+                "488 SDP with more than 4 media lines",
+            ),
+            ("a port that is none", "m=audio_99999_RTP/AVP_0", "400 body that is no SDP: malformed line"),
+        ];
+        for (name, offer, expected) in cases {
+            assert_eq!(told(&sdp(offer)), expected, "{name}");
+        }
+    }
+
+    const ADDRESS: &str = "488 audio at no address that we can send to";
+
+    #[test]
+    fn real_peers_are_careless_and_still_understood() {
+        let plain = told(b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n");
+        assert!(plain.ends_with("=> Pcmu 0 no 192.0.2.1:4000 192.0.2.1:4001 20"), "{plain}");
+        let careless: [&[u8]; 7] = [
+            b"v=0\nc=IN IP4 192.0.2.1\nm=audio 4000 RTP/AVP 0\n",
+            b"v=0\r\no=x 99999999999999999999999999 -1 IN IP4 h\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0",
+            b"v=0\r\ns=Andr\xe9\r\nc=IN  IP4  192.0.2.1 \r\nt=-1 0\r\nm=audio  4000 RTP/AVP 0 \r\n\r\n",
+            b"v=0\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\n",
+            b"v=0\r\nc=IN IP4 192.0.2.1\r\na=fmtp\r\nm=audio 4000 RTP/AVP 0 0 200 x\r\na=rtpmap:nonsense\r\na=ptime:\r\n",
+            b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000/2 rtp/avp 0\r\nb=AS:x\r\n",
+            b"v=0 \r\nc=IN IP4 192.0.2.1\r\nm=AUDIO 4000 RTP/AVP 0\r\na=x-caf\xe9\r\n",
+        ];
+        for offer in careless {
+            let told = told(offer);
+            assert!(told.ends_with("=> Pcmu 0 no 192.0.2.1:4000 192.0.2.1:4001 20"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_sdp_is_refused_whole() {
+        let many = format!("v=0\r\n{}", "a=x\r\n".repeat(1_100));
+        let long = format!("v=0\r\na={}\r\n", "x".repeat(70_000));
+        let wrong = [
+            "",
+            "\r\n",
+            "hello",
+            "v=1\r\n",
+            "o=x\r\nv=0\r\n",
+            "v=0\r\nbroken\r\n",
+            "v=0\r\na=x\0\r\n",
+            &many,
+            &long,
+        ];
+        for text in wrong {
+            assert!(matches!(Offer::parse(text.as_bytes()), Err(Unusable::NotSdp(_))), "{:.40}", text);
+        }
+    }
+
+    #[test]
+    fn the_answer_looks_the_other_way() {
+        let cases = [
+            ("sendrecv", "sendrecv"),
+            ("sendonly", "recvonly"),
+            ("recvonly", "sendonly"),
+            ("inactive", "inactive"),
+        ];
+        for (theirs, ours) in cases {
+            for offer in
+                [format!("m=audio_4000_RTP/AVP_0 a={theirs}"), format!("a={theirs} m=audio_4000_RTP/AVP_0")]
+            {
+                let (text, negotiated) = negotiate(&sdp(&offer)).unwrap();
+                assert!(text.contains(&format!("a={ours}\r\n")), "{theirs}: {text}");
+                assert_eq!(negotiated.direction.name(), theirs);
+            }
+        }
+        let (text, _) = negotiate(&sdp("a=inactive m=audio_4000_RTP/AVP_0 a=sendonly")).unwrap();
+        assert!(text.contains("a=recvonly"), "the stream's own attribute counts");
+    }
+
+    #[test]
+    fn the_version_moves_only_when_the_answer_does() {
+        let (same, held) = (sdp("m=audio_4000_RTP/AVP_0"), sdp("m=audio_4000_RTP/AVP_0 a=sendonly"));
+        let mut previous: Option<Vec<u8>> = None;
+        for (offer, version) in [(&same, 1), (&same, 1), (&held, 2), (&held, 2), (&same, 3)] {
+            let offer = Offer::parse(offer).unwrap();
+            let (bytes, _) = answer(&offer, &local(), previous.as_deref()).unwrap();
+            let origin = format!("o=- 7 {version} IN IP4 192.0.2.10\r\n");
+            assert!(String::from_utf8_lossy(&bytes).contains(&origin), "{}", String::from_utf8_lossy(&bytes));
+            previous = Some(bytes);
+        }
+        let ours = offer(&local(), previous.as_deref());
+        assert!(String::from_utf8_lossy(&ours).contains("o=- 7 4 IN"), "an offer continues the count");
+        assert_eq!(offer(&local(), Some(&ours)), ours);
+    }
+
+    #[test]
+    fn an_offer_of_ours_is_understood_by_ourselves() {
+        let ours = offer(&local(), None);
+        assert_eq!(
+            String::from_utf8_lossy(&ours),
+            "v=0\r\no=- 7 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n\
+             m=audio 20000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\na=rtcp-mux\r\n"
+        );
+        let phone = Local {
+            rtp: "192.0.2.1:4000".parse().unwrap(),
+            rtcp_port: 4_010,
+            codecs: vec![CodecName::Pcmu],
+            rtcp_mux: false,
+            ..local()
+        };
+        let (theirs, at_phone) = answer(&Offer::parse(&ours).unwrap(), &phone, None).unwrap();
+        let at_us = accept_answer(&ours, &theirs).unwrap();
+        assert_eq!((at_us.codec, at_us.payload_type), (at_phone.codec, at_phone.payload_type));
+        assert_eq!((at_us.event_payload_type, at_phone.event_payload_type), (Some(101), Some(101)));
+        assert_eq!(at_us.remote_rtp, Some(phone.rtp));
+        assert_eq!(at_us.remote_rtcp, Some("192.0.2.1:4010".parse().unwrap()));
+        assert_eq!((at_us.rtcp_mux, at_phone.rtcp_mux), (false, false));
+        assert_eq!(at_phone.remote_rtcp, Some("192.0.2.10:20001".parse().unwrap()));
+    }
+
+    #[test]
+    fn codecs_to_come_are_offered_with_their_clocks() {
+        let codecs = vec![CodecName::Opus, CodecName::G722, CodecName::Pcma];
+        let text = String::from_utf8(offer(&Local { codecs, rtcp_mux: false, ..local() }, None)).unwrap();
+        assert!(
+            text.contains("m=audio 20000 RTP/AVP 96 9 8 101 102\r\na=rtpmap:96 opus/48000/2\r\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("a=rtpmap:101 telephone-event/8000\r\n")
+                && text.contains("a=rtpmap:102 telephone-event/48000")
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_refused() {
+        let ours = offer(&local(), None);
+        let cases = [
+            ("m=audio_0_RTP/AVP_8", Unusable::Refused),
+            ("m=audio_4000_RTP/SAVP_8", Unusable::Refused),
+            ("m=video_4000_RTP/AVP_8", Unusable::Refused),
+            ("m=audio_4000_RTP/AVP_8 m=audio_4002_RTP/AVP_8", Unusable::Refused),
+            ("a=x", Unusable::Refused),
+            ("m=audio_4000_RTP/AVP_9", Unusable::NoCodec),
+            ("m=audio_4000_RTP/AVP_8 c=IN_IP4_host", Unusable::Address),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(accept_answer(&ours, &sdp(lines)), Err(expected), "{lines}");
+        }
+        let held = accept_answer(&ours, &sdp("m=audio_4000_RTP/AVP_0 c=IN_IP4_0.0.0.0 a=sendonly")).unwrap();
+        assert_eq!((held.remote_rtp, held.direction), (None, Direction::SendOnly));
+    }
+
+    #[test]
+    fn ipv6_sockets_talk_ipv6() {
+        let local = Local { rtp: "[2001:db8::10]:20000".parse().unwrap(), ..local() };
+        let offer =
+            Offer::parse(&sdp("m=audio_4_RTP/AVP_0 m=audio_6_RTP/AVP_0 c=IN_IP6_2001:db8::1")).unwrap();
+        let (text, negotiated) = answer(&offer, &local, None).unwrap();
+        assert_eq!(negotiated.remote_rtp, Some("[2001:db8::1]:6".parse().unwrap()));
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.contains("c=IN IP6 2001:db8::10\r\n")
+                && text.contains("m=audio 0 RTP/AVP 0\r\nm=audio 20000")
+        );
+    }
+}
