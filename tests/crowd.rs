@@ -213,7 +213,8 @@ impl Crowd {
             68..82 => {
                 let calls = self.on_the_line(|line| !line.playing.is_empty());
                 let Some(call) = self.pick(&calls) else { return Ok(()) };
-                let Some(playback) = self.lines.get_mut(&call).and_then(|line| line.playing.pop_front()) else {
+                let Some(playback) = self.lines.get_mut(&call).and_then(|line| line.playing.pop_front())
+                else {
                     return Ok(());
                 };
                 self.give(Input::Played { call, playback })
@@ -297,8 +298,14 @@ impl Crowd {
         for _ in 0..3 {
             let hosts = self.hosts.clone();
             let (host, pin) = self.pick(&hosts).unwrap();
-            let meetings: Vec<MeetingId> =
-                self.store.meetings.iter().map(|row| &row.view).filter(|view| view.host == host).map(|view| view.id).collect();
+            let meetings: Vec<MeetingId> = self
+                .store
+                .meetings
+                .iter()
+                .map(|row| &row.view)
+                .filter(|view| view.host == host)
+                .map(|view| view.id)
+                .collect();
             let code = self.pick(&meetings).and_then(|meeting| self.codes.get(&meeting).cloned());
             keys += match self.roll(12) {
                 0 => "999999999#",
