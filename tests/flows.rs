@@ -23,14 +23,16 @@ fn every_story_goes_as_it_is_written() {
         for story in rest.split("\n== ") {
             let (sentence, script) = story.split_once('\n').unwrap();
             stories += 1;
-            let (expected, happened) =
-                play(script, Instant::now()).unwrap_or_else(|error| panic!("{}: {sentence}: {error}", path.display()));
+            let (expected, happened) = play(script, Instant::now())
+                .unwrap_or_else(|error| panic!("{}: {sentence}: {error}", path.display()));
             if expected != happened {
                 let name = path.file_name().unwrap().to_string_lossy();
                 wrong.push(format!("{name}: {sentence}\n{}", compared(&expected, &happened)));
             }
             written += &format!("\n== {sentence}\n");
-            for line in script.lines().take_while(|line| !line.starts_with('>')).filter(|line| !line.is_empty()) {
+            for line in
+                script.lines().take_while(|line| !line.starts_with('>')).filter(|line| !line.is_empty())
+            {
                 written += &format!("{line}\n");
             }
             written += &format!("{}\n", happened.join("\n"));
@@ -40,7 +42,12 @@ fn every_story_goes_as_it_is_written() {
         }
     }
     assert!(stories > 50, "only {stories} stories were found");
-    assert!(rewrite || wrong.is_empty(), "{} of {stories} went otherwise:\n\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(
+        rewrite || wrong.is_empty(),
+        "{} of {stories} went otherwise:\n\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
 }
 
 /// What really happened; from the first line on that differs, with what was written beside it.

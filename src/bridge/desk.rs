@@ -229,7 +229,8 @@ impl Desk {
                         room.unclosed = Some((view.id, retry));
                     }
                 }
-                let waiting_for_it = |(call, wait): (&CallId, &Option<MeetingId>)| wait.is_none().then_some(*call);
+                let waiting_for_it =
+                    |(call, wait): (&CallId, &Option<MeetingId>)| wait.is_none().then_some(*call);
                 let failed: Vec<CallId> = self.room(host).pending.iter().filter_map(waiting_for_it).collect();
                 for call in failed {
                     self.todo.push_back(Todo::Call(call, Event::WriteFailed));
@@ -326,7 +327,8 @@ impl Desk {
 
     /// Somebody with the right to do so ends a meeting.
     pub(crate) fn close_for_moderator(&mut self, request: RequestId, host: HostId, meeting: MeetingId) {
-        let opening = |write: &Write| matches!(&write.what, Writing::Opening { view, .. } if view.id == meeting);
+        let opening =
+            |write: &Write| matches!(&write.what, Writing::Opening { view, .. } if view.id == meeting);
         let room = self.room(host);
         let live = room.live.as_ref().is_some_and(|live| live.view.id == meeting);
         let wished = room.wishes_for(meeting);
@@ -366,7 +368,8 @@ impl Desk {
     /// The host in whose room this meeting is live or about to be.
     pub(crate) fn host_of(&self, meeting: MeetingId) -> Option<HostId> {
         let there = |room: &Room| {
-            let opening = |write: &Write| matches!(&write.what, Writing::Opening { view, .. } if view.id == meeting);
+            let opening =
+                |write: &Write| matches!(&write.what, Writing::Opening { view, .. } if view.id == meeting);
             room.live.as_ref().is_some_and(|live| live.view.id == meeting)
                 || room.write.as_ref().is_some_and(opening)
                 || room.wishes_for(meeting)
@@ -453,8 +456,12 @@ impl Desk {
         self.touched.insert(host);
         let meeting = live.view.id;
         let first = live.roster.is_empty();
-        let moderators: Vec<CallId> =
-            live.roster.iter().filter(|(_, row)| row.role == Role::Moderator).map(|(call, _)| *call).collect();
+        let moderators: Vec<CallId> = live
+            .roster
+            .iter()
+            .filter(|(_, row)| row.role == Role::Moderator)
+            .map(|(call, _)| *call)
+            .collect();
         let starts = row.role == Role::Moderator && !live.started;
         live.started |= starts;
         live.close_at = None;

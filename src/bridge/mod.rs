@@ -276,7 +276,8 @@ impl Bridge {
                 if !done {
                     self.desk.owe(host, number);
                 }
-                self.desk.reply(request, if done { Ok(Reply::Done) } else { Err(Rejection::StoreUnavailable) });
+                self.desk
+                    .reply(request, if done { Ok(Reply::Done) } else { Err(Rejection::StoreUnavailable) });
                 if let Some(call) = call {
                     self.desk.todo.push_back(Todo::Call(call, Event::Forgotten(done)));
                 }
@@ -329,7 +330,8 @@ impl Bridge {
         if there {
             self.desk.todo.push_back(Todo::Call(participant, event));
         }
-        self.desk.reply(Some(request), if there { Ok(Reply::Done) } else { Err(Rejection::NoSuchParticipant) });
+        self.desk
+            .reply(Some(request), if there { Ok(Reply::Done) } else { Err(Rejection::NoSuchParticipant) });
     }
 
     // -- one step --

@@ -263,7 +263,7 @@ mod tests {
             host: HostView {
                 id: HostId::numbered(1),
                 name: "Ada".to_owned(),
-                language: None,
+                language: Option::None,
                 known_callers: KnownCallers::StraightThrough,
                 numbers: vec![],
                 standard_meeting: MeetingId::numbered(1),

@@ -53,12 +53,25 @@ const CODE_LENGTH: usize = 4;
 #[derive(Debug)]
 pub(crate) enum State {
     /// Our 200 is on its way. `look_up` is under way until `looked_up`.
-    Ringing { look_up: Option<QuestionId>, until: Instant },
+    Ringing {
+        look_up: Option<QuestionId>,
+        until: Instant,
+    },
     /// Answered; we do not know yet whether this phone is remembered.
-    Identifying { look_up: QuestionId, until: Instant },
+    Identifying {
+        look_up: QuestionId,
+        until: Instant,
+    },
     /// "Welcome back" to a remembered caller. `*` takes them elsewhere.
-    WelcomingKnown { host: Box<HostView>, playback: PlaybackId, until: Instant },
-    AskingPin { entry: Collector, patience: Patience },
+    WelcomingKnown {
+        host: Box<HostView>,
+        playback: PlaybackId,
+        until: Instant,
+    },
+    AskingPin {
+        entry: Collector,
+        patience: Patience,
+    },
     /// `found` when the store has answered: `Some(None)` is a PIN that does not exist.
     CheckingPin {
         question: Option<QuestionId>,
@@ -66,7 +79,11 @@ pub(crate) enum State {
         last_key: Instant,
         until: Instant,
     },
-    AskingCode { about: About, entry: Collector, patience: Patience },
+    AskingCode {
+        about: About,
+        entry: Collector,
+        patience: Patience,
+    },
     /// `proved` when the store has answered.
     CheckingCode {
         about: About,
@@ -76,16 +93,40 @@ pub(crate) enum State {
         until: Instant,
     },
     /// A meeting must be opened or closed first; then the caller is judged again.
-    Opening { host: Box<HostView>, proof: Proof, until: Instant },
-    Waiting { host: Box<HostView>, proof: Proof, meeting: MeetingId, remind: Instant, until: Instant },
+    Opening {
+        host: Box<HostView>,
+        proof: Proof,
+        until: Instant,
+    },
+    Waiting {
+        host: Box<HostView>,
+        proof: Proof,
+        meeting: MeetingId,
+        remind: Instant,
+        until: Instant,
+    },
     /// `star`: `*` was pressed, and the next key is a command until then.
-    InMeeting { host: Box<HostView>, meeting: MeetingId, role: Role, star: Option<Instant> },
+    InMeeting {
+        host: Box<HostView>,
+        meeting: MeetingId,
+        role: Role,
+        star: Option<Instant>,
+    },
     /// The good-bye plays.
-    Leaving { ending: Ending, playback: PlaybackId, until: Instant },
+    Leaving {
+        ending: Ending,
+        playback: PlaybackId,
+        until: Instant,
+    },
     /// We hung up and wait until the wire says so.
-    HangingUp { ending: Ending, until: Instant },
+    HangingUp {
+        ending: Ending,
+        until: Instant,
+    },
     /// Over on the wire; the leg's figures may still come.
-    Over { until: Instant },
+    Over {
+        until: Instant,
+    },
     /// Nothing more will happen: the record can be written.
     Gone,
 }
@@ -145,15 +186,22 @@ pub(crate) enum Event {
     /// The state's deadline has come.
     Tick,
     /// The host's room changed. `opened`: this meeting is live now.
-    Rejudge { opened: Option<MeetingId> },
+    Rejudge {
+        opened: Option<MeetingId>,
+    },
     /// The room's write did not succeed.
     WriteFailed,
     /// The meeting the caller is in or waits for is over. `follow`: they may go to the live one.
-    MeetingOver { ending: Ending, follow: bool },
+    MeetingOver {
+        ending: Ending,
+        follow: bool,
+    },
     /// The host whose room this is was deleted.
     HostRemoved,
     /// The moderator removed this caller.
-    Removed { forget: bool },
+    Removed {
+        forget: bool,
+    },
     /// The moderator muted or unmuted this caller.
     Muted(bool),
     /// This phone is remembered by that host now.
@@ -456,7 +504,8 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 verdict => {
                     let same = Verdict::WaitForStart(meeting) == verdict
                         || Verdict::WaitForModerator(meeting) == verdict;
-                    if another_one_time_meeting(desk, host.id, opened, meeting) || verdict == Verdict::AskCode {
+                    if another_one_time_meeting(desk, host.id, opened, meeting) || verdict == Verdict::AskCode
+                    {
                         desk.step(call.id, "another-meeting-opened");
                         ask_code_of_another(desk, call, host)
                     } else if same {
@@ -563,7 +612,10 @@ fn identify(desk: &mut Desk, call: &mut Call, answer: Answer) {
         && call.known.is_empty()
     {
         desk.step(call.id, "remembered-but-not-usable");
-        desk.explain(call.id, format!("asked as on the first day: the phone is remembered, but {}", why.text()));
+        desk.explain(
+            call.id,
+            format!("asked as on the first day: the phone is remembered, but {}", why.text()),
+        );
     }
 }
 
@@ -756,11 +808,14 @@ fn act(desk: &mut Desk, call: &mut Call, host: Box<HostView>, proof: Proof, verd
             State::Opening { host, proof, until: now + OPENING_TIME }
         }
         Verdict::AskCode => {
-            let prompt = if known_to(call, host_id).is_some() { Prompt::KnownEnterCode } else { Prompt::EnterCode };
+            let prompt =
+                if known_to(call, host_id).is_some() { Prompt::KnownEnterCode } else { Prompt::EnterCode };
             ask_code(desk, call, About::Proved(host, prompt), vec![prompt])
         }
         Verdict::WaitForStart(meeting) => wait(desk, call, host, proof, meeting, Prompt::WaitForStart),
-        Verdict::WaitForModerator(meeting) => wait(desk, call, host, proof, meeting, Prompt::WaitForModerator),
+        Verdict::WaitForModerator(meeting) => {
+            wait(desk, call, host, proof, meeting, Prompt::WaitForModerator)
+        }
         Verdict::Refuse(ending) => {
             desk.explain(call.id, format!("kept out: {}", shown(proof)));
             leave(desk, call, ending)
@@ -800,8 +855,7 @@ fn enter(
     let (meeting, one_time) = (live.view.id, live.view.kind == MeetingKind::OneTime);
     let number = call.caller.number.clone();
     let at = desk.now().date;
-    let row =
-        Row { role, number, entered, joined_at: at, muted_self: false, muted_hard: false };
+    let row = Row { role, number, entered, joined_at: at, muted_self: false, muted_hard: false };
     let first = desk.join(call.id, host.id, row, one_time && entered == Entered::Remembered);
     call.place = Some((host.id, meeting));
     call.typed.clear();
@@ -837,13 +891,7 @@ fn enter(
 }
 
 /// Has the phone remembered. The caller is told when it is durable (R5).
-fn remember(
-    desk: &mut Desk,
-    call: &mut Call,
-    host: HostId,
-    meeting: MeetingId,
-    number: PhoneNumber,
-) {
+fn remember(desk: &mut Desk, call: &mut Call, host: HostId, meeting: MeetingId, number: PhoneNumber) {
     desk.owed.retain(|(_, other, owed)| (*other, owed) != (host, &number));
     let asker = Asker::Remember { call: call.id, host, number: number.clone(), forget: false };
     let trust = call.caller.trust;

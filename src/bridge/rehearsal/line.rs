@@ -83,7 +83,9 @@ fn question(ask: &Question, title: impl Fn(MeetingId) -> String) -> String {
             format!("open {}{closes}, by {}", title(*meeting), format!("{opened_by:?}").to_lowercase())
         }
         Question::Close { meeting } => format!("close {}", title(*meeting)),
-        Question::Remember { trust, trunk, .. } => format!("remember the phone: {} over {trunk}", trust.as_str()),
+        Question::Remember { trust, trunk, .. } => {
+            format!("remember the phone: {} over {trunk}", trust.as_str())
+        }
         Question::Used { .. } => "note the use".to_owned(),
         Question::Forget { .. } => "forget the phone".to_owned(),
     }

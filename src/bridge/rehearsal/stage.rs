@@ -112,7 +112,9 @@ impl Stage {
                 let code = Code::parse(code).map_err(|error| error.to_string())?;
                 self.meeting(host, title, Some(code), times, options)?;
             }
-            ["standard", host, title, times, options @ ..] => self.meeting(host, title, None, times, options)?,
+            ["standard", host, title, times, options @ ..] => {
+                self.meeting(host, title, None, times, options)?
+            }
             ["remembered", host, phone, options @ ..] => {
                 let host = self.store.host_named(host).ok_or("no such host")?.id;
                 let row = self.store.add_verified(host, number(phone)?, Trust::Network, "lab", date);
@@ -141,7 +143,14 @@ impl Stage {
         Ok(())
     }
 
-    fn meeting(&mut self, host: &str, title: &str, code: Option<Code>, times: &str, options: &[&str]) -> Done {
+    fn meeting(
+        &mut self,
+        host: &str,
+        title: &str,
+        code: Option<Code>,
+        times: &str,
+        options: &[&str],
+    ) -> Done {
         let date = self.now.date;
         let host = self.store.host_named(host).ok_or("no such host")?.id;
         let (start, end) = times.split_once('-').ok_or("times, expected such as 09:00-10:00")?;
@@ -329,7 +338,9 @@ impl Stage {
                     let answer = self.store.answer(ask, self.now.date);
                     self.later(delay, Input::Answer { question, answer });
                 }
-                Mood::Gone => self.later(Duration::ZERO, Input::Answer { question, answer: Answer::Unavailable }),
+                Mood::Gone => {
+                    self.later(Duration::ZERO, Input::Answer { question, answer: Answer::Unavailable })
+                }
                 Mood::Silent => self.lose(&ask),
             },
             _ => {}
@@ -345,7 +356,8 @@ impl Stage {
     /// What plays ends now; that it ended is still reported.
     fn stop(&mut self, call: CallId) {
         for (playback, _) in self.playing.remove(&call).unwrap_or_default() {
-            self.coming.retain(|_, input| !matches!(input, Input::Played { playback: p, .. } if *p == playback));
+            self.coming
+                .retain(|_, input| !matches!(input, Input::Played { playback: p, .. } if *p == playback));
             self.later(Duration::ZERO, Input::Played { call, playback });
         }
     }

@@ -144,7 +144,8 @@ impl Store {
         let matters = |view: &&MeetingView| {
             view.host == id
                 && (view.state == MeetingState::Open
-                    || (view.starts_at.is_none_or(|at| at <= soon) && view.ends_at.is_none_or(|at| at >= lately)))
+                    || (view.starts_at.is_none_or(|at| at <= soon)
+                        && view.ends_at.is_none_or(|at| at >= lately)))
         };
         let mut meetings: Vec<_> =
             self.meetings.iter().map(|meeting| &meeting.view).filter(matters).cloned().collect();
