@@ -11,3 +11,8 @@ pub mod http;
 pub mod media;
 pub mod signalling;
 pub mod store;
+
+// The rooms that know all others.
+pub mod cli {
+    pub mod admin;
+}
