@@ -80,7 +80,8 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
         rtcp_mux: true,
         session_id: 1,
     };
-    let mut sip_side = Endpoint::new(endpoint::Settings::default(), vec![trunk], [7; 32], Box::new(CallId::fresh));
+    let mut sip_side =
+        Endpoint::new(endpoint::Settings::default(), vec![trunk], [7; 32], Box::new(CallId::fresh));
     let (mut keys, mut events, mut live, mut last) = (KeyReceiver::default(), None, None, None);
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(30) {
@@ -137,7 +138,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
             let packet = Packet::parse(&buffer[..length]).unwrap();
             if Some(packet.header.payload_type) == events {
                 let event = KeyEvent::parse(packet.payload).unwrap();
-                if let Some(digit) = keys.receive(packet.header.timestamp, event) {
+                if let Some(digit) = keys.receive(packet.header.sequence, packet.header.timestamp, event) {
                     tell.send(Seen::KeyByRtp(digit.as_char())).unwrap();
                 }
             } else {
@@ -198,7 +199,8 @@ fn keys_can_be_heard_as_tones() {
 #[test]
 fn a_late_offer_is_answered_in_the_ack() {
     let echo = Echo::start();
-    let plan = Plan { late_offer: true, keys: "42".parse().unwrap(), voice: Voice::tone(440.0), ..echo.plan() };
+    let plan =
+        Plan { late_offer: true, keys: "42".parse().unwrap(), voice: Voice::tone(440.0), ..echo.plan() };
     let call = Call::dial(plan).unwrap();
     call.wait_for_tone(440.0, -25.0, SECONDS).unwrap();
     call.wait_for_keys(SECONDS).unwrap();
@@ -231,7 +233,9 @@ fn the_other_sides_good_bye_is_told_with_its_reason() {
     std::thread::sleep(Duration::from_millis(100));
     echo.hang_up.send(()).unwrap();
     match call.wait_for_end(SECONDS).unwrap() {
-        Happening::Ended { by: Who::Them, reason: Some(reason) } => assert!(reason.contains("cause=21"), "{reason}"),
+        Happening::Ended { by: Who::Them, reason: Some(reason) } => {
+            assert!(reason.contains("cause=21"), "{reason}")
+        }
         other => panic!("{other:?}"),
     }
 }
