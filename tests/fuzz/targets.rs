@@ -12,9 +12,11 @@ use doorline::sip::Uri;
 use doorline::sip::offer::{CodecName, Local, Offer, accept_answer, answer, offer};
 use doorline::sip::wire::{Frame, Framer, Framing, Message, NameAddr, parse};
 
+pub type Target = fn(&[u8]);
+
 /// Every target by name.
 #[allow(dead_code)]
-pub const ALL: [(&str, fn(&[u8])); 6] = [
+pub const ALL: [(&str, Target); 6] = [
     ("sip_datagram", sip_datagram),
     ("sip_stream", sip_stream),
     ("uri", uri),
