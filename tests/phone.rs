@@ -1,6 +1,8 @@
 //! The test phone against a peer that does nothing but answer and send its sound back: what the other
 //! tests take for granted of it.
 
+mod support;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -250,4 +252,42 @@ fn nobody_there_is_said() {
     assert!(call.wait_for_answer(Duration::from_millis(700)).is_err());
     call.vanish();
     call.wait_for_end(SECONDS).unwrap();
+}
+
+#[test]
+fn a_prompt_is_known_by_its_sound_and_not_taken_for_another() {
+    let prompts = [
+        "welcome",
+        "welcome-back",
+        "enter-pin",
+        "enter-code",
+        "do-not-match",
+        "too-many-wrong-entries",
+        "remembered",
+        "other-meeting-opened",
+        "joining",
+        "first-here",
+        "nothing-heard",
+        "removed",
+    ];
+    // As a caller hears them: 8 kHz, A-law, a little softer, some time after the answer.
+    let heard: Vec<(&str, Vec<i16>)> = prompts
+        .iter()
+        .map(|&prompt| {
+            let said = support::hear::prompt(prompt);
+            let softer: Vec<i16> = said.iter().map(|&s| (i32::from(s) * 7 / 10) as i16).collect();
+            let mut codes = vec![0; softer.len()];
+            let mut line = vec![0; softer.len()];
+            Codec::Pcma.encode(&softer, &mut codes);
+            Codec::Pcma.decode(&codes, &mut line);
+            (prompt, [vec![0; 4_321], line, vec![0; 8_000]].concat())
+        })
+        .collect();
+    for prompt in prompts {
+        for (said, line) in &heard {
+            let found = support::hear::prompt_in(line, prompt);
+            assert_eq!(found.is_some(), prompt == *said, "{prompt} in {said}: {found:?}");
+            assert!(found.is_none_or(|at| at.abs_diff(4_321) <= 2), "{prompt} at {found:?}");
+        }
+    }
 }
