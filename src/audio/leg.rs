@@ -211,7 +211,7 @@ impl Leg {
         if is_event {
             let event = Event::parse(packet.payload).ok()?;
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
-            return self.keys.receive(header.timestamp, event);
+            return self.keys.receive(header.sequence, header.timestamp, event);
         }
         if is_sound && self.in_room && settings.they_send {
             self.playout.insert(header.timestamp, packet.payload);
