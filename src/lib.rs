@@ -16,9 +16,7 @@ pub mod signalling;
 pub mod store;
 
 // The rooms that know all others.
-pub mod cli {
-    pub mod check;
-}
+pub mod cli;
 pub mod config;
 pub mod telemetry {
     #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -542,6 +542,40 @@ fn a_file_that_cannot_be_read_says_why() {
 }
 
 #[test]
+fn check_says_what_would_start_or_what_is_wrong() {
+    let folder = Folder::with(WHOLE);
+    folder.write("trunks.d/lab.toml", LAB);
+    fs::create_dir(folder.path("secrets")).unwrap();
+    folder.write("secrets/operator-token", TOKEN);
+    fs::set_permissions(folder.path("secrets/operator-token"), fs::Permissions::from_mode(0o600)).unwrap();
+    let check = || {
+        let mut out = Vec::new();
+        let good = doorline::cli::check::report(&folder.path("doorline.toml"), &mut out).unwrap();
+        let said = String::from_utf8(out).unwrap();
+        (good, said.replace(&format!("{}/", folder.0.path().display()), ""))
+    };
+    assert_eq!(
+        check(),
+        (
+            true,
+            "doorline.toml: good: udp:127.0.0.1:5060, tcp:127.0.0.1:5060; 1 access number; trunks lab; up to \
+             2000 calls\n"
+                .to_owned()
+        )
+    );
+    folder.write("trunks.d/lab.toml", &LAB.replace("pai", "pia"));
+    assert_eq!(
+        check(),
+        (
+            false,
+            "trunks.d/lab.toml: caller_id.trust: \"pia\", expected \"none\", \"from\" or \"pai\", did you mean \
+             \"pai\"?\n"
+                .to_owned()
+        )
+    );
+}
+
+#[test]
 fn the_operators_token_is_long_and_nobody_elses_to_read() {
     let key = "doorline.toml: http.operator_token_file: ";
     let file = "secrets/operator-token: ";

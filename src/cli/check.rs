@@ -2,7 +2,7 @@
 //! `doorline config`: every key, explained.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::{self, Settings};
@@ -23,19 +23,25 @@ pub struct ConfigArguments {
     pub trunk: bool,
 }
 
-/// Faults on standard output and exit code 1, or one line that says what would be started.
+/// Exit code 1 if there is a fault.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    match config::load(&arguments.config) {
+    let good = report(&arguments.config, &mut std::io::stdout().lock())?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes one line per fault of the configuration in `file`, or one line that says what it would
+/// start. Tells whether it is good.
+pub fn report(file: &Path, out: &mut impl Write) -> std::io::Result<bool> {
+    match config::load(file) {
         Ok(settings) => {
-            writeln!(out, "{}: good: {}", arguments.config.display(), summary(&settings))?;
-            Ok(ExitCode::SUCCESS)
+            writeln!(out, "{}: good: {}", file.display(), summary(&settings))?;
+            Ok(true)
         }
         Err(faults) => {
             for fault in &faults {
                 writeln!(out, "{fault}")?;
             }
-            Ok(ExitCode::FAILURE)
+            Ok(false)
         }
     }
 }

@@ -1,0 +1,273 @@
+//! Hosts: accounts with a PIN, a private host PIN, phones of their own and a standing meeting.
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::page::{Cursor, Page, Range};
+use super::row::{Columns, Row, millis};
+use super::words::Word;
+use super::{Error, Store, draw};
+use crate::bridge::view::KnownCallers;
+use crate::types::{HostId, HostPin, Language, MeetingId, PhoneNumber, Pin};
+
+/// A host as its owner sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    pub id: HostId,
+    pub name: String,
+    pub email: String,
+    pub language: Option<Language>,
+    pub known_callers: KnownCallers,
+    pub numbers: Vec<PhoneNumber>,
+    pub pin: Pin,
+    /// When this PIN was drawn.
+    pub pin_at: Timestamp,
+    pub standard_meeting: MeetingId,
+    pub created_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewHost {
+    pub name: String,
+    pub email: String,
+    pub language: Option<Language>,
+    pub known_callers: KnownCallers,
+    pub numbers: Vec<PhoneNumber>,
+}
+
+/// What is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostChange {
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub language: Option<Option<Language>>,
+    pub known_callers: Option<KnownCallers>,
+    pub numbers: Option<Vec<PhoneNumber>>,
+}
+
+impl Store {
+    /// Makes a host with a PIN of `pin_length` digits, a host PIN and its standing meeting. The
+    /// host PIN is told here and never again.
+    pub async fn add_host(
+        &self,
+        new: &NewHost,
+        pin_length: usize,
+        now: Timestamp,
+    ) -> Result<(Host, HostPin), Error> {
+        let (host, meeting) = (HostId::fresh(), MeetingId::fresh());
+        let host_pin = draw::host_pin()?;
+        let mut transaction = self.begin().await?;
+        let pin = self.free_pin(&mut transaction, pin_length).await?;
+        sqlx::query(
+            "INSERT INTO hosts (id, name, email, language, known_callers, pin_mac, pin_sealed, pin_length,
+                                pin_at, host_pin_mac, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9)",
+        )
+        .bind(host.to_string())
+        .bind(&new.name)
+        .bind(&new.email)
+        .bind(new.language.as_ref().map(Language::as_str))
+        .bind(new.known_callers.word())
+        .bind(self.keys().pin(pin.reveal()).to_vec())
+        .bind(self.keys().seal("pin", host.0.as_bytes(), pin.reveal())?)
+        .bind(pin_length as i64)
+        .bind(millis(now))
+        .bind(self.keys().host_pin(host, &host_pin).to_vec())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO meetings (id, host, kind, standing, state, title, invitees, wait_for_moderator,
+                                   sequence, created_at, updated_at)
+             VALUES ($1, $2, 'standard', 1, 'scheduled', $3, '[]', 0, 0, $4, $4)",
+        )
+        .bind(meeting.to_string())
+        .bind(host.to_string())
+        .bind(&new.name)
+        .bind(millis(now))
+        .execute(&mut *transaction)
+        .await?;
+        self.replace_numbers(&mut transaction, host, &new.numbers).await?;
+        transaction.commit().await?;
+        let host = self.host(host).await?.ok_or(Error::Unreadable("host"))?;
+        Ok((host, host_pin))
+    }
+
+    pub async fn host(&self, host: HostId) -> Result<Option<Host>, Error> {
+        let row = sqlx::query(HOST).bind(host.to_string()).fetch_optional(self.reader()).await?;
+        match row {
+            Some(row) => Ok(Some(self.read_host(&row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Oldest first.
+    pub async fn hosts(&self, range: Range) -> Result<Page<Host>, Error> {
+        let rows = sqlx::query(HOSTS)
+            .bind(range.after.map_or_else(String::new, |cursor| cursor.id.to_string()))
+            .bind(i64::from(range.limit) + 1)
+            .fetch_all(self.reader())
+            .await?;
+        let mut hosts = Vec::with_capacity(rows.len());
+        for row in &rows {
+            hosts.push(self.read_host(row).await?);
+        }
+        Ok(Page::of(hosts, range.limit, |host| Cursor { time: 0, id: host.id.0 }))
+    }
+
+    /// `None`: there is no such host.
+    pub async fn change_host(&self, host: HostId, change: &HostChange) -> Result<Option<Host>, Error> {
+        let mut transaction = self.begin().await?;
+        let changed = sqlx::query(
+            "UPDATE hosts SET name = COALESCE($2, name), email = COALESCE($3, email),
+                              known_callers = COALESCE($4, known_callers),
+                              language = CASE WHEN $5 THEN $6 ELSE language END
+             WHERE id = $1",
+        )
+        .bind(host.to_string())
+        .bind(change.name.as_ref())
+        .bind(change.email.as_ref())
+        .bind(change.known_callers.map(Word::word))
+        .bind(change.language.is_some())
+        .bind(change.language.as_ref().and_then(|language| language.as_ref()).map(Language::as_str))
+        .execute(&mut *transaction)
+        .await?;
+        if changed.rows_affected() > 0
+            && let Some(numbers) = &change.numbers
+        {
+            self.replace_numbers(&mut transaction, host, numbers).await?;
+        }
+        transaction.commit().await?;
+        self.host(host).await
+    }
+
+    /// Takes the host with its meetings, tokens and verified numbers away. Its PIN is never given
+    /// to another. `false`: there was none.
+    pub async fn remove_host(&self, host: HostId, now: Timestamp) -> Result<bool, Error> {
+        let mut transaction = self.begin().await?;
+        retire_pin(&mut transaction, host, now).await?;
+        let removed = sqlx::query("DELETE FROM hosts WHERE id = $1")
+            .bind(host.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(removed.rows_affected() > 0)
+    }
+
+    /// Draws a new PIN and forgets every verified number of the host (R5). `None`: no such host.
+    pub async fn new_pin(
+        &self,
+        host: HostId,
+        pin_length: usize,
+        now: Timestamp,
+    ) -> Result<Option<Host>, Error> {
+        let mut transaction = self.begin().await?;
+        retire_pin(&mut transaction, host, now).await?;
+        let pin = self.free_pin(&mut transaction, pin_length).await?;
+        sqlx::query(
+            "UPDATE hosts SET pin_mac = $2, pin_sealed = $3, pin_length = $4, pin_at = $5 WHERE id = $1",
+        )
+        .bind(host.to_string())
+        .bind(self.keys().pin(pin.reveal()).to_vec())
+        .bind(self.keys().seal("pin", host.0.as_bytes(), pin.reveal())?)
+        .bind(pin_length as i64)
+        .bind(millis(now))
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM verified_numbers WHERE host = $1")
+            .bind(host.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        self.host(host).await
+    }
+
+    /// Draws a new host PIN, which is told here and never again. `None`: no such host.
+    pub async fn new_host_pin(&self, host: HostId) -> Result<Option<HostPin>, Error> {
+        let pin = draw::host_pin()?;
+        let changed = sqlx::query("UPDATE hosts SET host_pin_mac = $2 WHERE id = $1")
+            .bind(host.to_string())
+            .bind(self.keys().host_pin(host, &pin).to_vec())
+            .execute(&self.inner.writer)
+            .await?;
+        Ok((changed.rows_affected() > 0).then_some(pin))
+    }
+
+    async fn read_host(&self, row: &Row) -> Result<Host, Error> {
+        let id = HostId(row.uuid("id")?);
+        let language = row.text_or_null("language")?.map(|text| text.parse()).transpose();
+        Ok(Host {
+            id,
+            name: row.text("name")?,
+            email: row.text("email")?,
+            language: language.map_err(|_| Error::Unreadable("language"))?,
+            known_callers: row.word("known_callers")?,
+            numbers: self.numbers_of(self.reader(), id).await?,
+            pin: self.keys().unseal_pin(id, &row.bytes("pin_sealed")?)?,
+            pin_at: row.time("pin_at")?,
+            standard_meeting: MeetingId(row.uuid("standard_meeting")?),
+            created_at: row.time("created_at")?,
+        })
+    }
+
+    /// A PIN that nobody has or had, and that neither begins with another nor another with it.
+    async fn free_pin(&self, connection: &mut SqliteConnection, length: usize) -> Result<Pin, Error> {
+        let lengths = sqlx::query("SELECT DISTINCT pin_length FROM hosts WHERE pin_length <> $1")
+            .bind(length as i64)
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut shorter = Vec::new();
+        let mut longer_pins = Vec::new();
+        for row in &lengths {
+            let other = row.number("pin_length")?;
+            if other < length as i64 {
+                shorter.push(usize::try_from(other).map_err(|_| Error::Unreadable("pin_length"))?);
+                continue;
+            }
+            // Only MACs can be searched, and a prefix has none: longer PINs are opened. That is
+            // once per draw and only while two lengths are in use.
+            let rows = sqlx::query("SELECT id, pin_sealed FROM hosts WHERE pin_length = $1")
+                .bind(other)
+                .fetch_all(&mut *connection)
+                .await?;
+            for row in &rows {
+                longer_pins.push(self.keys().unseal_pin(HostId(row.uuid("id")?), &row.bytes("pin_sealed")?)?);
+            }
+        }
+        for _ in 0..draw::TRIES {
+            let pin = draw::pin(length)?;
+            let mut candidates = vec![pin.reveal()];
+            candidates.extend(shorter.iter().map(|length| &pin.reveal()[..*length]));
+            let mut taken = longer_pins.iter().any(|longer| longer.reveal().starts_with(pin.reveal()));
+            for candidate in candidates {
+                taken |= sqlx::query(
+                    "SELECT 1 FROM hosts WHERE pin_mac = $1 UNION SELECT 1 FROM retired_pins WHERE pin_mac = $1",
+                )
+                .bind(self.keys().pin(candidate).to_vec())
+                .fetch_optional(&mut *connection)
+                .await?
+                .is_some();
+            }
+            if !taken {
+                return Ok(pin);
+            }
+        }
+        Err(Error::NoneFree("PIN"))
+    }
+}
+
+async fn retire_pin(connection: &mut SqliteConnection, host: HostId, now: Timestamp) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO retired_pins (pin_mac, retired_at) SELECT pin_mac, $2 FROM hosts WHERE id = $1
+         ON CONFLICT (pin_mac) DO NOTHING",
+    )
+    .bind(host.to_string())
+    .bind(millis(now))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+const HOST: &str = "SELECT h.*, m.id AS standard_meeting FROM hosts h
+     JOIN meetings m ON m.host = h.id AND m.standing = 1 WHERE h.id = $1";
+const HOSTS: &str = "SELECT h.*, m.id AS standard_meeting FROM hosts h
+     JOIN meetings m ON m.host = h.id AND m.standing = 1 WHERE h.id > $1 ORDER BY h.id LIMIT $2";

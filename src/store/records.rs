@@ -1,0 +1,434 @@
+//! Call records: written behind the calls' backs in batches, spilled rather than lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::QueryBuilder;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use super::page::{Cursor, Page, Range};
+use super::row::{Columns, Db, Row, millis};
+use super::spill::Spill;
+use super::words::Word;
+use super::{Error, Store};
+use crate::bridge::input::{DigitSource, Quality};
+use crate::bridge::snapshot::Entered;
+use crate::bridge::{CallRecord, Ending};
+use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
+
+/// A finished call, read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastCall {
+    pub call: CallId,
+    pub sip_call_id: String,
+    pub trunk: String,
+    pub access_number: Option<String>,
+    pub number: Option<PhoneNumber>,
+    pub withheld: bool,
+    pub trust: Trust,
+    pub started_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub joined_at: Option<Timestamp>,
+    pub ended_at: Timestamp,
+    pub host: Option<HostId>,
+    pub meeting: Option<MeetingId>,
+    pub entered: Option<Entered>,
+    pub ending: Ending,
+    pub explanation: String,
+    pub path: Vec<PastStep>,
+    pub keys: Vec<PastKey>,
+    pub remembered: bool,
+    pub quality: Option<Quality>,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PastStep {
+    pub at: Timestamp,
+    pub what: String,
+}
+
+/// When a key was pressed and where it was heard, never which.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PastKey {
+    pub at: Timestamp,
+    pub source: DigitSource,
+}
+
+/// All that are given must be met.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallFilter {
+    pub host: Option<HostId>,
+    pub meeting: Option<MeetingId>,
+    pub trunk: Option<String>,
+    pub number: Option<PhoneNumber>,
+    pub ending: Option<Ending>,
+    /// Started at this time or later.
+    pub from: Option<Timestamp>,
+    /// Started before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Store {
+    /// Queues a record and returns at once. Full queue or broken database: it goes to the spill
+    /// file, from which it is replayed.
+    pub fn save_record(&self, record: CallRecord) {
+        let call = record.call;
+        match self.to_stored(record) {
+            Ok(row) => self.inner.records.write(row),
+            Err(cause) => error!(%call, %cause, "call record lost"),
+        }
+    }
+
+    /// Waits until every record saved before is in the database or the spill file.
+    pub async fn flush_records(&self) {
+        self.inner.records.flush().await;
+    }
+
+    pub async fn call(&self, call: CallId) -> Result<Option<PastCall>, Error> {
+        let row = sqlx::query("SELECT * FROM call_records WHERE id = $1")
+            .bind(call.to_string())
+            .fetch_optional(self.reader())
+            .await?;
+        row.map(|row| self.read_call(&row)).transpose()
+    }
+
+    /// Latest start first.
+    pub async fn calls(&self, filter: &CallFilter, range: Range) -> Result<Page<PastCall>, Error> {
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM call_records WHERE 1 = 1");
+        if let Some(host) = filter.host {
+            query.push(" AND host = ").push_bind(host.to_string());
+        }
+        if let Some(meeting) = filter.meeting {
+            query.push(" AND meeting = ").push_bind(meeting.to_string());
+        }
+        if let Some(trunk) = &filter.trunk {
+            query.push(" AND trunk = ").push_bind(trunk.clone());
+        }
+        if let Some(number) = &filter.number {
+            query.push(" AND number_mac = ").push_bind(self.keys().number(number).to_vec());
+        }
+        if let Some(ending) = filter.ending {
+            query.push(" AND ending = ").push_bind(ending.name());
+        }
+        if let Some(from) = filter.from {
+            query.push(" AND started_at >= ").push_bind(millis(from));
+        }
+        if let Some(until) = filter.until {
+            query.push(" AND started_at < ").push_bind(millis(until));
+        }
+        if let Some(after) = range.after {
+            query.push(" AND (started_at, id) < (").push_bind(after.time);
+            query.push(", ").push_bind(after.id.to_string()).push(")");
+        }
+        query.push(" ORDER BY started_at DESC, id DESC LIMIT ").push_bind(i64::from(range.limit) + 1);
+        let rows = query.build().fetch_all(self.reader()).await?;
+        let found = rows.iter().map(|row| self.read_call(row)).collect::<Result<_, _>>()?;
+        Ok(Page::of(found, range.limit, |call: &PastCall| Cursor {
+            time: millis(call.started_at),
+            id: call.call.0,
+        }))
+    }
+
+    fn to_stored(&self, record: CallRecord) -> Result<Stored, Error> {
+        let number = record.number.as_ref();
+        let sealed = number.map(|number| self.keys().seal_number(record.call.0.as_bytes(), number));
+        let detail = Detail {
+            sip_call_id: record.sip_call_id,
+            access_number: record.access_number,
+            withheld: record.withheld,
+            answered_at: record.answered_at,
+            joined_at: record.joined_at,
+            entered: record.entered.map(|entered| entered.word().to_owned()),
+            explanation: record.explanation,
+            path: record.path.into_iter().map(|s| PastStep { at: s.at, what: s.what.to_owned() }).collect(),
+            keys: record.keys.iter().map(|key| (millis(key.at), key.source.word().to_owned())).collect(),
+            remembered: record.remembered,
+            quality: record.quality.map(StoredQuality::from),
+        };
+        Ok(Stored {
+            id: record.call,
+            started_at: millis(record.started_at),
+            ended_at: millis(record.ended_at),
+            host: record.host,
+            meeting: record.meeting,
+            trunk: record.trunk,
+            trust: record.trust,
+            ending: record.ending.name().to_owned(),
+            number_mac: number.map(|number| URL_SAFE_NO_PAD.encode(self.keys().number(number))),
+            number_sealed: sealed.transpose()?.map(|sealed| URL_SAFE_NO_PAD.encode(sealed)),
+            detail: serde_json::to_string(&detail).map_err(|_| Error::Unreadable("detail"))?,
+        })
+    }
+
+    fn read_call(&self, row: &Row) -> Result<PastCall, Error> {
+        let call = CallId(row.uuid("id")?);
+        let detail: Detail =
+            serde_json::from_str(&row.text("detail")?).map_err(|_| Error::Unreadable("detail"))?;
+        let id = |column| -> Result<Option<uuid::Uuid>, Error> {
+            row.text_or_null(column)?
+                .map(|text| text.parse().map_err(|_| Error::Unreadable(column)))
+                .transpose()
+        };
+        let number = row.bytes_or_null("number_sealed")?;
+        let keys = detail.keys.into_iter().map(|(at, source)| {
+            Some(PastKey {
+                at: Timestamp::from_millisecond(at).ok()?,
+                source: DigitSource::from_word(&source)?,
+            })
+        });
+        Ok(PastCall {
+            call,
+            sip_call_id: detail.sip_call_id,
+            trunk: row.text("trunk")?,
+            access_number: detail.access_number,
+            number: number.map(|sealed| self.keys().unseal_number(call.0.as_bytes(), &sealed)).transpose()?,
+            withheld: detail.withheld,
+            trust: Trust::from_name(&row.text("trust")?).ok_or(Error::Unreadable("trust"))?,
+            started_at: row.time("started_at")?,
+            answered_at: detail.answered_at,
+            joined_at: detail.joined_at,
+            ended_at: row.time("ended_at")?,
+            host: id("host")?.map(HostId),
+            meeting: id("meeting")?.map(MeetingId),
+            entered: detail.entered.as_deref().and_then(Entered::from_word),
+            ending: Ending::from_name(&row.text("ending")?).ok_or(Error::Unreadable("ending"))?,
+            explanation: detail.explanation,
+            path: detail.path,
+            keys: keys.collect::<Option<_>>().ok_or(Error::Unreadable("keys"))?,
+            remembered: detail.remembered,
+            quality: detail.quality.map(Quality::from),
+        })
+    }
+}
+
+/// One row of `call_records`, which is also one line of the spill file.
+#[derive(Clone, Deserialize, Serialize)]
+struct Stored {
+    id: CallId,
+    started_at: i64,
+    ended_at: i64,
+    host: Option<HostId>,
+    meeting: Option<MeetingId>,
+    trunk: String,
+    trust: Trust,
+    ending: String,
+    /// In base64url.
+    number_mac: Option<String>,
+    number_sealed: Option<String>,
+    detail: String,
+}
+
+/// What is shown and never searched for.
+#[derive(Deserialize, Serialize)]
+struct Detail {
+    sip_call_id: String,
+    access_number: Option<String>,
+    withheld: bool,
+    answered_at: Option<Timestamp>,
+    joined_at: Option<Timestamp>,
+    entered: Option<String>,
+    explanation: String,
+    path: Vec<PastStep>,
+    /// Time in milliseconds, source.
+    keys: Vec<(i64, String)>,
+    remembered: bool,
+    quality: Option<StoredQuality>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredQuality {
+    packets_received: u64,
+    packets_late: u64,
+    packets_lost: u64,
+    packets_sent: u64,
+    jitter_ms: f32,
+    concealed: f32,
+    peer_lost: Option<f32>,
+    round_trip_ms: Option<f32>,
+}
+
+impl From<Quality> for StoredQuality {
+    fn from(quality: Quality) -> Self {
+        // JSON has no NaN and no infinity; a figure that is none was not measured.
+        let finite = |figure: f32| if figure.is_finite() { figure } else { 0.0 };
+        Self {
+            packets_received: quality.packets_received,
+            packets_late: quality.packets_late,
+            packets_lost: quality.packets_lost,
+            packets_sent: quality.packets_sent,
+            jitter_ms: finite(quality.jitter_ms),
+            concealed: finite(quality.concealed),
+            peer_lost: quality.peer_lost.filter(|figure| figure.is_finite()),
+            round_trip_ms: quality.round_trip_ms.filter(|figure| figure.is_finite()),
+        }
+    }
+}
+
+impl From<StoredQuality> for Quality {
+    fn from(stored: StoredQuality) -> Self {
+        Self {
+            packets_received: stored.packets_received,
+            packets_late: stored.packets_late,
+            packets_lost: stored.packets_lost,
+            packets_sent: stored.packets_sent,
+            jitter_ms: stored.jitter_ms,
+            concealed: stored.concealed,
+            peer_lost: stored.peer_lost,
+            round_trip_ms: stored.round_trip_ms,
+        }
+    }
+}
+
+/// The queue in front of the table, and the task behind it.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Job>,
+    spill: Arc<Spill>,
+}
+
+enum Job {
+    Write(Box<Stored>),
+    Flush(oneshot::Sender<()>),
+}
+
+impl Writer {
+    /// Replays what was spilled before, then takes records.
+    pub async fn start(pool: sqlx::Pool<Db>, spill: Spill) -> Self {
+        let spill = Arc::new(spill);
+        replay(&pool, &spill).await;
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        tokio::spawn(run(pool, Arc::clone(&spill), jobs));
+        Self { queue, spill }
+    }
+
+    fn write(&self, row: Stored) {
+        if let Err(full) = self.queue.try_send(Job::Write(Box::new(row)))
+            && let Job::Write(row) = full.into_inner()
+        {
+            put_aside(&self.spill, &[*row]);
+        }
+    }
+
+    pub async fn flush(&self) {
+        let (done, waiting) = oneshot::channel();
+        if self.queue.send(Job::Flush(done)).await.is_ok() {
+            let _ = waiting.await;
+        }
+    }
+}
+
+async fn run(pool: sqlx::Pool<Db>, spill: Arc<Spill>, mut jobs: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut retry = tokio::time::interval(REPLAY_EVERY);
+    retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            count = jobs.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    return;
+                }
+                let mut rows = Vec::with_capacity(count);
+                let mut flushed = Vec::new();
+                for job in batch.drain(..) {
+                    match job {
+                        Job::Write(row) => rows.push(*row),
+                        Job::Flush(done) => flushed.push(done),
+                    }
+                }
+                if let Err(cause) = insert(&pool, &rows).await {
+                    warn!(count = rows.len(), %cause, "call records not written, put aside");
+                    put_aside(&spill, &rows);
+                }
+                for done in flushed {
+                    let _ = done.send(());
+                }
+            }
+            _ = retry.tick() => {
+                if !spill.is_empty() {
+                    replay(&pool, &spill).await;
+                }
+            }
+        }
+    }
+}
+
+async fn insert(pool: &sqlx::Pool<Db>, rows: &[Stored]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let decode = |text: &Option<String>| {
+        let text = text.as_ref();
+        text.map(|text| URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Unreadable("number"))).transpose()
+    };
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    for row in rows {
+        sqlx::query(
+            "INSERT INTO call_records (id, started_at, ended_at, host, meeting, trunk, trust, ending,
+                                       number_mac, number_sealed, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(row.id.to_string())
+        .bind(row.started_at)
+        .bind(row.ended_at)
+        .bind(row.host.map(|host| host.to_string()))
+        .bind(row.meeting.map(|meeting| meeting.to_string()))
+        .bind(&row.trunk)
+        .bind(row.trust.as_str())
+        .bind(&row.ending)
+        .bind(decode(&row.number_mac)?)
+        .bind(decode(&row.number_sealed)?)
+        .bind(&row.detail)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn put_aside(spill: &Spill, rows: &[Stored]) {
+    if let Err(cause) = spill.add(rows) {
+        error!(count = rows.len(), %cause, "call records lost: neither database nor spill file takes them");
+    }
+}
+
+/// As many files as there are (an interrupted one, and the one since). A fault leaves the rest for
+/// the next time; what was written twice counts once.
+async fn replay(pool: &sqlx::Pool<Db>, spill: &Spill) {
+    loop {
+        let mut file = match spill.take::<Stored>() {
+            Ok(Some(file)) => file,
+            Ok(None) => return,
+            Err(cause) => return warn!(%cause, "spilled call records not read"),
+        };
+        let mut count = 0;
+        loop {
+            match file.next(BATCH) {
+                Ok(rows) if rows.is_empty() => break,
+                Ok(rows) => {
+                    if let Err(cause) = insert(pool, &rows).await {
+                        return warn!(%cause, "spilled call records not replayed");
+                    }
+                    count += rows.len();
+                }
+                Err(cause) => return warn!(%cause, "spilled call records not read"),
+            }
+        }
+        match file.finish() {
+            Ok(()) => info!(count, "spilled call records replayed"),
+            Err(cause) => return warn!(%cause, "spilled call records replayed but not removed"),
+        }
+    }
+}
+
+/// Records that may wait; more go to the spill file.
+const QUEUE: usize = 10_000;
+
+/// Records written in one transaction: one write to the disk for many calls that end together.
+const BATCH: usize = 256;
+
+/// How often spilled records are tried again.
+const REPLAY_EVERY: Duration = Duration::from_secs(5);

@@ -1,0 +1,93 @@
+//! Host tokens of the HTTP API. The token itself is told once; the store keeps its SHA-256.
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::row::{Columns, millis};
+use super::{Error, Refusal, Store, draw};
+use crate::types::{HostId, Token, TokenId};
+
+/// What may be told of a token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TokenFacts {
+    pub id: TokenId,
+    pub host: HostId,
+    /// What its owner called it, such as `outlook`.
+    pub name: String,
+    pub created_at: Timestamp,
+}
+
+impl Store {
+    pub async fn add_token(
+        &self,
+        host: HostId,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<(TokenFacts, Token), Error> {
+        let token = draw::host_token()?;
+        let id = TokenId::fresh();
+        let mut transaction = self.begin().await?;
+        let added = sqlx::query(
+            "INSERT INTO tokens (id, host, name, hash, created_at)
+             SELECT $1, id, $3, $4, $5 FROM hosts WHERE id = $2",
+        )
+        .bind(id.to_string())
+        .bind(host.to_string())
+        .bind(name)
+        .bind(Sha256::digest(token.reveal()).to_vec())
+        .bind(millis(now))
+        .execute(&mut *transaction)
+        .await?;
+        if added.rows_affected() == 0 {
+            return Err(Refusal::NoSuchHost.into());
+        }
+        transaction.commit().await?;
+        Ok((TokenFacts { id, host, name: name.to_owned(), created_at: now }, token))
+    }
+
+    /// Whose token is this? The index finds it by hash, from which nothing can be learnt bit by
+    /// bit; the comparison of what was found is constant-time all the same.
+    pub async fn host_of_token(&self, token: &Token) -> Result<Option<HostId>, Error> {
+        let hash = Sha256::digest(token.reveal());
+        let row = sqlx::query("SELECT host, hash FROM tokens WHERE hash = $1")
+            .bind(hash.to_vec())
+            .fetch_optional(self.reader())
+            .await?;
+        match row {
+            Some(row) if bool::from(row.bytes("hash")?.ct_eq(hash.as_slice())) => {
+                Ok(Some(HostId(row.uuid("host")?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Oldest first, at most a thousand.
+    pub async fn tokens(&self, host: HostId) -> Result<Vec<TokenFacts>, Error> {
+        let rows =
+            sqlx::query("SELECT id, name, created_at FROM tokens WHERE host = $1 ORDER BY id LIMIT 1000")
+                .bind(host.to_string())
+                .fetch_all(self.reader())
+                .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(TokenFacts {
+                    id: TokenId(row.uuid("id")?),
+                    host,
+                    name: row.text("name")?,
+                    created_at: row.time("created_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// `of`: only if it is this host's. `false`: there was none.
+    pub async fn revoke_token(&self, token: TokenId, of: Option<HostId>) -> Result<bool, Error> {
+        let revoked = sqlx::query("DELETE FROM tokens WHERE id = $1 AND ($2 IS NULL OR host = $2)")
+            .bind(token.to_string())
+            .bind(of.map(|host| host.to_string()))
+            .execute(&self.inner.writer)
+            .await?;
+        Ok(revoked.rows_affected() > 0)
+    }
+}
