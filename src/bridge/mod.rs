@@ -300,10 +300,10 @@ impl Bridge {
                 self.desk.reply(Some(request), done);
             }
             Command::Mute { participant, muted } => {
-                self.to_participant(request, participant, Event::Muted(muted));
+                self.tell_participant(request, participant, Event::Muted(muted));
             }
             Command::Remove { participant, forget } => {
-                self.to_participant(request, participant, Event::Removed { forget });
+                self.tell_participant(request, participant, Event::Removed { forget });
             }
             Command::HostRemoved { host } => {
                 self.desk.host_removed(host);
@@ -323,7 +323,7 @@ impl Bridge {
     }
 
     /// A moderator's act on somebody who is in a meeting or waits for one.
-    fn to_participant(&mut self, request: RequestId, participant: CallId, event: Event) {
+    fn tell_participant(&mut self, request: RequestId, participant: CallId, event: Event) {
         let there = self.calls.get(&participant).is_some_and(|entry| match event {
             Event::Removed { .. } => entry.0.place.is_some() || entry.1.pending().is_some(),
             _ => entry.0.place.is_some(),
