@@ -115,7 +115,8 @@ fn level_now(call: &Call, hz: f64) -> f64 {
 }
 
 fn hears(call: &Call, hz: f64) {
-    call.wait_for_tone(hz, HEARD_DB, Duration::from_secs(10)).unwrap_or_else(|error| panic!("{hz} Hz: {error}"));
+    call.wait_for_tone(hz, HEARD_DB, Duration::from_secs(10))
+        .unwrap_or_else(|error| panic!("{hz} Hz: {error}"));
 }
 
 #[track_caller]
@@ -291,7 +292,9 @@ fn a_second_meeting_closes_the_first() {
     let scene = Scene::new();
     let second = scene.api.new_one_time_meeting(&scene.host);
     let calls: Vec<Call> = (0..3)
-        .map(|n| scene.joins(&format!("+1555010020{n}"), Voice::tone(440.0 + 200.0 * f64::from(n)), n as usize + 1))
+        .map(|n| {
+            scene.joins(&format!("+1555010020{n}"), Voice::tone(440.0 + 200.0 * f64::from(n)), n as usize + 1)
+        })
         .collect();
     pause(3_000);
     scene.api.order(&format!("/meetings/{}/open", second.id)).done();
@@ -380,8 +383,16 @@ fn every_way_of_calling_and_keying_leads_in() {
         ("a late offer", "rtp", Plan { late_offer: true, ..typed(2) }),
         ("TCP", "rtp", Plan { transport: Transport::Tcp, ..typed(3) }),
         ("A-law", "rtp", Plan { codec: Codec::Pcma, ..typed(4) }),
-        ("PIN and code in one go", "rtp", Plan { keys: format!("{pin}{code}").parse().expect("keys"), ..typed(5) }),
-        ("a second thought", "rtp", Plan { keys: format!("12*{pin}{code}").parse().expect("keys"), ..typed(6) }),
+        (
+            "PIN and code in one go",
+            "rtp",
+            Plan { keys: format!("{pin}{code}").parse().expect("keys"), ..typed(5) },
+        ),
+        (
+            "a second thought",
+            "rtp",
+            Plan { keys: format!("12*{pin}{code}").parse().expect("keys"), ..typed(6) },
+        ),
     ];
     // All at once: they are seven callers of one meeting.
     let calls: Vec<(&str, &str, Call)> =
@@ -442,7 +453,8 @@ fn strangers_and_wrong_numbers_are_turned_away() {
     let from_nowhere = Plan { local: IpAddr::from(NOBODY), ..scene.plan("+15550100702") };
     let call = Call::dial(from_nowhere).expect("the phone works");
     assert!(call.wait_for_answer(Duration::from_millis(1_500)).is_err());
-    let answers = call.happenings().into_iter().filter(|at| !matches!(at.happening, Happening::Dialled { .. }));
+    let answers =
+        call.happenings().into_iter().filter(|at| !matches!(at.happening, Happening::Dialled { .. }));
     assert_eq!(answers.count(), 0, "a source that no trunk allows gets no answer at all");
     call.vanish();
 }

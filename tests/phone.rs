@@ -1,6 +1,8 @@
 //! The test phone against a peer that does nothing but answer and send its sound back: what the other
 //! tests take for granted of it.
 
+mod support;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -80,7 +82,8 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
         rtcp_mux: true,
         session_id: 1,
     };
-    let mut sip_side = Endpoint::new(endpoint::Settings::default(), vec![trunk], [7; 32], Box::new(CallId::fresh));
+    let mut sip_side =
+        Endpoint::new(endpoint::Settings::default(), vec![trunk], [7; 32], Box::new(CallId::fresh));
     let (mut keys, mut events, mut live, mut last) = (KeyReceiver::default(), None, None, None);
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(30) {
@@ -137,7 +140,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
             let packet = Packet::parse(&buffer[..length]).unwrap();
             if Some(packet.header.payload_type) == events {
                 let event = KeyEvent::parse(packet.payload).unwrap();
-                if let Some(digit) = keys.receive(packet.header.timestamp, event) {
+                if let Some(digit) = keys.receive(packet.header.sequence, packet.header.timestamp, event) {
                     tell.send(Seen::KeyByRtp(digit.as_char())).unwrap();
                 }
             } else {
@@ -198,7 +201,8 @@ fn keys_can_be_heard_as_tones() {
 #[test]
 fn a_late_offer_is_answered_in_the_ack() {
     let echo = Echo::start();
-    let plan = Plan { late_offer: true, keys: "42".parse().unwrap(), voice: Voice::tone(440.0), ..echo.plan() };
+    let plan =
+        Plan { late_offer: true, keys: "42".parse().unwrap(), voice: Voice::tone(440.0), ..echo.plan() };
     let call = Call::dial(plan).unwrap();
     call.wait_for_tone(440.0, -25.0, SECONDS).unwrap();
     call.wait_for_keys(SECONDS).unwrap();
@@ -231,7 +235,9 @@ fn the_other_sides_good_bye_is_told_with_its_reason() {
     std::thread::sleep(Duration::from_millis(100));
     echo.hang_up.send(()).unwrap();
     match call.wait_for_end(SECONDS).unwrap() {
-        Happening::Ended { by: Who::Them, reason: Some(reason) } => assert!(reason.contains("cause=21"), "{reason}"),
+        Happening::Ended { by: Who::Them, reason: Some(reason) } => {
+            assert!(reason.contains("cause=21"), "{reason}")
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -246,4 +252,42 @@ fn nobody_there_is_said() {
     assert!(call.wait_for_answer(Duration::from_millis(700)).is_err());
     call.vanish();
     call.wait_for_end(SECONDS).unwrap();
+}
+
+#[test]
+fn a_prompt_is_known_by_its_sound_and_not_taken_for_another() {
+    let prompts = [
+        "welcome",
+        "welcome-back",
+        "enter-pin",
+        "enter-code",
+        "do-not-match",
+        "too-many-wrong-entries",
+        "remembered",
+        "other-meeting-opened",
+        "joining",
+        "first-here",
+        "nothing-heard",
+        "removed",
+    ];
+    // As a caller hears them: 8 kHz, A-law, a little softer, some time after the answer.
+    let heard: Vec<(&str, Vec<i16>)> = prompts
+        .iter()
+        .map(|&prompt| {
+            let said = support::hear::prompt(prompt);
+            let softer: Vec<i16> = said.iter().map(|&s| (i32::from(s) * 7 / 10) as i16).collect();
+            let mut codes = vec![0; softer.len()];
+            let mut line = vec![0; softer.len()];
+            Codec::Pcma.encode(&softer, &mut codes);
+            Codec::Pcma.decode(&codes, &mut line);
+            (prompt, [vec![0; 4_321], line, vec![0; 8_000]].concat())
+        })
+        .collect();
+    for prompt in prompts {
+        for (said, line) in &heard {
+            let found = support::hear::prompt_in(line, prompt);
+            assert_eq!(found.is_some(), prompt == *said, "{prompt} in {said}: {found:?}");
+            assert!(found.is_none_or(|at| at.abs_diff(4_321) <= 2), "{prompt} at {found:?}");
+        }
+    }
 }

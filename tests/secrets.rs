@@ -26,7 +26,8 @@ fn nothing_that_is_printed_tells_a_secret() {
     let right = format!("{}#{code}#", host.pin);
     let wrong_pin = "918273645";
     let wrong_code = "0918";
-    let plan = |n: usize| Plan { keys: right.parse().unwrap(), ..Plan::new(&door.uri(), numbers[n]).unwrap() };
+    let plan =
+        |n: usize| Plan { keys: right.parse().unwrap(), ..Plan::new(&door.uri(), numbers[n]).unwrap() };
     let plans = [
         plan(0),
         Plan { digits_by: DigitsBy::Info, ..plan(1) },

@@ -300,7 +300,7 @@ async fn a_token_opens_its_host_until_it_is_revoked() {
     let (ada, bob) = (house.host("Ada").await, house.host("Bob").await);
     let (facts, token) = house.store.add_token(ada.id, "outlook", house.now).await.unwrap();
     assert_eq!(house.store.host_of_token(&token).await.unwrap(), Some(ada.id));
-    assert_eq!(house.store.tokens(ada.id).await.unwrap(), [facts.clone()]);
+    assert_eq!(house.store.tokens(ada.id).await.unwrap(), std::slice::from_ref(&facts));
     assert_eq!(house.store.tokens(bob.id).await.unwrap(), []);
     let forged = doorline::types::Token::new("dlh_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     assert_eq!(house.store.host_of_token(&forged).await.unwrap(), None);
@@ -627,6 +627,33 @@ async fn nothing_is_remembered_for_a_host_or_meeting_that_is_gone() {
     house.store.remove_host(host.id, house.now).await.unwrap();
     assert_eq!(house.remember(host.id, "+447700900123", meeting.id).await, Answer::Unavailable);
     assert_eq!(house.known("+447700900123").await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_is_remembered_within_the_time_of_one_and_a_bad_row_fails_alone() {
+    let house = House::new().await;
+    let host = house.host("Ada").await;
+    let meeting = house.one_time(host.id, 0).await;
+    let asked = (0..1_000).map(|caller| {
+        // Every tenth names a meeting that does not exist.
+        let meeting = if caller % 10 == 9 { MeetingId::numbered(1) } else { meeting.id };
+        let question = Question::Remember {
+            host: host.id,
+            number: number(&format!("+4477009{caller:05}")),
+            meeting,
+            trust: Trust::Network,
+            trunk: "lab".to_owned(),
+        };
+        let (store, now) = (house.store.clone(), house.now);
+        tokio::spawn(async move { (caller, store.answer(question, now).await) })
+    });
+    for asked in asked.collect::<Vec<_>>() {
+        let (caller, answer) = asked.await.unwrap();
+        let expected = if caller % 10 == 9 { Answer::Unavailable } else { Answer::Done };
+        assert_eq!(answer, expected, "caller {caller}");
+        let known = house.known(&format!("+4477009{caller:05}")).await.len();
+        assert_eq!(known, usize::from(expected == Answer::Done), "caller {caller}");
+    }
 }
 
 #[tokio::test]

@@ -57,16 +57,16 @@ pub struct Call {
     explanation: Option<String>,
     /// The phone was remembered during this call.
     remembered: bool,
-    /// Only for a single past call.
-    #[serde(flatten)]
-    detail: Option<Detail>,
 }
 
-/// What only `/calls/{id}` tells of a past call.
+/// A call with what is too long for a list. Of a live one that is not known yet.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Detail {
+pub struct CallDetail {
+    #[serde(flatten)]
+    call: Call,
     /// `Call-ID` of its dialog (RFC 3261 §8.1.1.4).
-    sip_call_id: String,
+    sip_call_id: Option<String>,
+    /// The way through the states.
     path: Vec<Step>,
     keys: Vec<Key>,
     quality: Option<Quality>,
@@ -124,26 +124,19 @@ impl From<&LiveCall> for Call {
             ending_text: None,
             explanation: None,
             remembered: false,
-            detail: None,
         }
     }
 }
 
-impl Call {
-    fn past(call: PastCall, with_detail: bool) -> Self {
+impl From<&PastCall> for Call {
+    fn from(call: &PastCall) -> Self {
         let facts = call.ending.facts();
-        let detail = with_detail.then(|| Detail {
-            sip_call_id: call.sip_call_id,
-            path: call.path.into_iter().map(|step| Step { at: step.at, what: step.what }).collect(),
-            keys: call.keys.iter().map(|key| Key { at: key.at, source: key.source.word() }).collect(),
-            quality: call.quality.map(Quality::from),
-        });
         Self {
             id: call.call,
             live: false,
             state: "over".to_owned(),
-            trunk: call.trunk,
-            access_number: call.access_number,
+            trunk: call.trunk.clone(),
+            access_number: call.access_number.clone(),
             number: call.number.as_ref().map(PhoneNumber::masked),
             withheld: call.withheld,
             trust: call.trust,
@@ -156,10 +149,25 @@ impl Call {
             entered: call.entered.map(Word::word),
             ending: Some(facts.name),
             ending_text: Some(facts.text),
-            explanation: Some(call.explanation),
+            explanation: Some(call.explanation.clone()),
             remembered: call.remembered,
-            detail,
         }
+    }
+}
+
+impl CallDetail {
+    fn past(call: PastCall) -> Self {
+        Self {
+            call: Call::from(&call),
+            sip_call_id: Some(call.sip_call_id),
+            path: call.path.into_iter().map(|step| Step { at: step.at, what: step.what }).collect(),
+            keys: call.keys.iter().map(|key| Key { at: key.at, source: key.source.word() }).collect(),
+            quality: call.quality.map(Quality::from),
+        }
+    }
+
+    fn live(call: &LiveCall) -> Self {
+        Self { call: call.into(), sip_call_id: None, path: Vec::new(), keys: Vec::new(), quality: None }
     }
 }
 
@@ -240,25 +248,25 @@ pub async fn list_calls(
     }
     let range = Range { after, limit: limit - items.len() as u32 };
     let page = context.store.calls(&filter, range).await?;
-    items.extend(page.items.into_iter().map(|call| Call::past(call, false)));
+    items.extend(page.items.iter().map(Call::from));
     Ok(Json(List { items, next: page.next.map(|cursor| Place::Past(cursor).to_text()) }))
 }
 
 /// One call with its way through the states, keys' sources and sound quality.
 #[utoipa::path(get, path = "/calls/{id}", tag = "calls", params(("id" = String, Path)),
-    responses((status = 200, body = Call), (status = 404, body = Problem)))]
+    responses((status = 200, body = CallDetail), (status = 404, body = Problem)))]
 pub async fn get_call(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<CallId>,
-) -> Result<Json<Call>, Problem> {
+) -> Result<Json<CallDetail>, Problem> {
     let may_see = |host: Option<HostId>| caller.scope().is_none() || caller.scope() == host;
     let snapshot = context.switchboard.snapshot();
     if let Some(call) = snapshot.calls.iter().find(|call| call.call == id && may_see(call.host)) {
-        return Ok(Json(call.into()));
+        return Ok(Json(CallDetail::live(call)));
     }
     let past = context.store.call(id).await?.filter(|call| may_see(call.host));
-    past.map(|call| Json(Call::past(call, true))).ok_or_else(|| Problem::no_such("call"))
+    past.map(|call| Json(CallDetail::past(call))).ok_or_else(|| Problem::no_such("call"))
 }
 
 /// `None`: it can be met by nothing that this caller may see.

@@ -18,11 +18,12 @@ use tokio::time::{Instant, Sleep, sleep};
 pub struct Bounded {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    patience: Duration,
 }
 
 impl Bounded {
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), patience: PATIENCE }
     }
 }
 
@@ -37,7 +38,7 @@ impl Listener for Bounded {
                 Ok((stream, address)) => {
                     // Small answers go out at once.
                     let _ = stream.set_nodelay(true);
-                    return (Connection::new(stream, place), address);
+                    return (Connection::new(stream, place, self.patience), address);
                 }
                 // Out of descriptors, or the peer was gone: others will come.
                 Err(_) => sleep(Duration::from_millis(50)).await,
@@ -54,22 +55,23 @@ impl Listener for Bounded {
 /// last byte we could send; one that trickles bytes does not put that off.
 pub struct Connection {
     stream: TcpStream,
-    patience: Pin<Box<Sleep>>,
+    patience: Duration,
+    until: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, patience: Box::pin(sleep(PATIENCE)), _place: place }
+    fn new(stream: TcpStream, place: OwnedSemaphorePermit, patience: Duration) -> Self {
+        Self { stream, patience, until: Box::pin(sleep(patience)), _place: place }
     }
 
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        self.patience.as_mut().poll(context).is_ready()
+        self.until.as_mut().poll(context).is_ready()
     }
 
     fn sent<T>(&mut self, polled: Poll<T>) -> Poll<T> {
         if polled.is_ready() {
-            self.patience.as_mut().reset(Instant::now() + PATIENCE);
+            self.until.as_mut().reset(Instant::now() + self.patience);
         }
         polled
     }
@@ -142,35 +144,45 @@ mod tests {
 
     use super::*;
 
+    const SHORT: Duration = Duration::from_secs(1);
+
     async fn pair() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Bounded::new(listener).accept().await.0, peer)
+        let mut bounded = Bounded { patience: SHORT, ..Bounded::new(listener) };
+        (bounded.accept().await.0, peer)
+    }
+
+    /// A byte every eighth of the patience, for three times as long: how many came?
+    async fn trickled(answers: bool) -> usize {
+        let (mut connection, mut peer) = pair().await;
+        let mut byte = [0];
+        for count in 0..24 {
+            peer.write_all(b"x").await.unwrap();
+            if connection.read_exact(&mut byte).await.is_err() {
+                return count;
+            }
+            if answers {
+                connection.write_all(b"y").await.unwrap();
+            }
+            sleep(SHORT / 8).await;
+        }
+        24
     }
 
     #[tokio::test]
     async fn one_that_trickles_bytes_is_cut_off_and_one_that_is_answered_is_not() {
-        let (mut connection, mut peer) = pair().await;
-        tokio::time::pause();
-        let mut byte = [0];
-        for _ in 0..5 {
-            tokio::time::advance(PATIENCE / 2 + Duration::from_secs(1)).await;
-            peer.write_all(b"x").await.unwrap();
-            connection.stream.readable().await.unwrap();
-            if let Err(error) = connection.read_exact(&mut byte).await {
-                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-                break;
-            }
-        }
-        assert!(connection.read_exact(&mut byte).await.is_err(), "bytes alone must not buy time");
+        let cut_off = trickled(false).await;
+        assert!((1..16).contains(&cut_off), "cut off after {cut_off} bytes");
+        assert_eq!(trickled(true).await, 24);
+    }
 
-        let (mut connection, mut peer) = pair().await;
-        for _ in 0..5 {
-            tokio::time::advance(PATIENCE / 2 + Duration::from_secs(1)).await;
-            peer.write_all(b"x").await.unwrap();
-            connection.stream.readable().await.unwrap();
-            connection.read_exact(&mut byte).await.unwrap();
-            connection.write_all(b"y").await.unwrap();
-        }
+    #[tokio::test]
+    async fn one_that_says_nothing_is_cut_off() {
+        let (mut connection, _peer) = pair().await;
+        let began = Instant::now();
+        let error = connection.read_exact(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= SHORT);
     }
 }

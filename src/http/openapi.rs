@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::response::Response;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -34,7 +37,36 @@ pub fn document() -> utoipa::openapi::OpenApi {
         .components
         .get_or_insert_default()
         .add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            say_problems(operation);
+        }
+    }
     document
+}
+
+/// What every operation has in common: problems have their own content type, and a token that is
+/// missing or unknown is one.
+fn say_problems(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    if operation.security.is_none() {
+        responses.insert("401".to_owned(), RefOr::T(Response::new("")));
+    }
+    for (status, response) in responses.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
+        let RefOr::T(response) = response else { continue };
+        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        response.content.clear();
+        response.content.insert("application/problem+json".to_owned(), RefOr::T(problem));
+        response.description = match status.as_str() {
+            "400" | "422" => "A parameter or field is wrong.",
+            "401" => "No token, or an unknown one.",
+            "404" => "It does not exist, or belongs to somebody else.",
+            "409" => "Not possible as things stand.",
+            _ => "Please try again later.",
+        }
+        .to_owned();
+    }
 }
 
 pub(super) fn routes() -> OpenApiRouter<Context> {

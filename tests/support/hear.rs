@@ -13,13 +13,18 @@ pub const UNHEARD_DB: f64 = -60.0;
 /// The second that every judgement needs, in samples.
 pub const SECOND: usize = tone::RATE as usize;
 
-/// The first and the last moment, in samples, at which a prompt of the English pack begins in `heard`.
+/// A prompt of the English pack at the phone's rate.
+pub fn prompt(id: &str) -> Vec<i16> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("prompts/en-GB/{id}.wav"));
+    wav::read(&file).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Where, in samples, a prompt of the English pack begins in `heard`.
 ///
 /// A matched filter over the prompt's first 0.8 s, both brought to 4 kHz: 1 would be the prompt alone,
 /// other prompts stay below 0.4.
-pub fn prompt_in(heard: &[i16], prompt: &str) -> Option<usize> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("prompts/en-GB/{prompt}.wav"));
-    let pattern = wav::read(&file).unwrap_or_else(|error| panic!("{error}"));
+pub fn prompt_in(heard: &[i16], id: &str) -> Option<usize> {
+    let pattern = prompt(id);
     let pattern = halved(&pattern[..pattern.len().min(SECOND * 8 / 10)]);
     let heard = halved(heard);
     let own: f64 = energy(&pattern);

@@ -104,7 +104,12 @@ impl<'a> Scenario<'a> {
         let errors = if passed {
             String::new()
         } else {
-            format!("{}: {status:?}\n{}\n--- messages ---\n{}", self.name, read("errors.log"), read("messages.log"))
+            format!(
+                "{}: {status:?}\n{}\n--- messages ---\n{}",
+                self.name,
+                read("errors.log"),
+                read("messages.log")
+            )
         };
         Outcome { passed, call_id, errors }
     }

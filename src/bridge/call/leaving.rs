@@ -39,6 +39,7 @@ pub(super) fn over(desk: &mut Desk, call: &mut Call, state: &State, how: HangUp)
         HangUp::NoAck => Ending::NoAck,
         HangUp::SessionExpired => Ending::SessionExpired,
         HangUp::Transport => Ending::TransportLost,
+        HangUp::NoUsableAnswer => Ending::NoUsableCodec,
         HangUp::Overload => Ending::Overload,
         // We were not asked: the service is going down.
         HangUp::Us => Ending::Draining,

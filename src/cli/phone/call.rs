@@ -19,25 +19,48 @@ use super::worker::Worker;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Happening {
-    Dialled { call_id: String },
+    Dialled {
+        call_id: String,
+    },
     /// A provisional answer: 180, 183.
-    Progress { status: u16 },
+    Progress {
+        status: u16,
+    },
     /// 200 and our ACK.
-    Answered { codec: &'static str, keys_by_rtp: bool },
+    Answered {
+        codec: &'static str,
+        keys_by_rtp: bool,
+    },
     /// Sound, or silence for most of a second, after the other.
     SoundBegan,
     SoundEnded,
-    Tone { hz: u32 },
+    Tone {
+        hz: u32,
+    },
     /// All keys so far are pressed.
-    KeysSent { count: usize },
+    KeysSent {
+        count: usize,
+    },
     /// Ours or theirs; `holding` is ours.
-    Changed { holding: bool },
-    ChangeRefused { status: u16 },
-    Refused { status: u16, reason: String },
+    Changed {
+        holding: bool,
+    },
+    ChangeRefused {
+        status: u16,
+    },
+    Refused {
+        status: u16,
+        reason: String,
+    },
     /// BYE from us or them; `reason` is what it said (RFC 3326).
-    Ended { by: Who, reason: Option<String> },
+    Ended {
+        by: Who,
+        reason: Option<String>,
+    },
     /// Something did not work: the network, or what we were told to do.
-    Failed { error: String },
+    Failed {
+        error: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -174,9 +197,7 @@ impl Call {
     /// # Errors
     /// When the call ends before, or it takes longer.
     pub fn wait_for_keys(&self, limit: Duration) -> Result<(), Error> {
-        self.wait("the last key", limit, |state| {
-            state.pressed >= state.ordered && !state.pressing
-        })
+        self.wait("the last key", limit, |state| state.pressed >= state.ordered && !state.pressing)
     }
 
     /// Until a hold or its end is agreed.
@@ -344,7 +365,11 @@ impl fmt::Display for Happening {
             Self::Dialled { call_id } => write!(f, "dialled, Call-ID {call_id}"),
             Self::Progress { status } => write!(f, "{status}"),
             Self::Answered { codec, keys_by_rtp } => {
-                write!(f, "200, answered: {codec}, telephone events {}", if *keys_by_rtp { "on" } else { "off" })
+                write!(
+                    f,
+                    "200, answered: {codec}, telephone events {}",
+                    if *keys_by_rtp { "on" } else { "off" }
+                )
             }
             Self::SoundBegan => f.write_str("sound heard"),
             Self::SoundEnded => f.write_str("silence"),

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn packets_stand_in_the_order_they_were_sent() {
-        let cases: &[(&str, &[(u16, u32, u8)], &[(i16, usize)])] = &[
+        type Case = (&'static str, &'static [(u16, u32, u8)], &'static [(i16, usize)]);
+        let cases: &[Case] = &[
             ("in order", &[(1, 0, 1), (2, 160, 2), (3, 320, 3)], &[(1, 160), (2, 160)]),
             ("swapped", &[(1, 0, 1), (3, 320, 3), (2, 160, 2), (4, 480, 4)], &[(1, 160), (2, 160), (3, 160)]),
             ("twice", &[(1, 0, 1), (2, 160, 2), (2, 160, 2), (3, 320, 3)], &[(1, 160), (2, 160)]),

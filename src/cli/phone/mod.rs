@@ -173,14 +173,17 @@ impl Arguments {
             Law::Pcma => Codec::Pcma,
         };
         if let Some(hz) = self.tone {
-            anyhow::ensure!(hz > 0.0 && hz < 4_000.0, "tone of {hz} Hz, expected more than 0 and less than 4000");
+            anyhow::ensure!(
+                hz > 0.0 && hz < 4_000.0,
+                "tone of {hz} Hz, expected more than 0 and less than 4000"
+            );
             plan.voice = Voice::tone(hz);
         }
         if let Some(file) = &self.speak {
             plan.voice = Voice::recording(wav::read(file)?);
         }
         if let Some(seconds) = self.duration {
-            anyhow::ensure!(seconds >= 0.0 && seconds < 1e6, "duration of {seconds} s, expected 0 to 1000000");
+            anyhow::ensure!((0.0..1e6).contains(&seconds), "duration of {seconds} s, expected 0 to 1000000");
         }
         Ok(plan)
     }
@@ -225,8 +228,8 @@ impl Arguments {
     fn has_enough(&self, answered_at: Option<Instant>, call: &Call) -> bool {
         let Some(answered_at) = answered_at else { return false };
         let long_enough = self.duration.is_some_and(|most| answered_at.elapsed().as_secs_f64() >= most);
-        let silent = self.until == Some(Until::Silence) && call.silence().is_some_and(|quiet| quiet >= SILENCE);
+        let silent =
+            self.until == Some(Until::Silence) && call.silence().is_some_and(|quiet| quiet >= SILENCE);
         long_enough || silent
     }
 }
-

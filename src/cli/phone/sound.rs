@@ -45,10 +45,22 @@ pub enum Wish {
 
 impl Sound {
     /// Opens a socket at `local`.
-    pub fn open(local: IpAddr, codec: Codec, voice: Voice, fingers: Fingers, ssrc: u32) -> std::io::Result<Self> {
+    pub fn open(
+        local: IpAddr,
+        codec: Codec,
+        voice: Voice,
+        fingers: Fingers,
+        ssrc: u32,
+    ) -> std::io::Result<Self> {
         let socket = UdpSocket::bind((local, 0))?;
         socket.set_nonblocking(true)?;
-        let header = Header { ssrc, sequence: ssrc as u16, timestamp: ssrc.rotate_left(16), marker: true, ..Header::default() };
+        let header = Header {
+            ssrc,
+            sequence: ssrc as u16,
+            timestamp: ssrc.rotate_left(16),
+            marker: true,
+            ..Header::default()
+        };
         Ok(Self {
             socket,
             codec,

@@ -16,7 +16,10 @@ pub enum Voice {
     Silent,
     Tone(Tone),
     /// Said once, from `at` on; silent after its end.
-    Recording { samples: Vec<i16>, at: usize },
+    Recording {
+        samples: Vec<i16>,
+        at: usize,
+    },
 }
 
 impl Voice {

@@ -13,12 +13,12 @@ use super::plan::Plan;
 use super::sound::{Sound, Wish};
 use super::wire::Wire;
 use crate::audio::g711::Codec;
+use crate::sip::Farewell;
+use crate::sip::Flow;
 use crate::sip::endpoint::{Endpoint, Event, HowEnded, Outgoing, Settings};
 use crate::sip::offer::{self, Local, Negotiated, Offer};
-use crate::sip::Farewell;
 use crate::sip::trunk::{Believe, DtmfMode, MediaSource, Network, SrtpMode, Trunk};
 use crate::sip::wire::{Message, Method};
-use crate::sip::Flow;
 use crate::types::{CallId, Digit};
 
 /// Longest sleep, so that orders are heard.
@@ -54,7 +54,8 @@ impl Worker {
     /// Sends the INVITE; the second value is its Call-ID.
     pub fn dial(plan: Plan, shared: Arc<Shared>, orders: Receiver<Order>) -> Result<(Self, String), Error> {
         let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| Error::Socket(std::io::Error::other(error.to_string())))?;
+        getrandom::fill(&mut seed)
+            .map_err(|error| Error::Socket(std::io::Error::other(error.to_string())))?;
         let number = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
         let mut wire = Wire::open(plan.transport, plan.local, plan.peer)?;
         let mut fingers = Fingers::new(plan.digits_by);
@@ -69,10 +70,8 @@ impl Worker {
             rtcp_mux: true,
             session_id: u64::from(number),
         };
-        let settings =
-            Settings { is_focus: false, contact_user: "phone".to_owned(), ..Settings::default() };
-        let mut endpoint =
-            Endpoint::new(settings, vec![trunk_to(plan.peer)], seed, Box::new(CallId::fresh));
+        let settings = Settings { is_focus: false, contact_user: "phone".to_owned(), ..Settings::default() };
+        let mut endpoint = Endpoint::new(settings, vec![trunk_to(plan.peer)], seed, Box::new(CallId::fresh));
         let began = Instant::now();
         let described = (!plan.late_offer).then(|| offer::offer(&local, None));
         let flow = wire.flow(plan.peer);
@@ -178,7 +177,11 @@ impl Worker {
                 Order::HangUp if self.leaving.is_some() => return,
                 Order::HangUp => {
                     self.leaving = Some(now);
-                    self.endpoint.hang_up(now, self.call, Farewell { cause: 16, text: "caller hung up".to_owned() });
+                    self.endpoint.hang_up(
+                        now,
+                        self.call,
+                        Farewell { cause: 16, text: "caller hung up".to_owned() },
+                    );
                     self.flush();
                 }
             }
@@ -320,7 +323,9 @@ impl Worker {
                 self.flush();
             }
             Some(Wish::NoEvents) => {
-                self.tell(Happening::Failed { error: "keys by RTP, but they take no telephone events".to_owned() });
+                self.tell(Happening::Failed {
+                    error: "keys by RTP, but they take no telephone events".to_owned(),
+                });
             }
             None => {}
         }
