@@ -133,7 +133,7 @@ impl Bridge {
                 number: call.caller.number.clone(),
                 trust: call.caller.trust,
                 state: state.name(),
-                since: call.since,
+                started_at: record.map_or(call.since, |record| record.started_at),
                 host: state.host().or(record.and_then(|record| record.host)),
                 meeting: record.and_then(|record| record.meeting),
             }
@@ -211,8 +211,11 @@ impl Bridge {
             Input::Answered { call } => call_event(call, Event::Answered),
             Input::HungUp { call, how } => call_event(call, Event::HungUp(how)),
             Input::Digit { call, digit, source } => {
-                call_event(call, Event::Key(digit, now.instant));
-                self.desk.record(call, |record| record.key(now.date, source));
+                let line = self.calls.get_mut(&call);
+                if line.is_some_and(|entry| entry.0.presses(digit, source, now.instant)) {
+                    todo.push_back(Todo::Call(call, Event::Key(digit, now.instant)));
+                    self.desk.record(call, |record| record.key(now.date, source));
+                }
             }
             Input::Played { call, playback } => call_event(call, Event::Played(playback)),
             Input::MediaLost { call } => call_event(call, Event::MediaLost),
