@@ -183,10 +183,7 @@ impl Arguments {
             plan.voice = Voice::recording(wav::read(file)?);
         }
         if let Some(seconds) = self.duration {
-            anyhow::ensure!(
-                (0.0..1e6).contains(&seconds),
-                "duration of {seconds} s, expected 0 to 1000000"
-            );
+            anyhow::ensure!((0.0..1e6).contains(&seconds), "duration of {seconds} s, expected 0 to 1000000");
         }
         Ok(plan)
     }
