@@ -18,11 +18,5 @@ pub mod store;
 // The rooms that know all others.
 pub mod cli;
 pub mod config;
-pub mod telemetry {
-    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-    pub enum LogFormat {
-        #[default]
-        Text,
-        Json,
-    }
-}
+pub mod server;
+pub mod telemetry;

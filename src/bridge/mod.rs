@@ -227,7 +227,6 @@ impl Bridge {
         if self.calls.contains_key(&id) {
             return;
         }
-        let mut record = Box::new(CallRecord::begin(&incoming, now.date));
         let settings = &self.desk.settings;
         let refusal = if self.draining {
             Some(Ending::Draining)
@@ -237,13 +236,12 @@ impl Bridge {
             None
         };
         if let Some(ending) = refusal {
-            record.step(now.date, "refused");
-            record.end(now.date, ending);
+            let record = CallRecord::refused(&incoming, ending, now.date);
             self.desk.out.push(Output::Refuse { call: id, ending });
-            self.desk.out.push(Output::Save { record });
+            self.desk.out.push(Output::Save { record: Box::new(record) });
             return;
         }
-        self.desk.records.insert(id, record);
+        self.desk.records.insert(id, Box::new(CallRecord::begin(&incoming, now.date)));
         let call = Call::new(incoming, now);
         // A number that nobody vouches for is not even looked up: it would open nothing.
         let believed = call.caller.trust >= settings.use_min && !call.caller.withheld;

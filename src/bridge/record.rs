@@ -80,6 +80,15 @@ impl CallRecord {
         }
     }
 
+    /// The whole record of a call that was refused at the door.
+    #[must_use]
+    pub fn refused(incoming: &Incoming, ending: Ending, at: Timestamp) -> Self {
+        let mut record = Self::begin(incoming, at);
+        record.step(at, "refused");
+        record.end(at, ending);
+        record
+    }
+
     /// A step of the way; the oldest ones go when there are too many.
     pub(crate) fn step(&mut self, at: Timestamp, what: &'static str) {
         if self.path.len() >= STEPS_MAX {

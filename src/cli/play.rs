@@ -22,11 +22,8 @@ pub struct Arguments {
 }
 
 /// Who and what there is when nobody says otherwise. The times are of the stage's own day.
-const SET_UP: [&str; 3] = [
-    "host ada pin 123456789",
-    "one-time ada review code 4711 08:00-20:00",
-    "remembered ada +442079460009",
-];
+const SET_UP: [&str; 3] =
+    ["host ada pin 123456789", "one-time ada review code 4711 08:00-20:00", "remembered ada +442079460009"];
 
 const HELP: &str = "\
 host ada has PIN 123456789; her One Time Meeting \"review\" is on now, code 4711
@@ -83,7 +80,9 @@ fn converse() -> anyhow::Result<()> {
     let lines = read_lines();
     let mut last = Instant::now();
     loop {
-        let pause = stage.next().map_or(Duration::from_secs(1), |at| at.saturating_duration_since(stage.now().instant));
+        let pause = stage
+            .next()
+            .map_or(Duration::from_secs(1), |at| at.saturating_duration_since(stage.now().instant));
         let line = lines.recv_timeout(pause.min(Duration::from_secs(1)));
         let passed = last.elapsed();
         last += passed;
@@ -91,10 +90,12 @@ fn converse() -> anyhow::Result<()> {
         match line {
             Ok(line) if matches!(line.trim(), "quit" | "exit") => return Ok(()),
             Ok(line) => {
-                if let Err(error) = stage.happen(&understood(line.trim())).or_else(|error| match line.trim() {
-                    "" => Ok(()),
-                    _ => Err(error),
-                }) {
+                if let Err(error) =
+                    stage.happen(&understood(line.trim())).or_else(|error| match line.trim() {
+                        "" => Ok(()),
+                        _ => Err(error),
+                    })
+                {
                     println!("  ? {error}");
                 }
             }

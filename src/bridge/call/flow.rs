@@ -1098,6 +1098,7 @@ fn over(desk: &mut Desk, call: &mut Call, state: &State, how: HangUp) -> State {
         HangUp::NoAck => Ending::NoAck,
         HangUp::SessionExpired => Ending::SessionExpired,
         HangUp::Transport => Ending::TransportLost,
+        HangUp::NoUsableAnswer => Ending::NoUsableCodec,
         HangUp::Overload => Ending::Overload,
         // We were not asked: the service is going down.
         HangUp::Us => Ending::Draining,
