@@ -161,21 +161,15 @@ fn every_answer_is_in_the_list_of_its_message_and_the_endpoint_lives_on() {
             for decision in [Decision::Answer, Decision::Refuse] {
                 played += 1;
                 let said = play(&mut endpoint, now, case, way, decision);
-                let finals: Vec<u16> =
-                    said.iter().map(|r| r.status).filter(|status| *status >= 200).collect();
+                let finals: Vec<u16> = said.iter().map(|r| r.status).filter(|status| *status >= 200).collect();
                 let answer = finals.first().copied();
                 // Without Content-Length nobody knows where a message on a stream ends, so what is
                 // right for a datagram is 400 there.
                 let allowed = case.allows(answer)
-                    && !answer.is_some_and(|status| {
-                        case.must_not.split([';', ' ']).any(|w| w == status.to_string())
-                    });
+                    && !answer.is_some_and(|status| case.must_not.split([';', ' ']).any(|w| w == status.to_string()));
                 let kept_out = NOT_PASSED.iter().any(|(file, _)| *file == case.file);
                 if !allowed && !kept_out {
-                    wrong.push(format!(
-                        "{} {way:?} {decision:?}: {answer:?}, allowed {:?}",
-                        case.file, case.codes
-                    ));
+                    wrong.push(format!("{} {way:?} {decision:?}: {answer:?}, allowed {:?}", case.file, case.codes));
                 }
                 // On a stream the trailing octets of dblreq are the next message.
                 let most = if case.file == "dblreq.dat" && !matches!(way, Way::Datagram) { 2 } else { 1 };

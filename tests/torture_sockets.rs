@@ -159,7 +159,9 @@ fn listening(at: IpAddr, port: u16) -> UdpSocket {
 /// The status of every response that begins in `bytes`.
 fn statuses(bytes: &[u8]) -> Vec<u16> {
     let text = String::from_utf8_lossy(bytes);
-    text.lines().filter_map(|line| line.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()).collect()
+    text.lines()
+        .filter_map(|line| line.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok())
+        .collect()
 }
 
 fn answers_options(door: SocketAddr, from: IpAddr) -> bool {

@@ -1,8 +1,15 @@
 //! One caller, from hello to good-bye.
 
-pub(crate) mod collect;
+mod collect;
+mod enter;
+mod entry;
 pub(crate) mod flow;
-pub(crate) mod menu;
+mod hello;
+mod inside;
+mod leaving;
+mod menu;
+mod sound;
+pub(crate) mod state;
 
 use std::time::Instant;
 
@@ -51,7 +58,7 @@ impl Call {
             known: Vec::new(),
             typed: collect::Typed::default(),
             rounds: Rounds::new(),
-            hold_until: now.instant + flow::HOLD,
+            hold_until: now.instant + state::HOLD,
             playing: None,
             music: false,
             place: None,
