@@ -289,7 +289,7 @@ fn live_call(call: u128, host: Option<&Made>) -> LiveCall {
         number: "+447700900123".parse().ok(),
         trust: Trust::Network,
         state: "asking-pin",
-        since: Timestamp::now(),
+        started_at: Timestamp::now(),
         host: host.map(|host| host.id.parse().unwrap()),
         meeting: None,
     }

@@ -489,6 +489,28 @@ fn the_wish_for_an_event_wakes_its_reader() {
 }
 
 #[test]
+fn a_call_with_more_orders_than_fit_is_told_once_and_can_still_be_closed() {
+    let mut lab = Lab::new(1);
+    lab.call();
+    lab.call();
+    let [flooded, other] = [0, 1].map(|number| lab.phones[number].call);
+    for n in 0..100_000 {
+        lab.engine.mute(flooded, n % 2 == 0);
+    }
+    lab.engine.close(flooded);
+    lab.run(0.2);
+    assert_eq!(lab.happened[0], Event::Overload { call: flooded });
+    assert!(
+        matches!(lab.happened[1..], [Event::Closed { call, .. }] if call == flooded),
+        "{:?}",
+        lab.happened
+    );
+    lab.engine.play(other, 5, vec![clip(500.0, 0.1)]);
+    lab.run(0.4);
+    assert_eq!(lab.happened[2..], [Event::Played { call: other, playback: 5 }]);
+}
+
+#[test]
 fn ports_run_out_and_rest() {
     let _turn = alone();
     let settings = Settings { address: [127, 0, 0, 1].into(), ports: 25_991..=25_999, threads: Some(1) };

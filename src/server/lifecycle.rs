@@ -123,7 +123,10 @@ impl Service {
                 let _ = stopped.await;
             })
             .await?;
-        info!(sip = ?signalling.local_addresses(), http = %http_address, "listening");
+        for listen in signalling.local_addresses() {
+            info!(transport = listen.transport.name(), address = %listen.address, "SIP");
+        }
+        info!(address = %http_address, "HTTP");
         Ok(Self { store, door, signalling, http_address, http, stop_http, switchboard })
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
@@ -43,7 +43,14 @@ pub(super) struct Switchboard {
     /// Inputs that carrying out an output gave rise to.
     pending: VecDeque<Input>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// What of the bridge is published, and when the next one may be.
+    published: u64,
+    publish_at: Instant,
 }
+
+/// Building a snapshot walks over all calls: readers see what is alive at most this late. Whoever
+/// gave a command sees it at once.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 
 impl Switchboard {
     pub(super) fn new(
@@ -62,6 +69,8 @@ impl Switchboard {
             requests: 0,
             pending: VecDeque::new(),
             snapshot,
+            published: 0,
+            publish_at: Instant::now(),
         }
     }
 
@@ -69,6 +78,7 @@ impl Switchboard {
     pub(super) async fn run(mut self, mut sources: Sources) {
         loop {
             let deadline = self.bridge.deadline();
+            let publish_at = (self.published != self.bridge.revision()).then_some(self.publish_at);
             tokio::select! {
                 // Keys and hang-ups of calls that are in come before new calls.
                 biased;
@@ -83,6 +93,7 @@ impl Switchboard {
                     None => break,
                 },
                 () = sleep_until(deadline) => self.pending.push_back(Input::Tick),
+                () = sleep_until(publish_at) => {}
             }
             self.work_off().await;
         }
@@ -117,7 +128,9 @@ impl Switchboard {
                 self.carry_out(output).await;
             }
         }
-        self.publish();
+        if Instant::now() >= self.publish_at && self.published != self.bridge.revision() {
+            self.publish();
+        }
     }
 
     /// Asks the bridge. Should it panic, the call that was decided about ends and is counted; the
@@ -136,9 +149,7 @@ impl Switchboard {
     async fn carry_out(&mut self, output: Output) {
         match output {
             Output::Ask { question, ask } => {
-                if let Err(answer) = self.questions.ask(question, ask) {
-                    self.pending.push_back(answer);
-                }
+                self.pending.extend(self.questions.ask(question, ask));
             }
             Output::Save { record } => {
                 self.lines.forget(record.call);
@@ -146,6 +157,7 @@ impl Switchboard {
             }
             Output::Reply { request, reply } => {
                 if let Some(sender) = self.owed.remove(&request) {
+                    self.publish();
                     // Whoever asked may have gone; then nobody needs the reply.
                     let _ = sender.send(reply);
                 }
@@ -155,6 +167,8 @@ impl Switchboard {
     }
 
     fn publish(&mut self) {
+        self.published = self.bridge.revision();
+        self.publish_at = Instant::now() + PUBLISH_EVERY;
         let snapshot = self.bridge.snapshot();
         metrics::gauge!("doorline_calls_live").set(snapshot.calls.len() as f64);
         metrics::gauge!("doorline_meetings_live").set(snapshot.meetings.len() as f64);

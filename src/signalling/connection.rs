@@ -29,7 +29,9 @@ pub(super) struct News {
 
 #[derive(Debug)]
 pub(super) enum What {
-    Message(Result<Message, Fault>),
+    Message(Box<Message>),
+    /// A message that is refused; the stream goes on.
+    Fault(Fault),
     /// Nobody knows where the next message begins: answer, then close.
     Broken(Fault),
     Closed,
@@ -129,9 +131,9 @@ async fn read_all(
         let mut complete = false;
         while let Some(frame) = framer.next_frame() {
             complete = true;
-            let message = match frame {
-                Frame::Message(message) => Ok(message),
-                Frame::Fault(fault) => Err(fault),
+            let what = match frame {
+                Frame::Message(message) => What::Message(Box::new(message)),
+                Frame::Fault(fault) => What::Fault(fault),
                 Frame::Broken(fault) => return What::Broken(fault),
                 Frame::Ping => {
                     // A peer that does not read its answers gets no more of them.
@@ -139,7 +141,7 @@ async fn read_all(
                     continue;
                 }
             };
-            if news.send(News { flow, number, what: What::Message(message) }).await.is_err() {
+            if news.send(News { flow, number, what }).await.is_err() {
                 return What::Closed;
             }
         }

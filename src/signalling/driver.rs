@@ -208,7 +208,8 @@ impl Driver {
         }
         let now = Instant::now();
         match what {
-            What::Message(message) => self.endpoint.receive_message(now, &flow, message),
+            What::Message(message) => self.endpoint.receive_message(now, &flow, Ok(*message)),
+            What::Fault(fault) => self.endpoint.receive_message(now, &flow, Err(fault)),
             What::Broken(fault) => {
                 self.endpoint.receive_message(now, &flow, Err(fault));
                 self.flush_transmits();
