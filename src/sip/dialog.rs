@@ -151,7 +151,8 @@ impl Dialog {
             }
             Some(_) | None => (bare(&self.target), self.routes.clone()),
         };
-        let mut request = Request::new(method, uri, self.local.clone(), self.remote.clone(), &self.call_id, number);
+        let mut request =
+            Request::new(method, uri, self.local.clone(), self.remote.clone(), &self.call_id, number);
         request.route = routes;
         request
     }

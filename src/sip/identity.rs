@@ -215,7 +215,10 @@ mod tests {
 
     #[test]
     fn printing_evidence_does_not_say_who_called() {
-        let text = format!("{:?}", evidence("\"Alice\" <sip:+442079460001@h>", "P-Asserted-Identity: <tel:+442079460001>\r\n"));
+        let text = format!(
+            "{:?}",
+            evidence("\"Alice\" <sip:+442079460001@h>", "P-Asserted-Identity: <tel:+442079460001>\r\n")
+        );
         assert!(!text.contains("7946") && !text.contains("Alice"), "{text}");
     }
 }

@@ -38,13 +38,26 @@ pub(super) struct Session {
 
 pub(super) enum State {
     /// Theirs, and we have not answered. `offered`: the INVITE has SDP.
-    Ringing { invite: TransactionId, offered: bool, until: Instant },
+    Ringing {
+        invite: TransactionId,
+        offered: bool,
+        until: Instant,
+    },
     /// Our 200 is out, its ACK is not in.
     Answered(Unacknowledged),
     /// Ours, and the peer has not answered.
-    Calling { invite: TransactionId, offered: bool, cancel: Cancel, until: Instant },
+    Calling {
+        invite: TransactionId,
+        offered: bool,
+        cancel: Cancel,
+        until: Instant,
+    },
     /// The peer's 2xx to an INVITE without an offer: the ACK waits for our answer.
-    Accepted { invite: TransactionId, cseq: u32, until: Instant },
+    Accepted {
+        invite: TransactionId,
+        cseq: u32,
+        until: Instant,
+    },
     Established,
     /// Our BYE is out.
     Leaving,
@@ -101,7 +114,11 @@ impl Farewell {
 pub(super) enum Change {
     None,
     /// Theirs, waiting for our decision. `offered`: it has SDP.
-    Theirs { transaction: TransactionId, method: Method, offered: bool },
+    Theirs {
+        transaction: TransactionId,
+        method: Method,
+        offered: bool,
+    },
     /// We accepted their re-INVITE; its ACK is not in.
     Unacknowledged(Unacknowledged),
     /// Ours, waiting for theirs.
@@ -133,7 +150,10 @@ impl Session {
             (_, Change::Theirs { .. }) => Some(Glare::Busy500),
             (_, Change::Ours) => Some(Glare::Pending491),
             (_, Change::Unacknowledged(ok)) if is_invite || ok.our_offer => Some(Glare::Pending491),
-            (State::Answered(_) | State::Established | State::Leaving, Change::None | Change::Unacknowledged(_)) => None,
+            (
+                State::Answered(_) | State::Established | State::Leaving,
+                Change::None | Change::Unacknowledged(_),
+            ) => None,
         }
     }
 
@@ -169,7 +189,10 @@ pub(super) enum Timer {
     None,
     /// Refuse with 422 and our Min-SE.
     TooSmall,
-    Agreed { seconds: u32, we_refresh: bool },
+    Agreed {
+        seconds: u32,
+        we_refresh: bool,
+    },
 }
 
 /// RFC 4028 §5: no interval below 90 s.
@@ -249,7 +272,10 @@ mod tests {
             ("", Timer::None),
             ("Session-Expires: 1800\r\n", Timer::None),
             ("Supported: timer\r\n", Timer::None),
-            ("Supported: timer\r\nSession-Expires: 1800\r\n", Timer::Agreed { seconds: 1800, we_refresh: false }),
+            (
+                "Supported: timer\r\nSession-Expires: 1800\r\n",
+                Timer::Agreed { seconds: 1800, we_refresh: false },
+            ),
             (
                 "Supported: timer\r\nSession-Expires: 1800;refresher=uac\r\n",
                 Timer::Agreed { seconds: 1800, we_refresh: false },
@@ -271,7 +297,9 @@ mod tests {
                 "UPDATE sip:1@us SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
                  To: <sip:1@us>\r\nCall-ID: c\r\nCSeq: 7 UPDATE\r\n{headers}\r\n"
             );
-            let Ok(Message::Request(request)) = parse(text.as_bytes(), Framing::Datagram) else { panic!("{text}") };
+            let Ok(Message::Request(request)) = parse(text.as_bytes(), Framing::Datagram) else {
+                panic!("{text}")
+            };
             assert_eq!(Timer::asked(&request), expected, "{headers}");
         }
     }

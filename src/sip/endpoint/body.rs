@@ -145,7 +145,9 @@ pub(super) fn info(request: &Request) -> Info {
                 })
             };
             let duration = value("Duration").and_then(|text| text.parse().ok()).unwrap_or(0);
-            value("Signal").and_then(|text| key(&text)).map_or(Info::Malformed, |key| Info::Key(key, duration))
+            value("Signal")
+                .and_then(|text| key(&text))
+                .map_or(Info::Malformed, |key| Info::Key(key, duration))
         }
         "application/dtmf" => key(text.trim()).map_or(Info::Malformed, |key| Info::Key(key, 0)),
         _ => Info::Unsupported,

@@ -72,7 +72,12 @@ impl Endpoint {
             flow_broken: false,
             behind_nat: false,
             dialog,
-            state: State::Calling { invite, offered, cancel: Cancel::No, until: now + self.settings.ring_max },
+            state: State::Calling {
+                invite,
+                offered,
+                cancel: Cancel::No,
+                until: now + self.settings.ring_max,
+            },
             change: Change::None,
             expiry: None,
             scheduled: None,
@@ -126,7 +131,9 @@ impl Endpoint {
     pub(super) fn receive_response(&mut self, now: Instant, source: &Flow, response: Response) {
         // One Via, ours, or it is not for us (§8.1.3.3).
         let id = match response.via.as_slice() {
-            [via] => self.client_keys.get(&client_key(via.branch().unwrap_or_default(), &response.cseq.method)),
+            [via] => {
+                self.client_keys.get(&client_key(via.branch().unwrap_or_default(), &response.cseq.method))
+            }
             _ => None,
         };
         let Some(&id) = id else {
@@ -166,7 +173,14 @@ impl Endpoint {
     }
 
     /// Gives an answer to the call that it concerns.
-    fn concern(&mut self, now: Instant, source: &Flow, id: TransactionId, purpose: Purpose, response: Response) {
+    fn concern(
+        &mut self,
+        now: Instant,
+        source: &Flow,
+        id: TransactionId,
+        purpose: Purpose,
+        response: Response,
+    ) {
         let status = response.status;
         match purpose {
             Purpose::Invite(call) => match status {
@@ -178,7 +192,11 @@ impl Endpoint {
             Purpose::Refresh(call) if status >= 200 => self.refreshed(now, call, &response),
             Purpose::Info(call) if matches!(status, 408 | 481) => self.gone(now, call, status == 408),
             Purpose::Bye(Some(call)) if status >= 200 => self.left(call),
-            Purpose::Reinvite(_) | Purpose::Refresh(_) | Purpose::Info(_) | Purpose::Bye(_) | Purpose::Cancel => {}
+            Purpose::Reinvite(_)
+            | Purpose::Refresh(_)
+            | Purpose::Info(_)
+            | Purpose::Bye(_)
+            | Purpose::Cancel => {}
         }
     }
 
@@ -192,7 +210,9 @@ impl Endpoint {
                 };
                 self.rejected(call, status, crate::sip::wire::reason_phrase(status).to_owned());
             }
-            Purpose::Reinvite(call) | Purpose::Refresh(call) | Purpose::Info(call) => self.gone(now, call, true),
+            Purpose::Reinvite(call) | Purpose::Refresh(call) | Purpose::Info(call) => {
+                self.gone(now, call, true)
+            }
             Purpose::Bye(Some(call)) => self.left(call),
             Purpose::Bye(None) | Purpose::Cancel => {}
         }
@@ -212,7 +232,14 @@ impl Endpoint {
         self.keep(session);
     }
 
-    fn accepted(&mut self, now: Instant, source: &Flow, id: TransactionId, call: CallId, response: &Response) {
+    fn accepted(
+        &mut self,
+        now: Instant,
+        source: &Flow,
+        id: TransactionId,
+        call: CallId,
+        response: &Response,
+    ) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let tag = response.to.tag().unwrap_or_default();
         if let Some((acknowledged, transmit)) = &client.acknowledged
@@ -236,7 +263,8 @@ impl Endpoint {
                     session.state = State::Established;
                     self.send_ack(&session, invite, cseq, None);
                 } else {
-                    session.state = State::Accepted { invite, cseq, until: now + self.settings.timers.patience() };
+                    session.state =
+                        State::Accepted { invite, cseq, until: now + self.settings.timers.patience() };
                 }
                 if cancel == Cancel::No {
                     self.events.push_back(Event::Accepted { call, sdp });
@@ -256,7 +284,8 @@ impl Endpoint {
     /// A second phone answered the same INVITE: acknowledged and hung up at once (§13.2.2.4).
     fn refuse_fork(&mut self, now: Instant, id: TransactionId, response: &Response) {
         let Some(flow) = self.clients.get(&id).map(|client| client.flow) else { return };
-        let uri = response.contact.first().map_or_else(|| response.to.uri.clone(), |contact| contact.uri.clone());
+        let uri =
+            response.contact.first().map_or_else(|| response.to.uri.clone(), |contact| contact.uri.clone());
         let cseq = response.cseq.number;
         let request = |method, number| {
             let (from, to) = (response.from.clone(), response.to.clone());
@@ -311,9 +340,10 @@ impl Endpoint {
                 let Some(mut session) = self.take(call) else { return };
                 session.dialog.refresh_target(&response.contact);
                 if let Some(old) = session.expiry {
-                    let agreed = response.headers.get("Session-Expires").and_then(|value| {
-                        value.split(';').next()?.trim().parse::<u32>().ok()
-                    });
+                    let agreed = response
+                        .headers
+                        .get("Session-Expires")
+                        .and_then(|value| value.split(';').next()?.trim().parse::<u32>().ok());
                     let seconds = agreed.map_or(old.interval.as_secs(), u64::from).clamp(90, 86_400);
                     session.expiry = Some(Expiry::new(now, u32::try_from(seconds).unwrap_or(u32::MAX), true));
                 }
@@ -347,8 +377,14 @@ impl Endpoint {
 /// ACK of a refusal and CANCEL repeat the INVITE's line, way and number (§9.1, §17.1.1.3).
 fn follow_up(invite: &Request, method: Method, to: &NameAddr) -> Request {
     let number = invite.cseq.number;
-    let mut request =
-        Request::new(method.clone(), invite.uri.clone(), invite.from.clone(), to.clone(), &invite.call_id, number);
+    let mut request = Request::new(
+        method.clone(),
+        invite.uri.clone(),
+        invite.from.clone(),
+        to.clone(),
+        &invite.call_id,
+        number,
+    );
     request.cseq = CSeq { number, method };
     let top: Option<&Via> = invite.via.first();
     request.via = top.cloned().into_iter().collect();

@@ -35,7 +35,13 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn receive_change(&mut self, now: Instant, session: &mut Session, id: TransactionId, request: &Request) {
+    pub(super) fn receive_change(
+        &mut self,
+        now: Instant,
+        session: &mut Session,
+        id: TransactionId,
+        request: &Request,
+    ) {
         let sdp = match body::sdp(request) {
             Ok(sdp) => sdp,
             Err(Unsupported) => return self.refuse_change(now, id, &Refusal::unsupported_body()),

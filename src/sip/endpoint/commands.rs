@@ -5,9 +5,7 @@ use std::time::Instant;
 
 use super::send::{ALLOW, SUPPORTED};
 use super::{Endpoint, Event, HowEnded, Purpose};
-use crate::sip::session::{
-    Cancel, Change, Farewell, Session, State, Timer, TransactionId, Unacknowledged,
-};
+use crate::sip::session::{Cancel, Change, Farewell, Session, State, Timer, TransactionId, Unacknowledged};
 use crate::sip::wire::{Method, Request, Response};
 use crate::types::CallId;
 
@@ -35,7 +33,8 @@ impl Endpoint {
             if let Some((bytes, flow)) = self.reply(now, invite, &response) {
                 let timers = self.settings.timers;
                 let cseq = request.cseq.number;
-                session.state = State::Answered(Unacknowledged::new(now, timers, cseq, bytes, flow, !offered));
+                session.state =
+                    State::Answered(Unacknowledged::new(now, timers, cseq, bytes, flow, !offered));
             }
         }
         self.keep(session);
@@ -43,7 +42,14 @@ impl Endpoint {
 
     /// A final refusal of an INVITE, 300–699. `reason` takes the place of the standard phrase.
     /// The call is over at once; its refusal is repeated until the ACK by itself.
-    pub fn refuse(&mut self, now: Instant, call: CallId, status: u16, reason: Option<&str>, retry_after: Option<u32>) {
+    pub fn refuse(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        status: u16,
+        reason: Option<&str>,
+        retry_after: Option<u32>,
+    ) {
         self.refuse_with(now, call, status, reason, |response| match retry_after {
             Some(seconds) => response.with_header("Retry-After", &seconds.to_string()),
             None => response,
@@ -81,7 +87,8 @@ impl Endpoint {
     /// 200 to a re-INVITE or UPDATE, with our answer, or our offer when it had none.
     pub fn accept_offer(&mut self, now: Instant, call: CallId, sdp: Vec<u8>) {
         let Some(mut session) = self.take(call) else { return };
-        if let Change::Theirs { transaction, method, offered } = std::mem::replace(&mut session.change, Change::None)
+        if let Change::Theirs { transaction, method, offered } =
+            std::mem::replace(&mut session.change, Change::None)
             && let Some((bytes, flow, cseq)) = self.accept_change(now, &mut session, transaction, Some(sdp))
         {
             if method == Method::Invite {
@@ -184,7 +191,13 @@ impl Endpoint {
         self.bye(now, session, farewell, purpose);
     }
 
-    pub(super) fn bye(&mut self, now: Instant, session: &mut Session, farewell: Option<&Farewell>, purpose: Purpose) {
+    pub(super) fn bye(
+        &mut self,
+        now: Instant,
+        session: &mut Session,
+        farewell: Option<&Farewell>,
+        purpose: Purpose,
+    ) {
         let mut request = session.dialog.request(Method::Bye);
         if let Some(farewell) = farewell {
             request.headers.push("Reason", &farewell.header());
@@ -193,7 +206,12 @@ impl Endpoint {
     }
 
     /// [`Endpoint::draft`] for a call that is taken out.
-    pub(super) fn draft_for(&mut self, session: &Session, id: TransactionId, status: u16) -> Option<Response> {
+    pub(super) fn draft_for(
+        &mut self,
+        session: &Session,
+        id: TransactionId,
+        status: u16,
+    ) -> Option<Response> {
         let request = self.servers.get(&id)?.request.as_ref()?;
         Some(Response::to(request, status).with_to_tag(session.dialog.local_tag()))
     }

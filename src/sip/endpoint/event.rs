@@ -11,27 +11,57 @@ pub enum Event {
     /// An INVITE from a trunk; 100 has gone out. Ring, answer, refuse or hang up.
     Incoming(Box<Incoming>),
     /// The ACK of our answer came. `answer`: its SDP when the offer was ours (late offer).
-    Established { call: CallId, answer: Option<Vec<u8>> },
+    Established {
+        call: CallId,
+        answer: Option<Vec<u8>>,
+    },
 
     // -- calls that we make --
     /// An answer below 200, 100 excepted.
-    Progress { call: CallId, status: u16, sdp: Option<Vec<u8>> },
+    Progress {
+        call: CallId,
+        status: u16,
+        sdp: Option<Vec<u8>>,
+    },
     /// 2xx. When we made no offer, `sdp` is the peer's and `ack` must follow.
-    Accepted { call: CallId, sdp: Option<Vec<u8>> },
+    Accepted {
+        call: CallId,
+        sdp: Option<Vec<u8>>,
+    },
     /// The call never came about. 408 also when nobody answered, 503 when the transport failed.
-    Rejected { call: CallId, status: u16, reason: String },
+    Rejected {
+        call: CallId,
+        status: u16,
+        reason: String,
+    },
 
     // -- any call, while it lasts --
     /// The peer wants to change the session (re-INVITE, UPDATE). `None`: it asks for our offer.
     /// Accept or refuse it.
-    Offered { call: CallId, sdp: Option<Vec<u8>> },
+    Offered {
+        call: CallId,
+        sdp: Option<Vec<u8>>,
+    },
     /// A change is done. `answer`: the peer's SDP when the offer was ours.
-    Modified { call: CallId, answer: Option<Vec<u8>> },
+    Modified {
+        call: CallId,
+        answer: Option<Vec<u8>>,
+    },
     /// The peer refused our re-INVITE; the session is as before.
-    ChangeRefused { call: CallId, status: u16 },
+    ChangeRefused {
+        call: CallId,
+        status: u16,
+    },
     /// A key by SIP INFO. `duration_ms` is 0 when not told.
-    Digit { call: CallId, digit: Digit, duration_ms: u16 },
-    Ended { call: CallId, how: HowEnded },
+    Digit {
+        call: CallId,
+        digit: Digit,
+        duration_ms: u16,
+    },
+    Ended {
+        call: CallId,
+        how: HowEnded,
+    },
 }
 
 impl Event {

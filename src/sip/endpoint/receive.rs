@@ -17,7 +17,13 @@ use crate::sip::wire::{Method, Request, Response};
 use crate::types::CallId;
 
 impl Endpoint {
-    pub(super) fn receive_request(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, mut request: Request) {
+    pub(super) fn receive_request(
+        &mut self,
+        now: Instant,
+        source: &Flow,
+        trunk: &Arc<Trunk>,
+        mut request: Request,
+    ) {
         let key = server_key(trunk, &request, &request.method);
         request.mark_received(source.peer);
         if let Some(&id) = self.server_keys.get(&key) {
@@ -31,7 +37,14 @@ impl Endpoint {
     }
 
     /// A request of a transaction that we know: a copy, or the ACK of a refusal.
-    fn again(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, id: TransactionId, request: &Request) {
+    fn again(
+        &mut self,
+        now: Instant,
+        source: &Flow,
+        trunk: &Arc<Trunk>,
+        id: TransactionId,
+        request: &Request,
+    ) {
         let Some(server) = self.servers.get_mut(&id) else { return };
         let repeated = match &mut server.machine {
             ServerMachine::Invite(machine) if request.method == Method::Ack => {
@@ -60,7 +73,14 @@ impl Endpoint {
     }
 
     /// §9.2. The CANCEL is answered whatever becomes of its INVITE.
-    fn receive_cancel(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, key: Box<str>, request: Request) {
+    fn receive_cancel(
+        &mut self,
+        now: Instant,
+        source: &Flow,
+        trunk: &Arc<Trunk>,
+        key: Box<str>,
+        request: Request,
+    ) {
         let invite = self.server_keys.get(&server_key(trunk, &request, &Method::Invite)).copied();
         let invite_state = invite.and_then(|invite| {
             let server = self.servers.get(&invite)?;
@@ -79,7 +99,9 @@ impl Endpoint {
         self.reply_status(now, invite, 487);
         let Some(mut session) = call.and_then(|call| self.take(call)) else { return };
         match &session.state {
-            State::Ringing { invite: ringing, .. } if *ringing == invite => self.end(session, HowEnded::Cancelled),
+            State::Ringing { invite: ringing, .. } if *ringing == invite => {
+                self.end(session, HowEnded::Cancelled)
+            }
             _ => {
                 if matches!(&session.change, Change::Theirs { transaction, .. } if *transaction == invite) {
                     session.change = Change::None;
@@ -90,7 +112,13 @@ impl Endpoint {
     }
 
     /// Makes the transaction of a new request, or refuses it when there is no room.
-    fn open(&mut self, now: Instant, source: &Flow, key: Box<str>, request: Request) -> Option<TransactionId> {
+    fn open(
+        &mut self,
+        now: Instant,
+        source: &Flow,
+        key: Box<str>,
+        request: Request,
+    ) -> Option<TransactionId> {
         let back = Self::back(source, &request);
         if self.servers.len() + self.clients.len() >= self.settings.transactions_max {
             self.refuse_overloaded(back, &request);
@@ -120,9 +148,17 @@ impl Endpoint {
         self.reply_stateless(back, &response);
     }
 
-    fn receive_new(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, key: Box<str>, request: Request) {
+    fn receive_new(
+        &mut self,
+        now: Instant,
+        source: &Flow,
+        trunk: &Arc<Trunk>,
+        key: Box<str>,
+        request: Request,
+    ) {
         let dialog = DialogKey::of_request(&request);
-        if dialog.is_none() && request.method == Method::Invite && self.calls.len() >= self.settings.calls_max {
+        if dialog.is_none() && request.method == Method::Invite && self.calls.len() >= self.settings.calls_max
+        {
             let back = Self::back(source, &request);
             return self.refuse_overloaded(back, &request);
         }
@@ -200,7 +236,11 @@ impl Endpoint {
             flow_broken: false,
             behind_nat: !source_is_sender,
             dialog,
-            state: State::Ringing { invite: id, offered: offer.is_some(), until: now + self.settings.ring_max },
+            state: State::Ringing {
+                invite: id,
+                offered: offer.is_some(),
+                until: now + self.settings.ring_max,
+            },
             change: Change::None,
             expiry: None,
             scheduled: None,
@@ -234,7 +274,13 @@ impl Endpoint {
     }
 
     /// §12.2.2.
-    fn receive_in_dialog(&mut self, now: Instant, mut session: Box<Session>, id: TransactionId, request: &Request) {
+    fn receive_in_dialog(
+        &mut self,
+        now: Instant,
+        mut session: Box<Session>,
+        id: TransactionId,
+        request: &Request,
+    ) {
         if let Some(server) = self.servers.get_mut(&id) {
             server.call = Some(session.call);
         }
@@ -247,7 +293,8 @@ impl Endpoint {
             Method::Bye => {
                 self.reply_status(now, id, 200);
                 self.drop_pending(now, &mut session);
-                let how = if matches!(session.state, State::Leaving) { HowEnded::ByUs } else { HowEnded::ByPeer };
+                let how =
+                    if matches!(session.state, State::Leaving) { HowEnded::ByUs } else { HowEnded::ByPeer };
                 return self.end(session, how);
             }
             _ if matches!(session.state, State::Leaving) => self.reply_status(now, id, 481),
@@ -294,7 +341,10 @@ impl Refusal {
     pub(super) fn unsupported_body() -> Self {
         Self {
             status: 415,
-            headers: vec![("Accept", "application/sdp".to_owned()), ("Accept-Encoding", "identity".to_owned())],
+            headers: vec![
+                ("Accept", "application/sdp".to_owned()),
+                ("Accept-Encoding", "identity".to_owned()),
+            ],
         }
     }
 

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::{Client, ClientMachine, Endpoint, Purpose, ServerMachine, Sleeper};
+use crate::sip::Transport;
 use crate::sip::flow::{Bytes, Flow};
 use crate::sip::session::{Change, Session, TransactionId};
 use crate::sip::transaction::{InviteClient, NonInviteClient};
 use crate::sip::uri::Uri;
 use crate::sip::wire::{Fault, Method, NameAddr, Request, Response, Via};
-use crate::sip::Transport;
 
 /// What we act on; `Allow` of every answer that has one.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
@@ -19,7 +19,12 @@ pub(super) const SUPPORTED: [&str; 1] = ["timer"];
 impl Endpoint {
     /// Answers a request through its transaction. What was sent, or `None` when a final answer has
     /// gone out before.
-    pub(super) fn reply(&mut self, now: Instant, id: TransactionId, response: &Response) -> Option<(Bytes, Flow)> {
+    pub(super) fn reply(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        response: &Response,
+    ) -> Option<(Bytes, Flow)> {
         let server = self.servers.get_mut(&id)?;
         let bytes: Bytes = response.to_bytes().into();
         let is_open = match &mut server.machine {
@@ -148,7 +153,13 @@ impl Endpoint {
     }
 
     /// Sends a request of ours in a transaction of its own. A Via is added unless it has one (CANCEL).
-    pub(super) fn send(&mut self, now: Instant, flow: Flow, mut request: Request, purpose: Purpose) -> TransactionId {
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        mut request: Request,
+        purpose: Purpose,
+    ) -> TransactionId {
         if request.via.is_empty() {
             let via = self.via(&flow);
             request.via.push(via);

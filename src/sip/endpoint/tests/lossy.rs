@@ -77,7 +77,8 @@ impl World {
     fn call(&mut self) {
         let to = "sip:100@127.0.0.2".parse().unwrap();
         let from = NameAddr::parse("<sip:+441@127.0.0.1>").unwrap();
-        let outgoing = Outgoing { to, flow: self.flows[0], from, headers: Vec::new(), sdp: Some(b"v=0\r\n".to_vec()) };
+        let outgoing =
+            Outgoing { to, flow: self.flows[0], from, headers: Vec::new(), sdp: Some(b"v=0\r\n".to_vec()) };
         let call = self.ends[0].invite(self.now, outgoing).unwrap();
         // The Call-ID pairs both ends; it stands in the INVITE.
         let transmit = self.ends[0].poll_transmit().unwrap();
@@ -152,7 +153,10 @@ impl World {
             Event::Offered { .. } => self.ends[who].accept_offer(self.now, call, b"v=0\r\n".to_vec()),
             Event::Ended { how, .. } => self.over(who, call, format!("{how:?}")),
             Event::Rejected { status, .. } => self.over(who, call, format!("rejected {status}")),
-            Event::Progress { .. } | Event::Modified { .. } | Event::ChangeRefused { .. } | Event::Digit { .. } => {
+            Event::Progress { .. }
+            | Event::Modified { .. }
+            | Event::ChangeRefused { .. }
+            | Event::Digit { .. } => {
                 assert!(self.names[who].contains_key(&call));
             }
         }

@@ -68,7 +68,12 @@ pub(super) fn check_over(transport: Transport, settings: Settings, script: &str)
             real.append(&mut stage.told);
         }
     }
-    assert!(real == lines, "what really happened over {transport:?}:\n{}\n\nin the script:\n{}\n", real.join("\n"), lines.join("\n"));
+    assert!(
+        real == lines,
+        "what really happened over {transport:?}:\n{}\n\nin the script:\n{}\n",
+        real.join("\n"),
+        lines.join("\n")
+    );
     if stage.endpoint.load().calls == 0 {
         stage.happen("wait 100s");
         assert_eq!(stage.endpoint.load(), Default::default(), "left over after\n{}", real.join("\n"));
@@ -181,7 +186,11 @@ impl Stage {
             None => format!("{}", self.branches),
         };
         let tag = self.our_tag.as_ref().filter(|_| !has("tagless") && method != "CANCEL");
-        let tag = if has("wrong-tag") { ";tag=wrong".to_owned() } else { tag.map_or(String::new(), |tag| format!(";tag={tag}")) };
+        let tag = if has("wrong-tag") {
+            ";tag=wrong".to_owned()
+        } else {
+            tag.map_or(String::new(), |tag| format!(";tag={tag}"))
+        };
         let headers: String = happening
             .split('[')
             .skip(1)
@@ -189,7 +198,9 @@ impl Stage {
             .collect();
         let (kind, body) = match happening.split_once("body=") {
             Some((_, body)) => (String::new(), body.replace("\\n", "\r\n")),
-            None if has("offer") || has("sdp") => ("Content-Type: application/sdp\r\n".to_owned(), SDP.to_owned()),
+            None if has("offer") || has("sdp") => {
+                ("Content-Type: application/sdp\r\n".to_owned(), SDP.to_owned())
+            }
             None => (String::new(), String::new()),
         };
         let via = self.flow.transport.via_name();
@@ -244,7 +255,10 @@ impl Stage {
         let method = request.method.to_string();
         let mut words = vec![method.clone()];
         if !request.body.is_empty() {
-            words.push(if request.content_type().as_deref() == Some("application/sdp") { "sdp" } else { "body" }.to_owned());
+            words.push(
+                if request.content_type().as_deref() == Some("application/sdp") { "sdp" } else { "body" }
+                    .to_owned(),
+            );
         }
         words.extend(request.headers.get("Reason").map(|reason| format!("[{reason}]")));
         self.our_tag = request.from.tag().map(str::to_owned);
@@ -254,7 +268,10 @@ impl Stage {
 
     fn learn_response(&mut self, response: &Response) -> Vec<String> {
         let mut words = vec![response.status.to_string(), response.cseq.method.to_string()];
-        if response.cseq.method.as_str() == "INVITE" && matches!(response.status, 101..300) && self.our_tag.is_none() {
+        if response.cseq.method.as_str() == "INVITE"
+            && matches!(response.status, 101..300)
+            && self.our_tag.is_none()
+        {
             self.our_tag = response.to.tag().map(str::to_owned);
         }
         if !response.body.is_empty() {
@@ -264,17 +281,23 @@ impl Stage {
             words.extend(response.headers.get(name).map(|value| format!("[{name}: {value}]")));
         }
         let says_allow = matches!(response.status, 405 | 501);
-        assert_eq!(says_allow && response.headers.get("Allow").is_none(), false, "405 and 501 say what is allowed");
+        assert_eq!(
+            says_allow && response.headers.get("Allow").is_none(),
+            false,
+            "405 and 501 say what is allowed"
+        );
         words
     }
 }
 
 fn describe(event: &Event) -> String {
-    let with = |name: &str, sdp: &Option<Vec<u8>>| format!("{name}{}", if sdp.is_some() { " sdp" } else { "" });
+    let with =
+        |name: &str, sdp: &Option<Vec<u8>>| format!("{name}{}", if sdp.is_some() { " sdp" } else { "" });
     match event {
-        Event::Incoming(incoming) => {
-            with(&format!("incoming {} {}", incoming.trunk, incoming.request_user.as_deref().unwrap_or("-")), &incoming.offer)
-        }
+        Event::Incoming(incoming) => with(
+            &format!("incoming {} {}", incoming.trunk, incoming.request_user.as_deref().unwrap_or("-")),
+            &incoming.offer,
+        ),
         Event::Established { answer, .. } => with("established", answer),
         Event::Progress { status, sdp, .. } => with(&format!("progress {status}"), sdp),
         Event::Accepted { sdp, .. } => with("accepted", sdp),
