@@ -10,6 +10,7 @@ pub mod sip;
 
 // Rooms that do: they move bytes and ask a room that decides.
 pub mod http;
+pub mod mail;
 pub mod media;
 pub mod prompt;
 pub mod signalling;
@@ -17,6 +18,7 @@ pub mod store;
 
 // The rooms that know all others.
 pub mod cli {
+    pub mod admin;
     pub mod check;
 }
 pub mod config;

@@ -300,7 +300,7 @@ async fn a_token_opens_its_host_until_it_is_revoked() {
     let (ada, bob) = (house.host("Ada").await, house.host("Bob").await);
     let (facts, token) = house.store.add_token(ada.id, "outlook", house.now).await.unwrap();
     assert_eq!(house.store.host_of_token(&token).await.unwrap(), Some(ada.id));
-    assert_eq!(house.store.tokens(ada.id).await.unwrap(), [facts.clone()]);
+    assert_eq!(house.store.tokens(ada.id).await.unwrap(), std::slice::from_ref(&facts));
     assert_eq!(house.store.tokens(bob.id).await.unwrap(), []);
     let forged = doorline::types::Token::new("dlh_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     assert_eq!(house.store.host_of_token(&forged).await.unwrap(), None);

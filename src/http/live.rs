@@ -1,0 +1,194 @@
+//! What is alive now: live meetings, who is in them, and what can be done about it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Caller;
+use super::context::Context;
+use super::input::Id;
+use super::meetings;
+use super::problem::Problem;
+use super::words::MeetingKind;
+use crate::bridge::{Command, snapshot};
+use crate::store::words::Word;
+use crate::types::{CallId, HostId, MeetingId, PhoneNumber};
+
+/// What the caller may see of what is alive.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Live {
+    items: Vec<LiveMeeting>,
+    /// Always null: what is alive comes in one piece.
+    next: Option<String>,
+    /// Calls at any stage, in meetings or on their way there.
+    calls: usize,
+    /// No new calls are taken.
+    draining: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LiveMeeting {
+    #[schema(value_type = String, format = Uuid)]
+    meeting_id: MeetingId,
+    #[schema(value_type = String, format = Uuid)]
+    host_id: HostId,
+    kind: MeetingKind,
+    title: String,
+    /// `moderator` or `caller`.
+    opened_by: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    opened_at: Timestamp,
+    participants: usize,
+    /// Callers who hear music until the meeting goes on.
+    waiting: usize,
+}
+
+/// Live meetings: all for the operator, its own for a host.
+#[utoipa::path(get, path = "/live", tag = "live", responses((status = 200, body = Live)))]
+pub async fn live(State(context): State<Context>, caller: Caller) -> Json<Live> {
+    let snapshot = context.switchboard.snapshot();
+    let mine = |host: Option<HostId>| caller.scope().is_none() || caller.scope() == host;
+    let items = snapshot.meetings.iter().filter(|meeting| mine(Some(meeting.host)));
+    Json(Live {
+        items: items.map(LiveMeeting::from).collect(),
+        next: None,
+        calls: snapshot.calls.iter().filter(|call| mine(call.host)).count(),
+        draining: snapshot.draining,
+    })
+}
+
+impl From<&snapshot::LiveMeeting> for LiveMeeting {
+    fn from(meeting: &snapshot::LiveMeeting) -> Self {
+        Self {
+            meeting_id: meeting.meeting,
+            host_id: meeting.host,
+            kind: meeting.kind.into(),
+            title: meeting.title.clone(),
+            opened_by: meeting.opened_by.word(),
+            opened_at: meeting.opened_at,
+            participants: meeting.roster.len(),
+            waiting: meeting.waiting,
+        }
+    }
+}
+
+/// Who is in a meeting. Everyone who is mixed stands here.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Roster {
+    items: Vec<Participant>,
+    /// Always null: a roster comes in one piece.
+    next: Option<String>,
+    waiting: usize,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Participant {
+    #[schema(value_type = String, format = Uuid)]
+    id: CallId,
+    /// `moderator` or `guest`.
+    role: &'static str,
+    /// Masked; null when withheld.
+    number: Option<String>,
+    /// Why they were let in: `proved-code`, `remembered` (this meeting's code was not asked),
+    /// `pin-only` or `moderator`.
+    entered: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    joined_at: Timestamp,
+    muted: bool,
+    hand_raised: bool,
+}
+
+impl From<&snapshot::Participant> for Participant {
+    fn from(participant: &snapshot::Participant) -> Self {
+        Self {
+            id: participant.participant,
+            role: participant.role.word(),
+            number: participant.number.as_ref().map(PhoneNumber::masked),
+            entered: participant.entered.word(),
+            joined_at: participant.joined_at,
+            muted: participant.muted,
+            hand_raised: participant.hand_raised,
+        }
+    }
+}
+
+/// Who is in the meeting; nobody when it is not live.
+#[utoipa::path(get, path = "/meetings/{id}/roster", tag = "live", params(("id" = String, Path)),
+    responses((status = 200, body = Roster), (status = 404, body = Problem)))]
+pub async fn roster(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<MeetingId>,
+) -> Result<Json<Roster>, Problem> {
+    meetings::visible(&context, caller, id).await?;
+    let snapshot = context.switchboard.snapshot();
+    let meeting = snapshot.meetings.iter().find(|meeting| meeting.meeting == id);
+    Ok(Json(Roster {
+        items: meeting.map(|live| live.roster.iter().map(Participant::from).collect()).unwrap_or_default(),
+        next: None,
+        waiting: meeting.map_or(0, |live| live.waiting),
+    }))
+}
+
+/// Others do not hear the participant any more.
+#[utoipa::path(post, path = "/participants/{id}/mute", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub async fn mute(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(participant): Id<CallId>,
+) -> Result<StatusCode, Problem> {
+    tell(&context, caller, participant, Command::Mute { participant, muted: true }).await
+}
+
+/// Others hear the participant again.
+#[utoipa::path(post, path = "/participants/{id}/unmute", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub async fn unmute(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(participant): Id<CallId>,
+) -> Result<StatusCode, Problem> {
+    tell(&context, caller, participant, Command::Mute { participant, muted: false }).await
+}
+
+/// Out of the meeting; the call ends.
+#[utoipa::path(post, path = "/participants/{id}/remove", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub async fn remove(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(participant): Id<CallId>,
+) -> Result<StatusCode, Problem> {
+    tell(&context, caller, participant, Command::Remove { participant, forget: false }).await
+}
+
+/// Out of the meeting; the call ends, and the phone is asked for PIN and code next time.
+#[utoipa::path(post, path = "/participants/{id}/remove-and-forget", tag = "live",
+    params(("id" = String, Path)), responses((status = 204), (status = 404, body = Problem)))]
+pub async fn remove_and_forget(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(participant): Id<CallId>,
+) -> Result<StatusCode, Problem> {
+    tell(&context, caller, participant, Command::Remove { participant, forget: true }).await
+}
+
+async fn tell(
+    context: &Context,
+    caller: Caller,
+    participant: CallId,
+    command: Command,
+) -> Result<StatusCode, Problem> {
+    let snapshot = context.switchboard.snapshot();
+    let is_in = |meeting: &&snapshot::LiveMeeting| {
+        meeting.roster.iter().any(|someone| someone.participant == participant)
+    };
+    let meeting = snapshot.meetings.iter().find(is_in).ok_or_else(|| Problem::no_such("participant"))?;
+    caller.may_see(meeting.host, "participant")?;
+    context.command(command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,369 @@
+//! `/meetings`: scheduling, changing, opening, closing, cancelling.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Caller;
+use super::context::Context;
+use super::input::{Body, Id, Parameters, present};
+use super::invitation::{self, Invitation};
+use super::list::{List, Paging};
+use super::problem::Problem;
+use super::words::{KnownCallers, MeetingKind, MeetingState};
+use super::{check, hosts};
+use crate::bridge::view::MeetingState as State_;
+use crate::bridge::{Command, Rejection};
+use crate::store::words::Word;
+use crate::store::{self, MeetingChange, NewMeeting};
+use crate::types::{Country, HostId, Language, MeetingId};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMeetingBody {
+    kind: MeetingKind,
+    /// 1 to 200 characters.
+    title: String,
+    #[schema(format = DateTime)]
+    starts_at: String,
+    /// Later than `starts_at`, and still to come.
+    #[schema(format = DateTime)]
+    ends_at: String,
+    /// IANA name: what times in invitations are told in. Absent: UTC.
+    #[schema(example = "Europe/London")]
+    time_zone: Option<String>,
+    /// Not supported yet: must be absent or null.
+    #[schema(value_type = Option<String>)]
+    recurrence: Option<serde_json::Value>,
+    /// Mail addresses, at most 500.
+    #[serde(default)]
+    invitees: Vec<String>,
+    /// Tighter than the host's.
+    known_callers: Option<KnownCallers>,
+    #[serde(default)]
+    wait_for_moderator: bool,
+}
+
+/// What is absent stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeetingPatch {
+    title: Option<String>,
+    #[schema(format = DateTime)]
+    starts_at: Option<String>,
+    #[schema(format = DateTime)]
+    ends_at: Option<String>,
+    /// Null: UTC.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    time_zone: Option<Option<String>>,
+    /// Not supported yet: must be absent or null.
+    #[schema(value_type = Option<String>)]
+    recurrence: Option<serde_json::Value>,
+    /// In place of those it has.
+    invitees: Option<Vec<String>>,
+    /// Null: the host's.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<KnownCallers>)]
+    known_callers: Option<Option<KnownCallers>>,
+    wait_for_moderator: Option<bool>,
+}
+
+/// A meeting as its host and the operator see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Meeting {
+    #[schema(value_type = String, format = Uuid)]
+    id: MeetingId,
+    #[schema(value_type = String, format = Uuid)]
+    host_id: HostId,
+    kind: MeetingKind,
+    state: MeetingState,
+    /// The host's own meeting, without times.
+    standing: bool,
+    title: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ends_at: Option<Timestamp>,
+    time_zone: Option<String>,
+    pin: String,
+    /// Null for a standard meeting.
+    code: Option<String>,
+    access_numbers: Vec<AccessNumber>,
+    /// One link per access number, such as `tel:+442079460000,,471100815#,,4271#`.
+    one_tap: Vec<String>,
+    /// Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invitation: Option<Invitation>,
+    invitees: Vec<String>,
+    known_callers: Option<KnownCallers>,
+    wait_for_moderator: bool,
+    /// Of the invitation.
+    sequence: u32,
+    /// `moderator` or `caller`.
+    opened_by: Option<&'static str>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    opened_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    closed_at: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccessNumber {
+    number: String,
+    #[schema(value_type = String)]
+    language: Language,
+    #[schema(value_type = Option<String>)]
+    country: Option<Country>,
+}
+
+impl Meeting {
+    fn of(context: &Context, host: &store::Host, meeting: store::Meeting, with_invitation: bool) -> Self {
+        let numbers = &context.service.access_numbers;
+        let access_numbers = numbers.iter().map(|number| AccessNumber {
+            number: number.number.reveal().to_owned(),
+            language: number.language.clone(),
+            country: number.country,
+        });
+        Self {
+            id: meeting.id,
+            host_id: meeting.host,
+            kind: meeting.kind.into(),
+            state: meeting.state.into(),
+            standing: meeting.standing,
+            starts_at: meeting.starts_at,
+            ends_at: meeting.ends_at,
+            pin: host.pin.reveal().to_owned(),
+            code: meeting.code.as_ref().map(|code| code.reveal().to_owned()),
+            access_numbers: access_numbers.collect(),
+            one_tap: invitation::one_tap(host, &meeting, numbers),
+            invitation: with_invitation.then(|| Invitation::of(host, &meeting, numbers)),
+            title: meeting.title,
+            time_zone: meeting.time_zone,
+            invitees: meeting.invitees,
+            known_callers: meeting.known_callers.map(Into::into),
+            wait_for_moderator: meeting.wait_for_moderator,
+            sequence: meeting.sequence,
+            opened_by: meeting.opened_by.map(Word::word),
+            opened_at: meeting.opened_at,
+            closed_at: meeting.closed_at,
+            created_at: meeting.created_at,
+            updated_at: meeting.updated_at,
+        }
+    }
+}
+
+/// Schedules a meeting. A One Time Meeting gets a code of its own.
+#[utoipa::path(post, path = "/hosts/{id}/meetings", tag = "meetings", params(("id" = String, Path)),
+    request_body = NewMeetingBody, responses((status = 201, body = Meeting), (status = 422, body = Problem)))]
+pub async fn add_meeting(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<HostId>,
+    Body(body): Body<NewMeetingBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let host = hosts::visible(&context, caller, id).await?;
+    no_recurrence(body.recurrence.as_ref())?;
+    let now = context.now();
+    let new = NewMeeting {
+        kind: body.kind.into(),
+        title: check::line("title", &body.title)?,
+        starts_at: check::time("starts_at", &body.starts_at)?,
+        ends_at: check::time("ends_at", &body.ends_at)?,
+        time_zone: body.time_zone.as_deref().map(|text| check::time_zone("time_zone", text)).transpose()?,
+        invitees: check::invitees("invitees", &body.invitees)?,
+        known_callers: body.known_callers.map(Into::into),
+        wait_for_moderator: body.wait_for_moderator,
+    };
+    in_order(Some(new.starts_at), Some(new.ends_at))?;
+    not_over(new.ends_at, now)?;
+    let meeting = context.store.add_meeting(id, &new, now).await?;
+    let location = hosts::location("meetings", meeting.id);
+    Ok((StatusCode::CREATED, [location], Json(Meeting::of(&context, &host, meeting, true))))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MeetingFilter {
+    state: Option<MeetingState>,
+    /// Most items, 1 to 200; 50 if absent.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// The host's meetings, newest first; the standing one is the last.
+#[utoipa::path(get, path = "/hosts/{id}/meetings", tag = "meetings",
+    params(("id" = String, Path), MeetingFilter),
+    responses((status = 200, body = List<Meeting>), (status = 404, body = Problem)))]
+pub async fn list_meetings(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<HostId>,
+    Parameters(filter): Parameters<MeetingFilter>,
+) -> Result<Json<List<Meeting>>, Problem> {
+    let host = hosts::visible(&context, caller, id).await?;
+    let range = Paging { limit: filter.limit, cursor: filter.cursor }.range()?;
+    let page = context.store.meetings(id, filter.state.map(Into::into), range).await?;
+    Ok(Json(List::of(page, |meeting| Meeting::of(&context, &host, meeting, false))))
+}
+
+/// One meeting with its invitation.
+#[utoipa::path(get, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path)),
+    responses((status = 200, body = Meeting), (status = 404, body = Problem)))]
+pub async fn get_meeting(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<MeetingId>,
+) -> Result<Json<Meeting>, Problem> {
+    let meeting = visible(&context, caller, id).await?;
+    shown(&context, meeting).await
+}
+
+/// Changes a meeting; its invitation gets the next sequence number.
+#[utoipa::path(patch, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path)),
+    request_body = MeetingPatch,
+    responses((status = 200, body = Meeting), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn patch_meeting(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<MeetingId>,
+    Body(body): Body<MeetingPatch>,
+) -> Result<Json<Meeting>, Problem> {
+    let meeting = visible(&context, caller, id).await?;
+    no_recurrence(body.recurrence.as_ref())?;
+    let now = context.now();
+    let change = MeetingChange {
+        title: body.title.map(|text| check::line("title", &text)).transpose()?,
+        starts_at: body.starts_at.map(|text| check::time("starts_at", &text)).transpose()?,
+        ends_at: body.ends_at.map(|text| check::time("ends_at", &text)).transpose()?,
+        time_zone: match body.time_zone {
+            Some(Some(text)) => Some(Some(check::time_zone("time_zone", &text)?)),
+            Some(None) => Some(None),
+            None => None,
+        },
+        invitees: body.invitees.map(|texts| check::invitees("invitees", &texts)).transpose()?,
+        known_callers: body.known_callers.map(|word| word.map(Into::into)),
+        wait_for_moderator: body.wait_for_moderator,
+    };
+    in_order(change.starts_at.or(meeting.starts_at), change.ends_at.or(meeting.ends_at))?;
+    if let Some(ends_at) = change.ends_at {
+        not_over(ends_at, now)?;
+    }
+    let changed = context.store.change_meeting(id, &change, now).await?;
+    shown(&context, changed).await
+}
+
+/// Cancels a meeting; whoever is in it or waits for it hears so. Cancelling twice is cancelling once.
+#[utoipa::path(delete, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn cancel_meeting(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<MeetingId>,
+) -> Result<StatusCode, Problem> {
+    visible(&context, caller, id).await?;
+    context.store.cancel_meeting(id, context.now()).await?;
+    match context.switchboard.command(Command::Cancelled { meeting: id }).await {
+        // Nobody was there to be told.
+        Ok(_) | Err(Rejection::NotOpen | Rejection::NotToBeOpened) => Ok(StatusCode::NO_CONTENT),
+        Err(rejection) => Err(rejection.into()),
+    }
+}
+
+/// Opens a meeting as its moderator. A live one of the same host closes first.
+#[utoipa::path(post, path = "/meetings/{id}/open", tag = "meetings", params(("id" = String, Path)),
+    responses((status = 200, body = Meeting), (status = 409, body = Problem), (status = 503, body = Problem)))]
+pub async fn open_meeting(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<MeetingId>,
+) -> Result<Json<Meeting>, Problem> {
+    let meeting = visible(&context, caller, id).await?;
+    if meeting.state == State_::Cancelled {
+        return Err(store::Error::from(store::Refusal::Cancelled).into());
+    }
+    let host = context.store.host_view(meeting.host, Some(id), context.now()).await?;
+    let host = Box::new(host.ok_or_else(|| Problem::no_such("meeting"))?);
+    context.command(Command::Open { host, meeting: id }).await?;
+    shown(&context, visible(&context, caller, id).await?).await
+}
+
+/// Ends a live meeting for all.
+#[utoipa::path(post, path = "/meetings/{id}/close", tag = "meetings", params(("id" = String, Path)),
+    responses((status = 200, body = Meeting), (status = 409, body = Problem)))]
+pub async fn close_meeting(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<MeetingId>,
+) -> Result<Json<Meeting>, Problem> {
+    let meeting = visible(&context, caller, id).await?;
+    match context.switchboard.command(Command::Close { meeting: id }).await {
+        Ok(_) => {}
+        // The table says open and nobody is there: the table is wrong.
+        Err(Rejection::NotOpen) if meeting.state == State_::Open => {
+            context.store.close_meeting(id, context.now()).await?;
+        }
+        Err(rejection) => return Err(rejection.into()),
+    }
+    shown(&context, visible(&context, caller, id).await?).await
+}
+
+/// Draws a new one-time code. The old one is worth nothing at once.
+#[utoipa::path(post, path = "/meetings/{id}/new-code", tag = "meetings", params(("id" = String, Path)),
+    responses((status = 200, body = Meeting), (status = 409, body = Problem)))]
+pub async fn new_code(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<MeetingId>,
+) -> Result<Json<Meeting>, Problem> {
+    visible(&context, caller, id).await?;
+    let meeting = context.store.new_code(id, context.now()).await?;
+    shown(&context, meeting).await
+}
+
+/// The meeting, if the caller may see it.
+pub async fn visible(context: &Context, caller: Caller, id: MeetingId) -> Result<store::Meeting, Problem> {
+    let meeting = context.store.meeting(id).await?.ok_or_else(|| Problem::no_such("meeting"))?;
+    caller.may_see(meeting.host, "meeting")?;
+    Ok(meeting)
+}
+
+async fn shown(context: &Context, meeting: store::Meeting) -> Result<Json<Meeting>, Problem> {
+    let host = context.store.host(meeting.host).await?.ok_or_else(|| Problem::no_such("meeting"))?;
+    Ok(Json(Meeting::of(context, &host, meeting, true)))
+}
+
+fn no_recurrence(recurrence: Option<&serde_json::Value>) -> Result<(), Problem> {
+    match recurrence {
+        None | Some(serde_json::Value::Null) => Ok(()),
+        Some(_) => Err(Problem::invalid("recurrence", "recurring meetings are not supported yet")),
+    }
+}
+
+fn in_order(starts_at: Option<Timestamp>, ends_at: Option<Timestamp>) -> Result<(), Problem> {
+    match starts_at.zip(ends_at) {
+        Some((starts_at, ends_at)) if starts_at >= ends_at => Err(Problem::invalid(
+            "ends_at",
+            format!("{ends_at}, expected a time after starts_at, {starts_at}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn not_over(ends_at: Timestamp, now: Timestamp) -> Result<(), Problem> {
+    if ends_at > now {
+        Ok(())
+    } else {
+        Err(Problem::invalid("ends_at", format!("{ends_at}, expected a time still to come")))
+    }
+}
