@@ -629,6 +629,33 @@ async fn nothing_is_remembered_for_a_host_or_meeting_that_is_gone() {
     assert_eq!(house.known("+447700900123").await, []);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_is_remembered_within_the_time_of_one_and_a_bad_row_fails_alone() {
+    let house = House::new().await;
+    let host = house.host("Ada").await;
+    let meeting = house.one_time(host.id, 0).await;
+    let asked = (0..1_000).map(|caller| {
+        // Every tenth names a meeting that does not exist.
+        let meeting = if caller % 10 == 9 { MeetingId::numbered(1) } else { meeting.id };
+        let question = Question::Remember {
+            host: host.id,
+            number: number(&format!("+4477009{caller:05}")),
+            meeting,
+            trust: Trust::Network,
+            trunk: "lab".to_owned(),
+        };
+        let (store, now) = (house.store.clone(), house.now);
+        tokio::spawn(async move { (caller, store.answer(question, now).await) })
+    });
+    for asked in asked.collect::<Vec<_>>() {
+        let (caller, answer) = asked.await.unwrap();
+        let expected = if caller % 10 == 9 { Answer::Unavailable } else { Answer::Done };
+        assert_eq!(answer, expected, "caller {caller}");
+        let known = house.known(&format!("+4477009{caller:05}")).await.len();
+        assert_eq!(known, usize::from(expected == Answer::Done), "caller {caller}");
+    }
+}
+
 #[tokio::test]
 async fn a_phone_is_forgotten_for_one_host_or_for_all() {
     let house = House::new().await;

@@ -22,6 +22,9 @@ pub enum Error {
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// The transaction of several writes failed, and each of them with it.
+    #[error("database: {0}")]
+    Batch(std::sync::Arc<sqlx::Error>),
     #[error("a stored {0} that cannot be read back")]
     Unreadable(&'static str),
     #[error("the system's random source: {0}")]

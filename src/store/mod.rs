@@ -21,6 +21,7 @@ mod tokens;
 mod verified;
 mod view;
 pub mod words;
+mod writes;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -54,6 +55,7 @@ struct Inner {
     writer: sqlx::Pool<Db>,
     reader: sqlx::Pool<Db>,
     keys: Keys,
+    writes: writes::Writes,
     records: records::Writer,
 }
 
@@ -90,6 +92,8 @@ impl Store {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A file does not hang up on us as a server may.
+            .test_before_acquire(false)
             .connect_with(options.clone())
             .await?;
         check_file(&writer, &path).await?;
@@ -98,10 +102,12 @@ impl Store {
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "on"))
             .await?;
         let records = records::Writer::start(writer.clone(), spill::Spill::beside(&path)).await;
-        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, records }) })
+        let writes = writes::Writes::start(writer.clone());
+        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, writes, records }) })
     }
 
     /// Asks the database for one row; for `/readyz`.
@@ -123,6 +129,11 @@ impl Store {
 
     fn keys(&self) -> &Keys {
         &self.inner.keys
+    }
+
+    /// One short write, committed together with others that come at the same time.
+    async fn write(&self, statement: writes::Statement) -> Result<u64, Error> {
+        self.inner.writes.write(statement).await
     }
 
     /// A transaction that has the right to write from its first statement on: none fails half-way

@@ -32,7 +32,7 @@ impl Store {
         trunk: &str,
         now: Timestamp,
     ) -> Result<(), Error> {
-        sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO verified_numbers
                  (id, host, number_mac, number_sealed, meeting, trust, trunk, verified_at, last_used_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
@@ -46,30 +46,29 @@ impl Store {
         .bind(self.keys().seal_number(host.0.as_bytes(), number)?)
         .bind(meeting.to_string())
         .bind(trust.as_str())
-        .bind(trunk)
-        .bind(millis(now))
-        .execute(&self.inner.writer)
-        .await?;
+        .bind(trunk.to_owned())
+        .bind(millis(now));
+        self.write(statement).await?;
         Ok(())
     }
 
     /// A use puts off expiry; a clock that stepped back takes nothing away.
     pub(super) async fn note_use(&self, verified: VerifiedId, date: Timestamp) -> Result<(), Error> {
-        sqlx::query("UPDATE verified_numbers SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2")
-            .bind(verified.to_string())
-            .bind(millis(date))
-            .execute(&self.inner.writer)
-            .await?;
+        let statement =
+            sqlx::query("UPDATE verified_numbers SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2")
+                .bind(verified.to_string())
+                .bind(millis(date));
+        self.write(statement).await?;
         Ok(())
     }
 
     /// For one host, or for all.
     pub(super) async fn forget(&self, host: Option<HostId>, number: &PhoneNumber) -> Result<(), Error> {
-        sqlx::query("DELETE FROM verified_numbers WHERE number_mac = $1 AND ($2 IS NULL OR host = $2)")
-            .bind(self.keys().number(number).to_vec())
-            .bind(host.map(|host| host.to_string()))
-            .execute(&self.inner.writer)
-            .await?;
+        let statement =
+            sqlx::query("DELETE FROM verified_numbers WHERE number_mac = $1 AND ($2 IS NULL OR host = $2)")
+                .bind(self.keys().number(number).to_vec())
+                .bind(host.map(|host| host.to_string()));
+        self.write(statement).await?;
         Ok(())
     }
 
