@@ -30,3 +30,6 @@ pub mod telemetry {
         Json,
     }
 }
+pub mod server {
+    pub mod invitations;
+}

@@ -69,6 +69,7 @@ impl House {
             starts_at: self.at(in_minutes),
             ends_at: self.at(in_minutes + 60),
             time_zone: Some("Europe/London".to_owned()),
+            recurrence: None,
             invitees: vec!["guest@example.com".to_owned()],
             known_callers: None,
             wait_for_moderator: false,

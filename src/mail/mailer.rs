@@ -90,11 +90,8 @@ fn parameters(settings: &Settings) -> Result<TlsParameters, Error> {
     if let Some(path) = &settings.ca_file {
         let fail = |what: String| Error::Certificates { path: path.clone(), what };
         let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-        for one in
-            Certificate::from_pem(&pem).map(|one| vec![one]).map_err(|error| fail(error.to_string()))?
-        {
-            builder = builder.add_root_certificate(one);
-        }
+        let certificates = Certificate::from_pem(&pem).map_err(|error| fail(error.to_string()))?;
+        builder = builder.add_root_certificate(certificates);
     }
     builder.build_rustls().map_err(|error| Error::Tls(error.to_string()))
 }
