@@ -774,6 +774,8 @@ fn two_hosts_never_see_each_others_anything() {
         ("GET", format!("/meetings/{meeting_id}/roster"), None, 200),
         ("POST", format!("/meetings/{meeting_id}/close"), None, 200),
         ("POST", format!("/meetings/{meeting_id}/new-code"), None, 200),
+        // This service has no mail.
+        ("POST", format!("/meetings/{meeting_id}/invitations"), None, 409),
         ("POST", format!("/participants/{live}/mute"), None, 204),
         ("POST", format!("/participants/{live}/unmute"), None, 204),
         ("POST", format!("/participants/{live}/remove"), None, 204),
@@ -853,6 +855,8 @@ fn a_refusal_names_the_field_and_what_was_expected() {
         body[field] = value;
         body
     };
+    let mut nowhere = with("recurrence", json!("FREQ=DAILY"));
+    nowhere["time_zone"] = Value::Null;
     let ada = |field: &str, value: Value| {
         let mut body = json!({"name": "Ada", "email": "ada@example.com"});
         body[field] = value;
@@ -875,7 +879,13 @@ fn a_refusal_names_the_field_and_what_was_expected() {
         (&meetings, with("ends_at", json!(in_minutes(-10))), "ends_at", "after starts_at"),
         (&meetings, with("time_zone", json!("Mars/Olympus")), "time_zone", "IANA"),
         (&meetings, with("recurrence", json!("FREQ=HOURLY")), "recurrence", "DAILY, WEEKLY"),
-        (&meetings, with("recurrence", json!("FREQ=DAILY")), "time_zone", "without time_zone"),
+        (&meetings, nowhere, "time_zone", "without time_zone"),
+        (
+            &meetings,
+            with("recurrence", json!("FREQ=YEARLY;BYMONTHDAY=29;BYMONTH=2")),
+            "recurrence",
+            "starts_at",
+        ),
         (&meetings, with("invitees", json!(["bob"])), "invitees", "mail address"),
         (&meetings, with("wait_for_moderator", json!("yes")), "wait_for_moderator", "expected a boolean"),
         (&meetings, with("code", json!("1234")), "code", "unknown field"),
