@@ -17,19 +17,7 @@ pub mod signalling;
 pub mod store;
 
 // The rooms that know all others.
-pub mod cli {
-    pub mod admin;
-    pub mod check;
-}
+pub mod cli;
 pub mod config;
-pub mod telemetry {
-    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-    pub enum LogFormat {
-        #[default]
-        Text,
-        Json,
-    }
-}
-pub mod server {
-    pub mod invitations;
-}
+pub mod server;
+pub mod telemetry;

@@ -289,7 +289,7 @@ fn live_call(call: u128, host: Option<&Made>) -> LiveCall {
         number: "+447700900123".parse().ok(),
         trust: Trust::Network,
         state: "asking-pin",
-        since: Timestamp::now(),
+        started_at: Timestamp::now(),
         host: host.map(|host| host.id.parse().unwrap()),
         meeting: None,
     }
@@ -840,6 +840,43 @@ fn what_only_the_operator_may_do_a_host_may_not() {
     service.ask("POST", &format!("{own}/tokens"), Some(&bob.token), Some(&name)).is_problem(404, None);
     assert_eq!(service.get("/hosts").items().len(), 2);
     assert_eq!(service.commands(), []);
+}
+
+#[test]
+fn a_recurring_meeting_is_scheduled_changed_and_told_in_its_calendar() {
+    let service = Service::start();
+    let host = service.host("Ada");
+    let meetings = format!("/hosts/{}/meetings", host.id);
+    let mut body = new_meeting("one-time");
+    body["starts_at"] = json!("2027-03-22T10:00:00Z");
+    body["ends_at"] = json!("2027-03-22T11:00:00Z");
+    body["recurrence"] = json!("RRULE:freq=weekly;count=4;byday=mo");
+    let made = service.post(&meetings, body);
+    assert_eq!(made.status, 201, "{}", made.text);
+    let meeting = &made.json;
+    assert_eq!(meeting["recurrence"], "FREQ=WEEKLY;COUNT=4;BYDAY=MO");
+    assert_eq!(meeting["deliveries"], json!([]));
+    let ics = meeting["invitation"]["ics"].as_str().unwrap();
+    for line in [
+        "DTSTART;TZID=Europe/London:20270322T100000",
+        "RRULE:FREQ=WEEKLY;COUNT=4;BYDAY=MO",
+        "BEGIN:VTIMEZONE",
+    ] {
+        assert!(ics.lines().any(|found| found == line), "{line} is not in {ics}");
+    }
+    let path = format!("/meetings/{}", meeting["id"].as_str().unwrap());
+    let patch = |body: Value| service.ask("PATCH", &path, Some(&host.token), Some(&body));
+    let changed = patch(json!({"recurrence": "FREQ=DAILY;COUNT=2"}));
+    assert_eq!(
+        (&changed.json["recurrence"], &changed.json["sequence"]),
+        (&json!("FREQ=DAILY;COUNT=2"), &json!(1))
+    );
+    patch(json!({"recurrence": "FREQ=WEEKLY;BYDAY=TU"})).is_problem(422, Some("recurrence"));
+    patch(json!({"time_zone": null})).is_problem(422, Some("time_zone"));
+    patch(json!({"recurrence": 7})).is_problem(422, Some("recurrence"));
+    let once = patch(json!({"recurrence": null, "time_zone": null}));
+    assert_eq!((&once.json["recurrence"], &once.json["time_zone"]), (&Value::Null, &Value::Null));
+    assert!(!once.json["invitation"]["ics"].as_str().unwrap().contains("RRULE"));
 }
 
 // -- what is refused --

@@ -196,14 +196,14 @@ mod tests {
                     assert!(sent[caller].replace(*payload).is_none(), "caller {caller} was sent two packets");
                 };
                 self.conference.tick(&self.members, &mut self.legs, now, &mut send);
-                for caller in 0..self.legs.len() {
+                for (caller, sent) in sent.iter_mut().enumerate() {
                     if !self.members.contains(&(caller as u32)) {
                         let mut payload = [0; FRAME];
                         self.legs[caller].as_mut().unwrap().idle(&mut payload);
-                        sent[caller] = Some(payload);
+                        *sent = Some(payload);
                     }
                     let mut frame = SILENCE;
-                    self.codecs[caller].decode(&sent[caller].unwrap(), &mut frame);
+                    self.codecs[caller].decode(&sent.unwrap(), &mut frame);
                     self.heard[caller].extend(frame);
                 }
                 self.ticks += 1;

@@ -71,6 +71,8 @@ pub struct Quality {
 pub const MEDIA_LOST: Duration = Duration::from_secs(60);
 /// Between reports (RFC 3550 §6.2), before they are spread.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// So long the first prompt waits for a peer that must prove its address; nobody would hear it.
+const PEER_WAIT: Duration = Duration::from_secs(1);
 /// While a key is down and for this long after its last packet others do not hear the leg.
 const KEY_ECHO: Duration = Duration::from_millis(60);
 /// Comfort noise (RFC 3389): the peer is silent and alive.
@@ -109,6 +111,8 @@ pub struct Leg {
     sent_reported: u32,
     /// The next packet is the first after a pause.
     begins: bool,
+    /// Prompts wait until then for the peer to be proved.
+    wait_until: Duration,
     report_at: Duration,
     pub player: Player,
 
@@ -150,6 +154,7 @@ impl Leg {
             packets_sent: 0,
             sent_reported: 0,
             begins: true,
+            wait_until: now.elapsed + PEER_WAIT,
             report_at: now.elapsed + REPORT_EVERY / 2,
             player: Player::default(),
             in_room: false,
@@ -171,6 +176,9 @@ impl Leg {
         // What was silent because of a hold has a minute from now.
         self.last_heard = now.elapsed;
         self.lost_told = false;
+        if self.settings.is_none() {
+            self.wait_until = now.elapsed + PEER_WAIT;
+        }
         self.sending.payload_type = settings.payload_type & 0x7f;
         self.settings = Some(settings);
     }
@@ -203,7 +211,7 @@ impl Leg {
         if is_event {
             let event = Event::parse(packet.payload).ok()?;
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
-            return self.keys.receive(header.timestamp, event);
+            return self.keys.receive(header.sequence, header.timestamp, event);
         }
         if is_sound && self.in_room && settings.they_send {
             self.playout.insert(header.timestamp, packet.payload);
@@ -251,6 +259,13 @@ impl Leg {
     pub fn send_to(&self) -> Option<SocketAddr> {
         let settings = self.settings.as_ref()?;
         if settings.they_receive { self.latch.send_to() } else { None }
+    }
+
+    /// Whether prompts should wait a moment, because the peer has yet to prove where it is.
+    #[must_use]
+    pub fn waits_for_peer(&self, now: Moment) -> bool {
+        let Some(settings) = &self.settings else { return true };
+        settings.they_receive && self.latch.send_to().is_none() && now.elapsed < self.wait_until
     }
 
     /// Where RTCP goes: to where it comes from, else where SDP says, always at the proved IP.
@@ -583,6 +598,23 @@ mod tests {
         assert!((quality.round_trip_ms.unwrap() - 60.0).abs() < 2.0, "{quality:?}");
         assert_eq!((quality.packets_lost, quality.packets_received), (0, 1_500));
         assert_eq!(there.quality().packets_lost, 149);
+    }
+
+    #[test]
+    fn the_first_prompt_waits_a_second_for_a_peer_that_has_to_prove_itself() {
+        let behind_nat =
+            LegSettings { latch: true, signalling_ip: "198.51.100.7".parse().unwrap(), ..settings() };
+        let nat: SocketAddr = "198.51.100.7:9".parse().unwrap();
+        let mut waiting = leg(behind_nat.clone());
+        assert!(waiting.waits_for_peer(at(999)));
+        assert!(!waiting.waits_for_peer(at(1_000)), "the call's flow must go on");
+        for sequence in 0..3 {
+            waiting.receive(&packet(0, sequence, 0, &[0xff; 160]), nat, at(60));
+        }
+        assert!(waiting.waits_for_peer(at(60)));
+        waiting.receive(&packet(0, 3, 0, &[0xff; 160]), nat, at(80));
+        assert!(!waiting.waits_for_peer(at(80)));
+        assert!(!leg(settings()).waits_for_peer(at(0)), "nothing to prove");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Ramp {
         let (from, step) = (self.now, self.target - self.now);
         for (n, sample) in frame.iter_mut().enumerate() {
             let gain = from + step * (n as i32 + 1) / FRAME as i32;
-            *sample = (i32::from(*sample) * gain >> 15) as i16;
+            *sample = ((i32::from(*sample) * gain) >> 15) as i16;
         }
         self.now = self.target;
     }

@@ -97,6 +97,8 @@ pub enum HangUp {
     Us,
     /// The transport broke or the peer does not know the dialog any more (481, 408).
     Transport,
+    /// The caller's answer to our offer was none that sound can come of.
+    NoUsableAnswer,
     /// There was no media port or no room on a worker.
     Overload,
 }

@@ -3,18 +3,36 @@
 //! One [`Bridge`] takes every event of the service, one after another, and answers with what to do.
 //! It has no socket, clock, SQL, thread or randomness, so a call of an hour is a list of inputs
 //! that a test plays in a millisecond.
+//!
+//! ```text
+//! Input ─> Bridge ─> call/flow (one caller: state × event -> state)
+//!             │        │ asks            │ changes
+//!             │     admission         meeting (rooms, one live meeting per host)
+//!             └─< Output: answer, play, join, ask the store, write the record
+//! ```
 
 pub mod command;
 pub mod ending;
+pub mod guess;
 pub mod input;
 pub mod output;
 pub mod prompt;
 pub mod question;
 pub mod record;
 pub mod recurrence;
+pub mod rehearsal;
 pub mod settings;
 pub mod snapshot;
+pub mod verify;
 pub mod view;
+
+mod admission;
+mod call;
+mod desk;
+mod meeting;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 pub use command::{Command, Rejection, Reply, RequestId};
 pub use ending::Ending;
@@ -27,3 +45,458 @@ pub use recurrence::{Recurrence, Series};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use view::{HostView, MeetingView};
+
+use crate::types::{CallId, HostId, MeetingId, Now};
+use call::Call;
+use call::flow;
+use call::state::{Event, State};
+use desk::{Asker, Desk, Todo};
+use snapshot::LiveCall;
+
+/// Everything that is decided, for all calls of this service.
+///
+/// # When a decision panics
+///
+/// A call that is decided about is taken out of the bridge and put back when its new state is
+/// known, so a panic leaves no half-changed call behind. Whoever runs the bridge catches the
+/// unwind, calls [`Bridge::after_panic`], and goes on: that call ends, the others live.
+#[derive(Debug)]
+pub struct Bridge {
+    desk: Desk,
+    calls: BTreeMap<CallId, Box<(Call, State)>>,
+    timers: BTreeSet<(Instant, Timer)>,
+    /// Of `calls`: not admitted yet, and over but for their figures.
+    entering: usize,
+    over: usize,
+    draining: bool,
+    /// The call that is out of `calls` because it is decided about.
+    at_work: Option<CallId>,
+    revision: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Timer {
+    Call(CallId),
+    Room(HostId),
+}
+
+impl Bridge {
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            desk: Desk::new(settings),
+            calls: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            entering: 0,
+            over: 0,
+            draining: false,
+            at_work: None,
+            revision: 0,
+        }
+    }
+
+    /// Takes one input and appends what is to be done, in order. `now` never goes back.
+    ///
+    /// An input that came in time counts even if the clock's tick is late: deadlines that have
+    /// passed are dealt with after it.
+    pub fn handle(&mut self, input: Input, now: Now, out: &mut Vec<Output>) {
+        self.desk.set_now(now);
+        self.desk.out.append(out);
+        self.take(input);
+        self.work();
+        self.tick();
+        out.append(&mut self.desk.out);
+    }
+
+    /// When [`Input::Tick`] is wanted next; always after the last `now`.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let owed = self.desk.owed.front().map(|(at, ..)| *at);
+        let timer = self.timers.first().map(|(at, _)| *at);
+        [timer, self.desk.ended.deadline(), owed].into_iter().flatten().min()
+    }
+
+    /// Grows whenever a [`snapshot`](Self::snapshot) would differ; tells when one is worth building.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What is alive now. Costs a walk over all calls: ask when [`revision`](Self::revision) has
+    /// grown, and not more often than readers look.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let live_call = |entry: &(Call, State)| {
+            let (call, state) = entry;
+            let record = self.desk.records.get(&call.id);
+            LiveCall {
+                call: call.id,
+                trunk: call.trunk.clone(),
+                number: call.caller.number.clone(),
+                trust: call.caller.trust,
+                state: state.name(),
+                started_at: record.map_or(call.since, |record| record.started_at),
+                host: state.host().or(record.and_then(|record| record.host)),
+                meeting: record.and_then(|record| record.meeting),
+            }
+        };
+        let calls = self.calls.values().filter(|entry| !entry.1.is_over());
+        let rooms = self.desk.rooms.values();
+        Snapshot {
+            calls: calls.map(|entry| live_call(entry)).collect(),
+            meetings: rooms.filter_map(|room| room.live.as_ref()).map(|live| live.snapshot()).collect(),
+            draining: self.draining,
+        }
+    }
+
+    /// How many calls are on the line: what a drain waits for.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.len() - self.over
+    }
+
+    /// No call, meeting, question, timer or debt is left.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty()
+            && self.desk.rooms.is_empty()
+            && self.desk.asked.is_empty()
+            && self.desk.records.is_empty()
+            && self.desk.lines.is_empty()
+            && self.desk.owed.is_empty()
+            && self.desk.ended.is_empty()
+            && self.timers.is_empty()
+            && (self.entering, self.over) == (0, 0)
+    }
+
+    /// Ends the call whose decision panicked, and finishes what was under way for the others.
+    /// `None` when no call was being decided about.
+    pub fn after_panic(&mut self, out: &mut Vec<Output>) -> Option<CallId> {
+        let call = self.at_work.take();
+        if let Some(call) = call {
+            self.timers.retain(|(_, timer)| *timer != Timer::Call(call));
+            self.desk.lines.retain(|_, calls| {
+                calls.remove(&call);
+                !calls.is_empty()
+            });
+            for (host, room) in &mut self.desk.rooms {
+                room.pending.remove(&call);
+                if let Some(live) = &mut room.live {
+                    live.roster.remove(&call);
+                }
+                self.desk.touched.insert(*host);
+                self.desk.todo.push_back(Todo::LookEmpty(*host));
+            }
+            self.entering = self.calls.values().filter(|entry| entry.1.is_entering()).count();
+            self.over = self.calls.values().filter(|entry| entry.1.is_over()).count();
+            self.desk.out.push(Output::HangUp { call, ending: Ending::InternalError });
+            let now = self.desk.now().date;
+            self.desk.record(call, |record| {
+                record.step(now, "fault");
+                record.end(now, Ending::InternalError);
+            });
+            self.save(call);
+        }
+        self.work();
+        out.append(&mut self.desk.out);
+        call
+    }
+
+    // -- inputs --
+
+    fn take(&mut self, input: Input) {
+        let now = self.desk.now();
+        let todo = &mut self.desk.todo;
+        let mut call_event = |call, event| todo.push_back(Todo::Call(call, event));
+        match input {
+            Input::Incoming(incoming) => self.incoming(incoming),
+            Input::Answered { call } => call_event(call, Event::Answered),
+            Input::HungUp { call, how } => call_event(call, Event::HungUp(how)),
+            Input::Digit { call, digit, source } => {
+                let line = self.calls.get_mut(&call);
+                if line.is_some_and(|entry| entry.0.presses(digit, source, now.instant)) {
+                    todo.push_back(Todo::Call(call, Event::Key(digit, now.instant)));
+                    self.desk.record(call, |record| record.key(now.date, source));
+                }
+            }
+            Input::Played { call, playback } => call_event(call, Event::Played(playback)),
+            Input::MediaLost { call } => call_event(call, Event::MediaLost),
+            Input::Quality { call, quality } => call_event(call, Event::Quality(quality)),
+            Input::Answer { question, answer } => self.answer(question, answer),
+            Input::Command { request, command } => self.command(request, command),
+            Input::Tick => {}
+        }
+    }
+
+    fn incoming(&mut self, incoming: Incoming) {
+        let (id, now) = (incoming.call, self.desk.now());
+        if self.calls.contains_key(&id) {
+            return;
+        }
+        let settings = &self.desk.settings;
+        let refusal = if self.draining {
+            Some(Ending::Draining)
+        } else if self.calls() >= settings.calls_max || self.entering >= settings.calls_entering_max {
+            Some(Ending::OverCapacity)
+        } else {
+            None
+        };
+        if let Some(ending) = refusal {
+            let record = CallRecord::refused(&incoming, ending, now.date);
+            self.desk.out.push(Output::Refuse { call: id, ending });
+            self.desk.out.push(Output::Save { record: Box::new(record) });
+            return;
+        }
+        self.desk.records.insert(id, Box::new(CallRecord::begin(&incoming, now.date)));
+        let call = Call::new(incoming, now);
+        // A number that nobody vouches for is not even looked up: it would open nothing.
+        let believed = call.caller.trust >= settings.use_min && !call.caller.withheld;
+        let look_up = call.caller.number.clone().filter(|_| believed).map(|number| {
+            self.desk.lines.entry(number.clone()).or_default().insert(id);
+            self.desk.ask(Asker::Call(id), Question::Caller { number })
+        });
+        self.desk.out.push(Output::Ring { call: id });
+        self.desk.out.push(Output::Answer { call: id });
+        let state = flow::ringing(look_up, now.instant);
+        self.desk.step(id, state.name());
+        self.put_back(call, state);
+    }
+
+    fn answer(&mut self, question: QuestionId, answer: Answer) {
+        // A second answer, or one nobody asked for, changes nothing.
+        let Some(asker) = self.desk.asked.remove(&question) else { return };
+        let done = answer == Answer::Done;
+        match asker {
+            Asker::Call(call) => self.desk.todo.push_back(Todo::Call(call, Event::Answer(question, answer))),
+            Asker::Room(host) => self.desk.room_answer(host, Some(question), &answer),
+            Asker::Remember { call, host, number, forget: true } => {
+                self.desk.forget(host, number, Some(call), None);
+            }
+            Asker::Remember { call, host, .. } if done => {
+                self.desk.record(call, |record| record.remembered = true);
+                self.desk.todo.push_back(Todo::Call(call, Event::Remembered(host)));
+            }
+            Asker::Forget { call, request, host, number } => {
+                if !done {
+                    self.desk.owe(host, number);
+                }
+                self.desk
+                    .reply(request, if done { Ok(Reply::Done) } else { Err(Rejection::StoreUnavailable) });
+                if let Some(call) = call {
+                    self.desk.todo.push_back(Todo::Call(call, Event::Forgotten(done)));
+                }
+            }
+            Asker::Remember { .. } | Asker::Nobody => {}
+        }
+    }
+
+    fn command(&mut self, request: RequestId, command: Command) {
+        let done = Ok(Reply::Done);
+        match command {
+            Command::Open { host, meeting } => self.desk.open_for_moderator(request, *host, meeting),
+            Command::Close { meeting } => match self.desk.host_of(meeting) {
+                Some(host) => self.desk.close_for_moderator(request, host, meeting),
+                None => self.desk.reply(Some(request), Err(Rejection::NotOpen)),
+            },
+            Command::Cancelled { meeting } => {
+                self.desk.cancelled(meeting);
+                self.desk.reply(Some(request), done);
+            }
+            Command::Mute { participant, muted } => {
+                self.tell_participant(request, participant, Event::Muted(muted));
+            }
+            Command::Remove { participant, forget } => {
+                self.tell_participant(request, participant, Event::Removed { forget });
+            }
+            Command::HostRemoved { host } => {
+                self.desk.host_removed(host);
+                let about_it = self.calls.values().filter(|entry| entry.1.host() == Some(host));
+                let calls: Vec<CallId> = about_it.map(|entry| entry.0.id).collect();
+                for call in calls {
+                    self.desk.todo.push_back(Todo::Call(call, Event::HostRemoved));
+                }
+                self.desk.reply(Some(request), done);
+            }
+            Command::Drain => {
+                self.draining = true;
+                self.revision += 1;
+                self.desk.reply(Some(request), done);
+            }
+        }
+    }
+
+    /// A moderator's act on somebody who is in a meeting or waits for one.
+    fn tell_participant(&mut self, request: RequestId, participant: CallId, event: Event) {
+        let there = self.calls.get(&participant).is_some_and(|entry| match event {
+            Event::Removed { .. } => entry.0.place.is_some() || entry.1.pending().is_some(),
+            _ => entry.0.place.is_some(),
+        });
+        if there {
+            self.desk.todo.push_back(Todo::Call(participant, event));
+        }
+        self.desk
+            .reply(Some(request), if there { Ok(Reply::Done) } else { Err(Rejection::NoSuchParticipant) });
+    }
+
+    // -- one step --
+
+    /// Does what follows, and what follows from that.
+    fn work(&mut self) {
+        while let Some(todo) = self.desk.todo.pop_front() {
+            match todo {
+                Todo::Call(call, event) => self.decide(call, event),
+                Todo::LookEmpty(host) => self.desk.look_empty(host),
+            }
+        }
+        while let Some(host) = self.desk.touched.pop_first() {
+            self.revision += 1;
+            let Some(room) = self.desk.rooms.get_mut(&host) else { continue };
+            let deadline = room.deadline();
+            if room.timer != deadline {
+                if let Some(at) = room.timer {
+                    self.timers.remove(&(at, Timer::Room(host)));
+                }
+                if let Some(at) = deadline {
+                    self.timers.insert((at, Timer::Room(host)));
+                }
+                room.timer = deadline;
+            }
+            if room.is_vacant() {
+                self.desk.rooms.remove(&host);
+            }
+        }
+    }
+
+    fn decide(&mut self, id: CallId, event: Event) {
+        let Some(entry) = self.calls.remove(&id) else { return };
+        self.at_work = Some(id);
+        let (mut call, state) = *entry;
+        let before = (state.name(), state.pending());
+        self.entering -= usize::from(state.is_entering());
+        self.over -= usize::from(state.is_over());
+        let state = flow::next(&mut self.desk, &mut call, state, event);
+        if state.name() != before.0 {
+            call.since = self.desk.now().date;
+            self.desk.step(id, state.name());
+            self.revision += 1;
+        }
+        if state.pending() != before.1 {
+            self.queue(id, before.1, state.pending());
+        }
+        self.put_back(call, state);
+        self.at_work = None;
+    }
+
+    /// Keeps the rooms' lists of who waits for what.
+    fn queue(&mut self, call: CallId, left: Waiting, entered: Waiting) {
+        if let Some((host, _)) = left {
+            self.desk.room(host).pending.remove(&call);
+            self.desk.todo.push_back(Todo::LookEmpty(host));
+        }
+        if let Some((host, meeting)) = entered {
+            self.desk.room(host).pending.insert(call, meeting);
+        }
+        for (host, _) in left.into_iter().chain(entered) {
+            self.desk.room(host).count_waiting();
+        }
+    }
+
+    /// Files a call under its new state: its timer, the counters, its end.
+    fn put_back(&mut self, mut call: Call, state: State) {
+        let deadline = state.deadline(&call);
+        if call.timer != deadline {
+            if let Some(at) = call.timer {
+                self.timers.remove(&(at, Timer::Call(call.id)));
+            }
+            if let Some(at) = deadline {
+                self.timers.insert((at, Timer::Call(call.id)));
+            }
+            call.timer = deadline;
+        }
+        if state.is_over()
+            && let Some(number) = &call.caller.number
+            && let Some(calls) = self.desk.lines.get_mut(number)
+        {
+            calls.remove(&call.id);
+            if calls.is_empty() {
+                self.desk.lines.remove(number);
+            }
+        }
+        if matches!(state, State::Gone) {
+            self.revision += 1;
+            self.save(call.id);
+            return;
+        }
+        self.entering += usize::from(state.is_entering());
+        self.over += usize::from(state.is_over());
+        self.calls.insert(call.id, Box::new((call, state)));
+    }
+
+    fn save(&mut self, call: CallId) {
+        if let Some(record) = self.desk.records.remove(&call) {
+            self.desk.out.push(Output::Save { record });
+        }
+    }
+
+    /// Deals with every deadline that has come.
+    fn tick(&mut self) {
+        let now = self.desk.now();
+        self.desk.ended.tick(now);
+        self.desk.pay();
+        while let Some((at, timer)) = self.timers.first().copied()
+            && at <= now.instant
+        {
+            match timer {
+                Timer::Call(call) => self.desk.todo.push_back(Todo::Call(call, Event::Tick)),
+                Timer::Room(host) => self.desk.room_tick(host),
+            }
+            self.work();
+        }
+    }
+}
+
+/// The room a call waits in, and the meeting it waits for.
+type Waiting = Option<(HostId, Option<MeetingId>)>;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::bridge::rehearsal::Stage;
+
+    #[test]
+    fn a_decision_that_panics_ends_its_own_call_and_no_other() {
+        let mut stage = Stage::new(Instant::now());
+        stage.set_up("host ada pin 123456789").unwrap();
+        for line in [
+            "anna: call from +442079460001 network",
+            "anna: dial 123456789",
+            "bert: call from +442079460002 network",
+            "bert: dial 123456789",
+            "wait 3s",
+        ] {
+            stage.happen(line).unwrap();
+        }
+        let bridge = &mut stage.bridge;
+        let [anna, bert] = bridge.calls.keys().copied().collect::<Vec<_>>()[..] else { panic!("two calls") };
+
+        // As it stands while a decision about Anna is being made that never returns.
+        bridge.calls.remove(&anna).unwrap();
+        bridge.at_work = Some(anna);
+        let mut out = Vec::new();
+        assert_eq!(bridge.after_panic(&mut out), Some(anna));
+
+        let hang_up = Output::HangUp { call: anna, ending: Ending::InternalError };
+        assert!(out.contains(&hang_up), "{out:?}");
+        let saved = |output: &Output| matches!(output, Output::Save { record } if record.call == anna && record.ending == Ending::InternalError);
+        assert!(out.iter().any(saved), "{out:?}");
+        let snapshot = bridge.snapshot();
+        assert_eq!(snapshot.calls.iter().map(|call| call.call).collect::<Vec<_>>(), [bert]);
+        assert_eq!(snapshot.meetings[0].roster.len(), 1);
+
+        stage.happen("bert: hang up").unwrap();
+        stage.advance(Duration::from_secs(60));
+        assert!(stage.bridge.is_idle());
+    }
+}

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::bridge::Ending;
-use crate::bridge::input::{DigitSource, Quality};
+use crate::bridge::input::{DigitSource, Incoming, Quality};
 use crate::bridge::snapshot::Entered;
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
 
@@ -46,4 +46,70 @@ pub struct Step {
 pub struct Key {
     pub at: Timestamp,
     pub source: DigitSource,
+}
+
+/// Most steps and keys that a record keeps: a call of an hour must not grow without end.
+const STEPS_MAX: usize = 64;
+const KEYS_MAX: usize = 256;
+
+impl CallRecord {
+    /// The record of a call that has just come in.
+    pub(crate) fn begin(incoming: &Incoming, at: Timestamp) -> Self {
+        let Incoming { call, trunk, access_number, language: _, caller, sip_call_id } = incoming;
+        Self {
+            call: *call,
+            sip_call_id: sip_call_id.clone(),
+            trunk: trunk.clone(),
+            access_number: access_number.clone(),
+            number: caller.number.clone(),
+            withheld: caller.withheld,
+            trust: caller.trust,
+            started_at: at,
+            answered_at: None,
+            joined_at: None,
+            ended_at: at,
+            host: None,
+            meeting: None,
+            entered: None,
+            ending: Ending::InternalError,
+            explanation: String::new(),
+            path: Vec::new(),
+            keys: Vec::new(),
+            remembered: false,
+            quality: None,
+        }
+    }
+
+    /// The whole record of a call that was refused at the door.
+    #[must_use]
+    pub fn refused(incoming: &Incoming, ending: Ending, at: Timestamp) -> Self {
+        let mut record = Self::begin(incoming, at);
+        record.step(at, "refused");
+        record.end(at, ending);
+        record
+    }
+
+    /// A step of the way; the oldest ones go when there are too many.
+    pub(crate) fn step(&mut self, at: Timestamp, what: &'static str) {
+        if self.path.len() >= STEPS_MAX {
+            self.path.remove(0);
+        }
+        self.path.push(Step { at, what });
+    }
+
+    pub(crate) fn key(&mut self, at: Timestamp, source: DigitSource) {
+        if self.keys.len() < KEYS_MAX {
+            self.keys.push(Key { at, source });
+        }
+    }
+
+    /// Says how it ended; the reason why somebody was let in stays in front.
+    pub(crate) fn end(&mut self, at: Timestamp, ending: Ending) {
+        self.ended_at = at;
+        self.ending = ending;
+        if !self.explanation.is_empty() {
+            self.explanation.push_str("; ");
+        }
+        self.explanation.push_str(ending.facts().text);
+    }
 }

@@ -41,7 +41,8 @@ impl Moment {
     /// In ticks of [`CLOCK_RATE`], wrapping around as RTP timestamps do.
     #[must_use]
     pub fn rtp_units(self) -> u32 {
-        (self.elapsed.as_micros() * u128::from(CLOCK_RATE) / 1_000_000) as u32
+        const NANOS: u64 = 1_000_000_000 / CLOCK_RATE as u64;
+        (self.elapsed.as_nanos() as u64 / NANOS) as u32
     }
 
     /// The middle 32 bits of the NTP timestamp, in 1/65,536 s (RFC 3550 §4).

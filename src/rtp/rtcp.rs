@@ -145,7 +145,7 @@ impl Report<'_> {
         writer.bytes(name);
         // At least one zero ends the list, and the chunk ends on a word (§6.5).
         writer.bytes(&[0]);
-        while writer.at % 4 != 0 {
+        while !writer.at.is_multiple_of(4) {
             writer.bytes(&[0]);
         }
         writer.end(start);

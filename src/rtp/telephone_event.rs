@@ -66,20 +66,29 @@ struct Segment {
     /// The longest duration told so far.
     duration: u16,
     released: bool,
+    /// Of its packet that came last.
+    sequence: u16,
 }
 
 impl Receiver {
-    /// One packet: its timestamp and its event. The digit, if this is the first packet of a press.
-    pub fn receive(&mut self, timestamp: u32, event: Event) -> Option<Digit> {
+    /// One packet: its sequence number, its timestamp and its event. The digit, if this is the first
+    /// packet of a press.
+    pub fn receive(&mut self, sequence: u16, timestamp: u32, event: Event) -> Option<Digit> {
         let digit = Digit::from_event(event.code)?;
-        let known = self.seen.iter_mut().flatten();
-        if let Some(segment) = known.into_iter().find(|s| s.begin == timestamp && s.code == event.code) {
+        let mut known = self.seen.iter_mut().flatten();
+        if let Some(segment) = known.find(|segment| segment.has(sequence, timestamp, event.code)) {
             segment.duration = segment.duration.max(event.duration);
             segment.released |= event.end;
+            segment.sequence = sequence;
             return None;
         }
-        let segment =
-            Segment { code: event.code, begin: timestamp, duration: event.duration, released: event.end };
+        let segment = Segment {
+            code: event.code,
+            begin: timestamp,
+            duration: event.duration,
+            released: event.end,
+            sequence,
+        };
         let goes_on = self.newest().is_some_and(|newest| segment.continues(newest));
         self.seen[self.next] = Some(segment);
         self.next = (self.next + 1) % MEMORY;
@@ -98,6 +107,14 @@ impl Receiver {
 }
 
 impl Segment {
+    /// Whether a packet belongs to this press. One that comes long after the key was released is of a
+    /// sender that began its clock anew (SIPp does for each `play_dtmf`): another press.
+    fn has(&self, sequence: u16, timestamp: u32, code: u8) -> bool {
+        let apart = sequence.wrapping_sub(self.sequence);
+        let is_near = apart.min(apart.wrapping_neg()) <= LATE_MAX;
+        self.begin == timestamp && self.code == code && (!self.released || is_near)
+    }
+
     /// A key held for longer than a duration can say (8 s) goes on in a new segment, without a gap
     /// (§2.5.1.3). If the last packets of the long one are lost, the gap is as long as they were.
     fn continues(&self, last: &Self) -> bool {
@@ -107,6 +124,8 @@ impl Segment {
     }
 }
 
+/// Packets that one may be late by: 600 ms of a stream.
+const LATE_MAX: u16 = 30;
 /// Durations near the end of their 16 bits: 200 ms before it.
 const LONG: u16 = u16::MAX - 1_600;
 /// 200 ms.
@@ -186,9 +205,30 @@ mod tests {
         let mut receiver = Receiver::default();
         packets
             .iter()
-            .filter_map(|(timestamp, bytes)| receiver.receive(*timestamp, Event::parse(bytes).unwrap()))
+            .enumerate()
+            .filter_map(|(n, (timestamp, bytes))| {
+                let sequence = 65_530u16.wrapping_add(n as u16);
+                receiver.receive(sequence, *timestamp, Event::parse(bytes).unwrap())
+            })
             .map(Digit::as_char)
             .collect()
+    }
+
+    #[test]
+    fn a_sender_that_begins_its_clock_anew_presses_again() {
+        let mut receiver = Receiver::default();
+        let mut heard = String::new();
+        // "15", and a second later "15" again with the same timestamps, as SIPp does.
+        for start in [65_500u16, 65_500u16.wrapping_add(65)] {
+            for (n, code, end) in
+                [(0, 1, false), (1, 1, true), (2, 1, true), (3, 5, false), (4, 5, true), (5, 1, true)]
+            {
+                let timestamp = if code == 1 { 24_400 } else { 24_800 };
+                let event = Event { code, end, volume: 10, duration: 160 };
+                heard.extend(receiver.receive(start.wrapping_add(n), timestamp, event).map(Digit::as_char));
+            }
+        }
+        assert_eq!(heard, "1515");
     }
 
     #[test]

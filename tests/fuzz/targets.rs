@@ -1,6 +1,6 @@
 //! What each fuzz target does with its bytes: it must not panic, and what it asserts must hold.
 //!
-//! Written once. libFuzzer runs them from `tests/fuzz` (`cargo +nightly fuzz run sip_datagram`), and
+//! Written once. libFuzzer runs them from `tests/fuzz` (its `Cargo.toml` says how), and
 //! `tests/corpora.rs` runs them on stable over the kept corpora and seeded mutations.
 
 use std::net::SocketAddr;
@@ -12,9 +12,11 @@ use doorline::sip::Uri;
 use doorline::sip::offer::{CodecName, Local, Offer, accept_answer, answer, offer};
 use doorline::sip::wire::{Frame, Framer, Framing, Message, NameAddr, parse};
 
+pub type Target = fn(&[u8]);
+
 /// Every target by name.
 #[allow(dead_code)]
-pub const ALL: [(&str, fn(&[u8])); 6] = [
+pub const ALL: [(&str, Target); 6] = [
     ("sip_datagram", sip_datagram),
     ("sip_stream", sip_stream),
     ("uri", uri),
@@ -140,14 +142,18 @@ pub fn rtp_packet(bytes: &[u8]) {
 pub fn telephone_event(bytes: &[u8]) {
     let mut receiver = Receiver::default();
     let mut presses = 0;
-    for record in bytes.chunks(6) {
+    for (sequence, record) in (0..=u16::MAX).cycle().zip(bytes.chunks(6)) {
         let (timestamp, event) = record.split_at(record.len().min(2));
         let timestamp = timestamp.iter().fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte));
         if let Ok(event) = Event::parse(event) {
             let kept = Event::parse(&event.bytes());
             assert_eq!(kept, Ok(event));
-            presses += usize::from(receiver.receive(timestamp * 160, event).is_some());
-            assert_eq!(receiver.receive(timestamp * 160, event), None, "a repeated packet is no press");
+            presses += usize::from(receiver.receive(sequence, timestamp * 160, event).is_some());
+            assert_eq!(
+                receiver.receive(sequence, timestamp * 160, event),
+                None,
+                "a repeated packet is no press"
+            );
         }
     }
     assert!(presses <= bytes.len() / 6);

@@ -70,7 +70,7 @@ impl Series {
 
     /// All of them, in order, the first included.
     pub fn occurrences(&self) -> impl Iterator<Item = Occurrence> + '_ {
-        self.from_period(0)
+        self.beginning_with(0)
     }
 
     /// The occurrence whose window holds `now`: `early` before its start to `overrun` after its end.
@@ -94,7 +94,7 @@ impl Series {
         };
         let mut ended = None;
         let mut going_on = None;
-        for one in self.from_period(begin) {
+        for one in self.beginning_with(begin) {
             if closes(&one) < now {
                 continue;
             }
@@ -132,7 +132,7 @@ impl Series {
         self.start.checked_add(YEARS_MAX.years()).map_or(Timestamp::MAX, |end| end.timestamp())
     }
 
-    fn from_period(&self, period: u32) -> impl Iterator<Item = Occurrence> + '_ {
+    fn beginning_with(&self, period: u32) -> impl Iterator<Item = Occurrence> + '_ {
         let horizon = self.horizon();
         let last_day = horizon.to_zoned_datetime(self.time_zone().clone()).date();
         let first_day = self.start.date();

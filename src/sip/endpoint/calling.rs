@@ -49,7 +49,7 @@ impl Endpoint {
             return Err(CannotCall::Full);
         }
         let call = (self.new_call)();
-        let from = from.with_tag(&self.tokens.next());
+        let from = from.with_tag(&self.tokens.tag());
         let call_id = self.tokens.next();
         let mut request = Request::new(Method::Invite, to.clone(), from, NameAddr::new(to), &call_id, 1);
         request.contact = vec![self.contact(&flow)];

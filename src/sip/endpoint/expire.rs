@@ -116,18 +116,6 @@ impl Endpoint {
     /// fail, calls that nobody has answered end; an answered call goes on, and its next request
     /// takes another way.
     pub fn transport_failed(&mut self, now: Instant, flow: &Flow) {
-        let mut failed: Vec<TransactionId> =
-            self.clients.iter().filter(|(_, client)| client.flow == *flow).map(|(id, _)| *id).collect();
-        failed.sort_unstable();
-        for id in failed {
-            let is_open = self.clients.get(&id).is_some_and(|client| match &client.machine {
-                ClientMachine::Invite(machine) => machine.is_open(),
-                ClientMachine::NonInvite(machine) => machine.is_open(),
-            });
-            if is_open && let Some(client) = self.remove_client(id) {
-                self.unanswered(now, client.purpose, 503);
-            }
-        }
         let mut touched: Vec<CallId> =
             self.calls.values().filter(|session| session.flow == *flow).map(|session| session.call).collect();
         touched.sort_unstable();
@@ -139,6 +127,18 @@ impl Endpoint {
             } else {
                 session.flow_broken = true;
                 self.keep(session);
+            }
+        }
+        let mut failed: Vec<TransactionId> =
+            self.clients.iter().filter(|(_, client)| client.flow == *flow).map(|(id, _)| *id).collect();
+        failed.sort_unstable();
+        for id in failed {
+            let is_open = self.clients.get(&id).is_some_and(|client| match &client.machine {
+                ClientMachine::Invite(machine) => machine.is_open(),
+                ClientMachine::NonInvite(machine) => machine.is_open(),
+            });
+            if is_open && let Some(client) = self.remove_client(id) {
+                self.unanswered(now, client.purpose, 503);
             }
         }
     }

@@ -142,7 +142,7 @@ impl Endpoint {
 
     fn refuse_overloaded(&mut self, back: Flow, request: &Request) {
         self.counters.overloaded += 1;
-        let tag = self.tokens.next();
+        let tag = self.tokens.tag();
         let retry_after = self.settings.retry_after.to_string();
         let response = Response::to(request, 503).with_to_tag(&tag).with_header("Retry-After", &retry_after);
         self.reply_stateless(back, &response);
@@ -156,9 +156,14 @@ impl Endpoint {
         key: Box<str>,
         request: Request,
     ) {
+        // A re-INVITE of a dialog that an earlier life of the service had: taken as a new call, the
+        // caller need not dial again (§12.2.2 leaves it to us). One of this life is over: 481.
         let dialog = DialogKey::of_request(&request);
-        if dialog.is_none() && request.method == Method::Invite && self.calls.len() >= self.settings.calls_max
-        {
+        let is_revived = request.method == Method::Invite
+            && dialog.as_ref().is_some_and(|key| !self.dialogs.contains_key(key))
+            && request.to.tag().is_some_and(|tag| !self.tokens.is_ours(tag));
+        let is_new_call = request.method == Method::Invite && (dialog.is_none() || is_revived);
+        if is_new_call && self.calls.len() >= self.settings.calls_max {
             let back = Self::back(source, &request);
             return self.refuse_overloaded(back, &request);
         }
@@ -167,6 +172,9 @@ impl Endpoint {
         let Some(id) = self.open(now, source, key, request) else { return };
         if let Some(refusal) = facts.refusal {
             return self.refuse_new(now, id, &refusal);
+        }
+        if is_revived {
+            return self.receive_invite(now, source, trunk, id);
         }
         if let Some(merge) = merge {
             // Pingers send the same OPTIONS over and over; answering two copies does no harm.
@@ -222,7 +230,8 @@ impl Endpoint {
             return self.refuse_new(now, id, &Refusal::interval_too_small());
         }
         let call = (self.new_call)();
-        let dialog = Dialog::answering(&request, &self.tokens.next());
+        let tag = request.to.tag().map_or_else(|| self.tokens.tag(), str::to_owned);
+        let dialog = Dialog::answering(&request, &tag);
         if let Some(server) = self.servers.get_mut(&id) {
             server.call = Some(call);
         }

@@ -77,7 +77,7 @@ impl Endpoint {
         let call = server.call.and_then(|call| self.calls.get(&call));
         let tag = match call {
             Some(session) => session.dialog.local_tag().to_owned(),
-            None => self.tokens.next(),
+            None => self.tokens.tag(),
         };
         Some(response.with_to_tag(&tag))
     }
@@ -89,7 +89,7 @@ impl Endpoint {
 
     pub(super) fn answer_fault(&mut self, source: &Flow, fault: &Fault) {
         let Some(salvaged) = &fault.salvaged else { return };
-        let tag = self.tokens.next();
+        let tag = self.tokens.tag();
         let bytes = salvaged.answer(fault.wrong.status(), source.peer, &tag);
         let back = if source.transport.is_reliable() {
             *source

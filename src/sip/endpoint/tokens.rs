@@ -24,8 +24,44 @@ impl Tokens {
         hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// A tag: a word, and eight digits that prove to us that we made it.
+    pub(super) fn tag(&mut self) -> String {
+        let word = self.next();
+        let proof = self.proof(&word);
+        word + &proof
+    }
+
+    /// We gave this tag, in this life of the service.
+    pub(super) fn is_ours(&self, tag: &str) -> bool {
+        tag.split_at_checked(16).is_some_and(|(word, proof)| self.proof(word) == proof)
+    }
+
+    fn proof(&self, word: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.seed);
+        hash.update(word);
+        hash.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// A branch with the magic cookie of RFC 3261 §8.1.1.7.
     pub(super) fn branch(&mut self) -> String {
         format!("z9hG4bK{}", self.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_tags_are_told_from_others() {
+        let mut tokens = Tokens::new([1; 32]);
+        let tag = tokens.tag();
+        assert!(tokens.is_ours(&tag));
+        assert!(!Tokens::new([2; 32]).is_ours(&tag), "another life of the service");
+        for other in ["", "1918181833n", "0123456789abcdef", &tag[1..], &format!("{tag}0")] {
+            assert!(!tokens.is_ours(other), "{other}");
+        }
+        assert_ne!(tokens.next(), tokens.next());
     }
 }

@@ -11,6 +11,7 @@ use super::message::Message;
 use super::parse::{Framing, content_length, parse};
 
 /// What a stream brought.
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is made, never kept")]
 #[derive(Debug, Eq, PartialEq)]
 pub enum Frame {
     Message(Message),

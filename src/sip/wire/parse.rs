@@ -44,7 +44,7 @@ pub fn parse(bytes: &[u8], framing: Framing) -> Result<Message, Fault> {
     match (wrong, start, body) {
         (None, Ok(start), Ok(body)) => message(start, &head, body).map_err(fault),
         // What the start line says about the protocol counts more than what a header says.
-        (_, Err(wrong), _) if head.wrong != Some(Wrong::Empty) => Err(fault(wrong)),
+        (_, Err(wrong), _) if !head.start.is_empty() => Err(fault(wrong)),
         (Some(wrong), ..) => Err(fault(wrong)),
         (None, Err(wrong), _) | (None, _, Err(wrong)) => Err(fault(wrong)),
     }
@@ -423,6 +423,13 @@ mod tests {
         for text in [&*ack, &*response, "", "\r\n\r\n", "\0\0\0", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
             assert_eq!(read(text).expect_err(text).salvaged, None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_start_line_past_the_bound_says_so_and_is_not_answered() {
+        // Latin-1 in a reason phrase doubles as UTF-8, so a line read once may be too long to read again.
+        let long = format!("{INVITE}\r\n").replacen("sip:", &format!("sip:{}", "x".repeat(9_000)), 1);
+        assert_eq!(read(&long), Err(Fault::silent(Wrong::HeaderTooLong)));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! RTP and RTCP packets, for libFuzzer: see `targets.rs`.
+
 #![no_main]
 
 #[allow(dead_code)]

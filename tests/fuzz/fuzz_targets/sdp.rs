@@ -1,3 +1,5 @@
+//! SDP offers and answers, for libFuzzer: see `targets.rs`.
+
 #![no_main]
 
 #[allow(dead_code)]

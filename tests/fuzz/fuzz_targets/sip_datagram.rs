@@ -1,3 +1,5 @@
+//! One SIP datagram, for libFuzzer: see `targets.rs`.
+
 #![no_main]
 
 #[allow(dead_code)]

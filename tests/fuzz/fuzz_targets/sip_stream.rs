@@ -1,3 +1,5 @@
+//! A SIP stream in pieces, for libFuzzer: see `targets.rs`.
+
 #![no_main]
 
 #[allow(dead_code)]

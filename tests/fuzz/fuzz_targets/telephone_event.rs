@@ -1,3 +1,5 @@
+//! Telephone events, for libFuzzer: see `targets.rs`.
+
 #![no_main]
 
 #[allow(dead_code)]

@@ -1,3 +1,5 @@
+//! URIs and addresses, for libFuzzer: see `targets.rs`.
+
 #![no_main]
 
 #[allow(dead_code)]

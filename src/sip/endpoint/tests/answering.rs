@@ -536,9 +536,6 @@ fn what_we_do_not_do_is_refused_by_name() {
         481 BYE
         > INFO 8
         481 INFO
-        > INVITE 9 wrong-tag offer
-        481 INVITE
-        > ACK 9 refused
         > INVITE 10 offer [Require: 100rel, timer]
         420 INVITE [Unsupported: 100rel]
         > ACK 10 refused
@@ -560,6 +557,41 @@ fn what_we_do_not_do_is_refused_by_name() {
         > drain
         > OPTIONS 17
         503 OPTIONS [Retry-After: 10]
+        ",
+    );
+}
+
+#[test]
+fn a_dialog_of_an_earlier_life_begins_anew_and_one_of_this_life_is_over() {
+    check(
+        "
+        > INVITE 5 wrong-tag offer
+        100 INVITE
+        event incoming lab 100 sdp
+        > answer
+        200 INVITE sdp
+        > ACK 5
+        event established
+        > BYE 6
+        200 BYE
+        event ended ByPeer
+        ",
+    );
+    check(
+        "
+        > INVITE 1 offer
+        100 INVITE
+        event incoming lab 100 sdp
+        > answer
+        200 INVITE sdp
+        > ACK 1
+        event established
+        > BYE 2
+        200 BYE
+        event ended ByPeer
+        > INVITE 3 offer
+        481 INVITE
+        > ACK 3 refused
         ",
     );
 }

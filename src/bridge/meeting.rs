@@ -1,0 +1,233 @@
+//! Live meetings. Rooms are keyed by host and hold at most one live meeting each, so one host
+//! cannot have two (R1); the store's own constraint says the same once more.
+//!
+//! A meeting becomes live only when the store has written so, and one write per room is under way
+//! at a time: whoever wants another one waits and is judged again when it is done.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::bridge::admission::{ENDED_LATELY, window};
+use crate::bridge::question::OpenedBy;
+use crate::bridge::snapshot::{Entered, LiveMeeting, Participant, Role};
+use crate::bridge::view::MeetingKind;
+use crate::bridge::{Ending, HostView, MeetingView, QuestionId, RequestId, Settings};
+use crate::types::{CallId, HostId, MeetingId, Now, PhoneNumber};
+
+/// A meeting that is on.
+#[derive(Debug)]
+pub(crate) struct Meeting {
+    pub view: MeetingView,
+    pub opened_by: OpenedBy,
+    pub opened_at: Timestamp,
+    /// People are mixed. Before (`wait_for_moderator`), they hear music.
+    pub started: bool,
+    /// Everyone who is mixed, and nobody else (R11).
+    pub roster: BTreeMap<CallId, Row>,
+    /// How many hear music until it goes on.
+    pub waiting: usize,
+    /// Phones that proved this meeting's code: `code-once` does not ask them again.
+    pub proved: BTreeSet<PhoneNumber>,
+    /// When it closes unless somebody comes back.
+    pub close_at: Option<Instant>,
+}
+
+/// One participant.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub role: Role,
+    pub number: Option<PhoneNumber>,
+    pub entered: Entered,
+    pub joined_at: Timestamp,
+    /// By `*6`.
+    pub muted_self: bool,
+    /// By the moderator; `*6` does not undo it.
+    pub muted_hard: bool,
+}
+
+impl Row {
+    pub(crate) fn muted(&self) -> bool {
+        self.muted_self || self.muted_hard
+    }
+}
+
+impl Meeting {
+    pub(crate) fn new(view: MeetingView, opened_by: OpenedBy, now: Now) -> Self {
+        let started = !view.wait_for_moderator || opened_by == OpenedBy::Moderator;
+        Self {
+            view,
+            opened_by,
+            opened_at: now.date,
+            started,
+            roster: BTreeMap::new(),
+            waiting: 0,
+            proved: BTreeSet::new(),
+            close_at: None,
+        }
+    }
+
+    /// When it closes if nobody comes: a standard meeting that a caller opened at once, one that
+    /// the moderator opened after `overrun`, and none before its window is over, so that callers
+    /// who drop can come back.
+    pub(crate) fn lingers_until(&self, settings: &Settings, now: Now) -> Instant {
+        let own_time = match (self.view.kind, self.opened_by) {
+            (MeetingKind::Standard, OpenedBy::Caller) => return now.instant,
+            (MeetingKind::Standard, OpenedBy::Moderator) => settings.overrun,
+            (MeetingKind::OneTime, _) => Duration::ZERO,
+        };
+        let window_left = window(&self.view, settings)
+            .and_then(|(_, to)| Duration::try_from(to.duration_since(now.date)).ok())
+            .unwrap_or(Duration::ZERO);
+        now.instant + own_time.max(window_left)
+    }
+
+    pub(crate) fn snapshot(&self) -> LiveMeeting {
+        let row = |(call, row): (&CallId, &Row)| Participant {
+            participant: *call,
+            role: row.role,
+            number: row.number.clone(),
+            entered: row.entered,
+            joined_at: row.joined_at,
+            muted: row.muted(),
+            hand_raised: false,
+        };
+        LiveMeeting {
+            meeting: self.view.id,
+            host: self.view.host,
+            kind: self.view.kind,
+            title: self.view.title.clone(),
+            opened_by: self.opened_by,
+            opened_at: self.opened_at,
+            roster: self.roster.iter().map(row).collect(),
+            waiting: self.waiting,
+        }
+    }
+}
+
+/// What belongs to one host.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    pub live: Option<Meeting>,
+    /// The write that is under way.
+    pub write: Option<Write>,
+    /// A meeting that is over, though the store could not be told yet; told again at the instant.
+    pub unclosed: Option<(MeetingId, Instant)>,
+    /// What moderators asked for while a write was under way.
+    pub wishes: VecDeque<Wish>,
+    /// Callers who are judged again when the room changes, and which meeting they wait for
+    /// (`None`: for the write).
+    pub pending: BTreeMap<CallId, Option<MeetingId>>,
+    /// Its entry in the list of timers.
+    pub timer: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub question: QuestionId,
+    pub what: Writing,
+    pub request: Option<RequestId>,
+    /// When we stop believing that an answer comes.
+    pub until: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) enum Writing {
+    Opening { view: Box<MeetingView>, by: OpenedBy },
+    Closing { meeting: MeetingId },
+}
+
+#[derive(Debug)]
+pub(crate) enum Wish {
+    Open { request: RequestId, host: Box<HostView>, meeting: MeetingId },
+    Close { request: RequestId, meeting: MeetingId },
+}
+
+impl Room {
+    /// Nothing is left of it.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.live.is_none()
+            && self.write.is_none()
+            && self.unclosed.is_none()
+            && self.wishes.is_empty()
+            && self.pending.is_empty()
+    }
+
+    /// Nobody is in the live meeting and nobody waits for it or for the write.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| {
+            live.roster.is_empty()
+                && !self.pending.values().any(|wait| wait.is_none_or(|meeting| meeting == live.view.id))
+        })
+    }
+
+    /// The moderator wants it open as soon as the write under way is done.
+    pub(crate) fn wishes_for(&self, meeting: MeetingId) -> bool {
+        self.wishes.iter().any(|wish| matches!(wish, Wish::Open { meeting: other, .. } if *other == meeting))
+    }
+
+    pub(crate) fn count_waiting(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.waiting = self.pending.values().filter(|wait| **wait == Some(live.view.id)).count();
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [
+            self.live.as_ref().and_then(|live| live.close_at),
+            self.write.as_ref().map(|write| write.until),
+            self.unclosed.filter(|_| self.write.is_none()).map(|(_, at)| at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// Meetings that ended in the last ten minutes, for "has ended" (R10).
+#[derive(Debug, Default)]
+pub(crate) struct EndedLately {
+    by_id: BTreeMap<MeetingId, Ending>,
+    /// Oldest first.
+    until: VecDeque<(Instant, MeetingId)>,
+}
+
+impl EndedLately {
+    pub(crate) fn get(&self, meeting: MeetingId) -> Option<Ending> {
+        self.by_id.get(&meeting).copied()
+    }
+
+    pub(crate) fn note(&mut self, meeting: MeetingId, ending: Ending, now: Now) {
+        self.forget(meeting);
+        self.by_id.insert(meeting, ending);
+        self.until.push_back((now.instant + ENDED_LATELY, meeting));
+    }
+
+    /// It opened again.
+    pub(crate) fn forget(&mut self, meeting: MeetingId) {
+        if self.by_id.remove(&meeting).is_some() {
+            self.until.retain(|(_, other)| *other != meeting);
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.until.front().map(|(until, _)| *until)
+    }
+
+    pub(crate) fn tick(&mut self, now: Now) {
+        while let Some((until, meeting)) = self.until.front().copied()
+            && until <= now.instant
+        {
+            self.until.pop_front();
+            self.by_id.remove(&meeting);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+}
+
+/// All rooms that have something in them.
+pub(crate) type Rooms = BTreeMap<HostId, Room>;

@@ -1,0 +1,265 @@
+//! A store in memory that answers as the real one does: for scripts, crowds and `doorline play`.
+//!
+//! It holds to the same rules, and writes down when the bridge would break one (`faults`): two
+//! live meetings of one host, or a meeting that nobody has.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::bridge::question::OpenedBy;
+use crate::bridge::view::{Known, KnownCallers, MeetingKind, MeetingState};
+use crate::bridge::{Answer, HostView, MeetingView, Question};
+use crate::types::{Code, HostId, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
+
+#[derive(Debug, Default)]
+pub struct Store {
+    pub hosts: Vec<Host>,
+    pub meetings: Vec<Meeting>,
+    pub verified: Vec<Verified>,
+    /// What the bridge should not have asked for.
+    pub faults: Vec<String>,
+    born: u128,
+}
+
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub id: HostId,
+    pub name: String,
+    pub pin: Pin,
+    pub known_callers: KnownCallers,
+    pub numbers: Vec<PhoneNumber>,
+    pub standard_meeting: MeetingId,
+}
+
+#[derive(Clone, Debug)]
+pub struct Meeting {
+    pub view: MeetingView,
+    pub code: Option<Code>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub id: VerifiedId,
+    pub host: HostId,
+    pub number: PhoneNumber,
+    pub trust: Trust,
+    pub trunk: String,
+    pub verified_at: Timestamp,
+    pub last_used_at: Timestamp,
+}
+
+impl Store {
+    /// Adds a host with its meeting without times.
+    pub fn add_host(&mut self, name: &str, pin: Pin) -> &mut Host {
+        let (id, standard_meeting) = (HostId::numbered(self.bear()), MeetingId::numbered(self.bear()));
+        let view = MeetingView {
+            id: standard_meeting,
+            host: id,
+            kind: MeetingKind::Standard,
+            state: MeetingState::Scheduled,
+            title: format!("{name}-room"),
+            starts_at: None,
+            ends_at: None,
+            closed_at: None,
+            opened_by: None,
+            known_callers: None,
+            wait_for_moderator: false,
+        };
+        self.meetings.push(Meeting { view, code: None });
+        self.hosts.push(Host {
+            id,
+            name: name.to_owned(),
+            pin,
+            known_callers: KnownCallers::StraightThrough,
+            numbers: Vec::new(),
+            standard_meeting,
+        });
+        self.hosts.last_mut().expect("one was just added")
+    }
+
+    /// Adds a meeting with times; with a code it is a One Time Meeting.
+    pub fn add_meeting(
+        &mut self,
+        host: HostId,
+        title: &str,
+        code: Option<Code>,
+        times: (Timestamp, Timestamp),
+    ) -> &mut MeetingView {
+        let view = MeetingView {
+            id: MeetingId::numbered(self.bear()),
+            host,
+            kind: if code.is_some() { MeetingKind::OneTime } else { MeetingKind::Standard },
+            state: MeetingState::Scheduled,
+            title: title.to_owned(),
+            starts_at: Some(times.0),
+            ends_at: Some(times.1),
+            closed_at: None,
+            opened_by: None,
+            known_callers: None,
+            wait_for_moderator: false,
+        };
+        self.meetings.push(Meeting { view, code });
+        &mut self.meetings.last_mut().expect("one was just added").view
+    }
+
+    /// Remembers a phone.
+    pub fn add_verified(
+        &mut self,
+        host: HostId,
+        number: PhoneNumber,
+        trust: Trust,
+        trunk: &str,
+        at: Timestamp,
+    ) -> &mut Verified {
+        self.verified.retain(|row| (row.host, &row.number) != (host, &number));
+        let id = VerifiedId::numbered(self.bear());
+        let trunk = trunk.to_owned();
+        self.verified.push(Verified { id, host, number, trust, trunk, verified_at: at, last_used_at: at });
+        self.verified.last_mut().expect("one was just added")
+    }
+
+    #[must_use]
+    pub fn meeting_named(&self, title: &str) -> Option<&MeetingView> {
+        self.meetings.iter().map(|meeting| &meeting.view).find(|view| view.title == title)
+    }
+
+    #[must_use]
+    pub fn host_named(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
+    #[must_use]
+    pub fn meeting_mut(&mut self, id: MeetingId) -> Option<&mut MeetingView> {
+        self.meetings.iter_mut().map(|meeting| &mut meeting.view).find(|view| view.id == id)
+    }
+
+    /// The host as the bridge sees it: with the meetings that matter now.
+    #[must_use]
+    pub fn view(&self, id: HostId, date: Timestamp) -> Option<HostView> {
+        const HOUR: Duration = Duration::from_secs(60 * 60);
+        let host = self.hosts.iter().find(|host| host.id == id)?;
+        let soon = date.checked_add(24 * HOUR).unwrap_or(Timestamp::MAX);
+        let lately = date.checked_sub(HOUR).unwrap_or(Timestamp::MIN);
+        let matters = |view: &&MeetingView| {
+            view.host == id
+                && (view.state == MeetingState::Open
+                    || (view.starts_at.is_none_or(|at| at <= soon)
+                        && view.ends_at.is_none_or(|at| at >= lately)))
+        };
+        let mut meetings: Vec<_> =
+            self.meetings.iter().map(|meeting| &meeting.view).filter(matters).cloned().collect();
+        meetings.sort_by_key(|view| view.starts_at);
+        Some(HostView {
+            id,
+            name: host.name.clone(),
+            language: None,
+            known_callers: host.known_callers,
+            numbers: host.numbers.clone(),
+            standard_meeting: host.standard_meeting,
+            meetings,
+        })
+    }
+
+    /// Answers as the real store does when it is there.
+    pub fn answer(&mut self, question: Question, date: Timestamp) -> Answer {
+        match question {
+            Question::Caller { number } => {
+                let rows = self.verified.iter().filter(|row| row.number == number);
+                let known = rows.filter_map(|row| {
+                    Some(Known {
+                        verified: row.id,
+                        host: self.view(row.host, date)?,
+                        number: row.number.clone(),
+                        trust: row.trust,
+                        trunk: row.trunk.clone(),
+                        verified_at: row.verified_at,
+                        last_used_at: row.last_used_at,
+                    })
+                });
+                Answer::Known(known.collect())
+            }
+            Question::Host { pin } => {
+                let host = self.hosts.iter().find(|host| host.pin == pin).map(|host| host.id);
+                Answer::Host(host.and_then(|host| self.view(host, date)))
+            }
+            Question::HostById { host } => Answer::Host(self.view(host, date)),
+            Question::Code { host, meetings, code } => {
+                let right = self.meetings.iter().find(|meeting| {
+                    Some(meeting.view.host) == host
+                        && meetings.contains(&meeting.view.id)
+                        && meeting.code.as_ref() == Some(&code)
+                });
+                Answer::Code(right.map(|meeting| meeting.view.id))
+            }
+            Question::HostPin { .. } => Answer::HostPin(false),
+            Question::Open { host, meeting, closes, opened_by } => {
+                self.open(host, meeting, closes, opened_by, date)
+            }
+            Question::Close { meeting } => {
+                self.close(meeting, date);
+                Answer::Done
+            }
+            Question::Remember { host, number, meeting: _, trust, trunk } => {
+                self.add_verified(host, number, trust, &trunk, date);
+                Answer::Done
+            }
+            Question::Used { verified, date } => {
+                for row in self.verified.iter_mut().filter(|row| row.id == verified) {
+                    row.last_used_at = date;
+                }
+                Answer::Done
+            }
+            Question::Forget { host, number } => {
+                self.verified.retain(|row| host.is_some_and(|host| host != row.host) || row.number != number);
+                Answer::Done
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        host: HostId,
+        meeting: MeetingId,
+        closes: Option<MeetingId>,
+        by: OpenedBy,
+        date: Timestamp,
+    ) -> Answer {
+        if let Some(closes) = closes {
+            self.close(closes, date);
+        }
+        let open = |view: &MeetingView| view.host == host && view.state == MeetingState::Open;
+        if self.meetings.iter().any(|other| other.view.id != meeting && open(&other.view)) {
+            self.faults.push("two live meetings of one host".to_owned());
+            return Answer::Unavailable;
+        }
+        match self.meeting_mut(meeting) {
+            Some(view) if view.host == host => {
+                view.state = MeetingState::Open;
+                view.opened_by = Some(by);
+                Answer::Done
+            }
+            _ => {
+                self.faults.push("a meeting that the host does not have".to_owned());
+                Answer::Unavailable
+            }
+        }
+    }
+
+    /// The host's own meeting can open again at any time; one with times is closed.
+    fn close(&mut self, meeting: MeetingId, date: Timestamp) {
+        if let Some(view) = self.meeting_mut(meeting)
+            && view.state != MeetingState::Cancelled
+        {
+            let standing = view.starts_at.is_none();
+            view.state = if standing { MeetingState::Scheduled } else { MeetingState::Closed };
+            view.closed_at = Some(date);
+            view.opened_by = None;
+        }
+    }
+
+    fn bear(&mut self) -> u128 {
+        self.born += 1;
+        self.born
+    }
+}

@@ -1,0 +1,65 @@
+//! The command line: one file per command, this one only tells them apart.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod admin;
+pub mod check;
+pub mod demo;
+pub mod phone;
+pub mod play;
+pub mod serve;
+
+/// The phone door to One Time Meetings.
+#[derive(Parser)]
+#[command(name = "doorline", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service until SIGTERM or Ctrl-C; either lets live calls end first.
+    Serve(serve::Arguments),
+    /// Read a configuration and say everything that is wrong with it.
+    Check(check::Arguments),
+    /// Print a configuration with every key explained.
+    Config(check::ConfigArguments),
+    /// Run everything on this machine's loopback, with a host and a live meeting to call.
+    Demo(demo::Arguments),
+    /// A test caller: dials, presses keys, speaks, listens, and prints what happened.
+    Phone(phone::Arguments),
+    /// Play a caller in the terminal: the call flow without a network.
+    Play(play::Arguments),
+    /// Hosts of a running service.
+    Host(admin::HostArguments),
+    /// Meetings of a running service.
+    Meeting(admin::MeetingArguments),
+    /// Remembered phone numbers of a running service.
+    Verified(admin::VerifiedArguments),
+}
+
+/// Runs the command that the arguments name. Exit codes: 0 done, 1 failed, 2 wrong arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Config(arguments) => check::explain(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Phone(arguments) => phone::run(&arguments),
+        Command::Play(arguments) => play::run(&arguments),
+        Command::Host(arguments) => admin::host(&arguments, &mut std::io::stdout()),
+        Command::Meeting(arguments) => admin::meeting(&arguments, &mut std::io::stdout()),
+        Command::Verified(arguments) => admin::verified(&arguments, &mut std::io::stdout()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("doorline: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The RTP side of one call: every 20 ms a packet out, and whatever has come in, laid out in time.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use super::fingers::{Fingers, Now, PRESS_FRAMES};
+use super::heard::{Arrived, Heard};
+use super::tone::{SILENT_DB, loudness};
+use super::voice::{FRAME, Frame, Voice};
+use crate::audio::g711::Codec;
+use crate::rtp::packet::{Header, Packet};
+use crate::rtp::telephone_event;
+use crate::sip::offer::Negotiated;
+use crate::types::Digit;
+
+const FRAME_TIME: Duration = Duration::from_millis(20);
+
+/// Datagrams are at most this long; longer ones are cut and then refused as no RTP.
+const DATAGRAM: usize = 2_048;
+
+pub struct Sound {
+    socket: UdpSocket,
+    codec: Codec,
+    agreed: Option<Negotiated>,
+    /// We hold: nothing is sent.
+    pub holding: bool,
+    pub voice: Voice,
+    pub fingers: Fingers,
+    pub heard: Heard,
+    /// What went out, on the same clock.
+    pub spoken: Vec<i16>,
+    header: Header,
+    key: Option<telephone_event::Sender>,
+    next: Option<Instant>,
+    judged: usize,
+}
+
+/// What a tick asks the signalling side to do.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Wish {
+    Info(Digit),
+    /// A key by RTP, but the other side takes no telephone events.
+    NoEvents,
+}
+
+impl Sound {
+    /// Opens a socket at `local`.
+    pub fn open(
+        local: IpAddr,
+        codec: Codec,
+        voice: Voice,
+        fingers: Fingers,
+        ssrc: u32,
+    ) -> std::io::Result<Self> {
+        let socket = UdpSocket::bind((local, 0))?;
+        socket.set_nonblocking(true)?;
+        let header = Header {
+            ssrc,
+            sequence: ssrc as u16,
+            timestamp: ssrc.rotate_left(16),
+            marker: true,
+            ..Header::default()
+        };
+        Ok(Self {
+            socket,
+            codec,
+            agreed: None,
+            holding: false,
+            voice,
+            fingers,
+            heard: Heard::new(decoder(codec)),
+            spoken: Vec::new(),
+            header,
+            key: None,
+            next: None,
+            judged: 0,
+        })
+    }
+
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    pub fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    /// What both sides agreed on, from now on.
+    pub fn agree(&mut self, agreed: Negotiated) {
+        self.agreed = Some(agreed);
+    }
+
+    /// The clock begins, or goes on.
+    pub fn start(&mut self, now: Instant) {
+        self.next.get_or_insert(now);
+    }
+
+    /// When [`Sound::tick`] wants to be called; `None` before [`Sound::start`].
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Takes in what has arrived.
+    pub fn receive(&mut self) {
+        let mut datagram = [0; DATAGRAM];
+        while let Ok((length, _)) = self.socket.recv_from(&mut datagram) {
+            let Ok(packet) = Packet::parse(&datagram[..length]) else { continue };
+            if self.agreed.as_ref().is_some_and(|agreed| agreed.payload_type == packet.header.payload_type) {
+                let Header { sequence, timestamp, ssrc, marker, .. } = packet.header;
+                self.heard.push(Arrived { sequence, timestamp, ssrc, marker, payload: packet.payload });
+            }
+        }
+    }
+
+    /// Sends what one frame's time asks for.
+    pub fn tick(&mut self) -> Option<Wish> {
+        self.next = self.next.map(|next| next + FRAME_TIME);
+        let new = &self.heard.samples()[self.judged..];
+        let heard_db = if new.is_empty() { SILENT_DB } else { loudness(new) };
+        self.judged = self.heard.samples().len();
+        let voice = self.voice.next_frame();
+        let mut wish = None;
+        let frame = match self.fingers.next(heard_db) {
+            Now::Voice => Some(voice),
+            Now::Sound(frame) => Some(*frame),
+            Now::Info(digit) => {
+                wish = Some(Wish::Info(digit));
+                Some(voice)
+            }
+            Now::Press(digit) => {
+                let ticks = PRESS_FRAMES * FRAME as u32;
+                self.key = Some(telephone_event::Sender::new(digit, self.header.timestamp, ticks));
+                self.send_key(&mut wish);
+                None
+            }
+            Now::Held => {
+                self.send_key(&mut wish);
+                None
+            }
+        };
+        match frame {
+            Some(frame) => {
+                self.send_sound(&frame);
+                self.spoken.extend(frame);
+            }
+            None => self.spoken.extend([0; FRAME]),
+        }
+        self.header.timestamp = self.header.timestamp.wrapping_add(FRAME as u32);
+        wish
+    }
+
+    fn send_sound(&mut self, frame: &Frame) {
+        let Some(payload_type) = self.agreed.as_ref().map(|agreed| agreed.payload_type) else { return };
+        let mut codes = [0; FRAME];
+        self.codec.encode(frame, &mut codes);
+        self.send(payload_type, self.header.timestamp, &codes);
+    }
+
+    fn send_key(&mut self, wish: &mut Option<Wish>) {
+        let Some(packet) = self.key.as_mut().and_then(Iterator::next) else { return };
+        match self.agreed.as_ref().and_then(|agreed| agreed.event_payload_type) {
+            Some(payload_type) => {
+                self.header.marker = packet.marker;
+                self.send(payload_type, packet.timestamp, &packet.event.bytes());
+            }
+            None => {
+                self.key = None;
+                *wish = Some(Wish::NoEvents);
+            }
+        }
+    }
+
+    fn send(&mut self, payload_type: u8, timestamp: u32, payload: &[u8]) {
+        let Some(to) = self.agreed.as_ref().and_then(|agreed| agreed.remote_rtp) else { return };
+        if self.holding {
+            return;
+        }
+        let mut packet = vec![0; Header::LENGTH + payload.len()];
+        packet[Header::LENGTH..].copy_from_slice(payload);
+        Header { payload_type, timestamp, ..self.header }.write(&mut packet);
+        // A packet that does not go is a lost packet; the call's other side decides what that means.
+        let _ = self.socket.send_to(&packet, to);
+        self.header.marker = false;
+        self.header.sequence = self.header.sequence.wrapping_add(1);
+    }
+}
+
+fn decoder(codec: Codec) -> fn(u8) -> i16 {
+    fn one(codec: Codec, code: u8) -> i16 {
+        let mut sample = [0];
+        codec.decode(&[code], &mut sample);
+        sample[0]
+    }
+    match codec {
+        Codec::Pcmu => |code| one(Codec::Pcmu, code),
+        Codec::Pcma => |code| one(Codec::Pcma, code),
+    }
+}

@@ -1,0 +1,541 @@
+//! The handle to the media threads: legs are opened, told what to do, and closed.
+//!
+//! Which worker and which place in it a leg or a room has is known here and nowhere else. The
+//! lock is held only by those who give orders, for a few microseconds; the ticks never see it.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rtrb::{Producer, RingBuffer};
+
+use super::events::{Bell, Event, Events};
+use super::figures::{Counters, Figures};
+use super::ports::Ports;
+use super::worker::{Line, Order, PHASES, Rings, RoomShell, Worker};
+use super::{Settings, socket};
+use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed};
+use crate::rtp::Moment;
+use crate::types::{CallId, MeetingId};
+
+/// Orders under way to one worker, at most; one more and the call gets [`Event::Overload`].
+pub const ORDERS_MAX: usize = 1_024;
+/// Of these, kept free for orders that must not be refused: closing, and what goes with it.
+const ORDERS_RESERVED: usize = 128;
+/// Events under way from one worker, at most.
+pub const EVENTS_MAX: usize = 4_096;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("RTP ports {0}–{1}, expected at least one even port with the next one free for RTCP")]
+    NoPorts(u16, u16),
+    #[error("no RTP port is free: all are in use or rest after a call")]
+    PortsUsedUp,
+    #[error("call {0} has a leg already")]
+    OpenAlready(CallId),
+    #[error("the media engine takes no more orders now")]
+    Overload,
+    #[error("media: {what}: {source}")]
+    System { what: &'static str, source: io::Error },
+}
+
+/// All of the engine. Clones are the same engine; when the last one and [`Events`] are gone, the
+/// threads end.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    _threads: Arc<Threads>,
+}
+
+/// What both [`Engine`] and [`Events`] hold.
+pub struct Shared {
+    control: Mutex<Control>,
+    bell: Arc<Bell>,
+    counters: Vec<Arc<Counters>>,
+    settings: Settings,
+    started: Instant,
+    started_ntp: u64,
+}
+
+struct Threads {
+    stop: Arc<AtomicBool>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+struct Control {
+    workers: Vec<Hand>,
+    calls: HashMap<CallId, Call>,
+    rooms: HashMap<MeetingId, Room>,
+    ports: Ports,
+    /// Calls whose orders found no room.
+    refused: VecDeque<CallId>,
+    /// Orders that must not be lost, while a ring is full.
+    put_off: VecDeque<(usize, Order)>,
+    phase: usize,
+}
+
+/// One worker, as the control side sees it.
+struct Hand {
+    orders: Producer<Order>,
+    free_lines: Vec<u32>,
+    free_rooms: Vec<u32>,
+    legs: usize,
+}
+
+struct Call {
+    worker: usize,
+    line: u32,
+    room: Option<MeetingId>,
+    closing: bool,
+    overloaded: bool,
+}
+
+struct Room {
+    worker: usize,
+    room: u32,
+    members: usize,
+    capacity: usize,
+}
+
+impl Engine {
+    /// Starts the threads. Binds nothing yet.
+    pub fn start(settings: &Settings) -> Result<(Self, Events), Error> {
+        let system = |what| move |source| Error::System { what, source };
+        let mut state = u64::from(random()?) << 32 | u64::from(random()?) | 1;
+        let ports = Ports::new(&settings.ports, || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u32
+        });
+        if ports.is_empty() {
+            return Err(Error::NoPorts(*settings.ports.start(), *settings.ports.end()));
+        }
+        Codec::prepare();
+        let count = settings
+            .threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
+        let count = count.max(1);
+        let places = ports.len();
+        let bell = Arc::new(Bell::new().map_err(system("eventfd"))?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (started, started_ntp) = (Instant::now(), ntp_now());
+
+        let (mut hands, mut readers, mut counters, mut workers) = (vec![], vec![], vec![], vec![]);
+        for rings in lines_between(count) {
+            let (orders_in, orders) = RingBuffer::new(ORDERS_MAX);
+            let (events, events_out) = RingBuffer::new(EVENTS_MAX);
+            // Every line may come back at once, beside what else is freed meanwhile.
+            let (returned, returned_out) = RingBuffer::new(places + EVENTS_MAX);
+            let places_free = || (0..places as u32).rev().collect::<Vec<_>>();
+            hands.push(Hand {
+                orders: orders_in,
+                free_lines: places_free(),
+                free_rooms: places_free(),
+                legs: 0,
+            });
+            readers.push((events_out, returned_out));
+            let own = Arc::new(Counters::default());
+            counters.push(own.clone());
+            let rings = Rings { orders, events, returned, to: rings.0, from: rings.1 };
+            workers.push(Worker::new(rings, bell.clone(), own, stop.clone(), started, started_ntp, places));
+        }
+        let mut threads = Threads { stop, handles: Vec::new() };
+        for (n, worker) in workers.into_iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("media-{n}"));
+            threads.handles.push(thread.spawn(move || worker.run()).map_err(system("thread"))?);
+        }
+        let control = Control {
+            workers: hands,
+            calls: HashMap::new(),
+            rooms: HashMap::new(),
+            ports,
+            refused: VecDeque::new(),
+            put_off: VecDeque::new(),
+            phase: 0,
+        };
+        let shared = Arc::new(Shared {
+            control: Mutex::new(control),
+            bell: bell.clone(),
+            counters,
+            settings: settings.clone(),
+            started,
+            started_ntp,
+        });
+        let events = Events::new(readers, &bell, shared.clone()).map_err(system("eventfd"))?;
+        Ok((Self { shared, _threads: Arc::new(threads) }, events))
+    }
+
+    /// Opens a leg: binds its ports and listens. Nothing is sent before [`Engine::configure`].
+    /// Returns the RTP address; RTCP is on the next port.
+    pub fn open(&self, call: CallId) -> Result<SocketAddr, Error> {
+        let mut control = self.shared.lock();
+        if control.calls.contains_key(&call) {
+            return Err(Error::OpenAlready(call));
+        }
+        let worker = control.least_loaded();
+        if control.workers[worker].orders.slots() <= ORDERS_RESERVED {
+            return Err(Error::Overload);
+        }
+        let seed =
+            Seed { ssrc: random()?, sequence: random()? as u16, timestamp: random()?, spread: random()? };
+        let (port, rtp, rtcp) = self.bind(&mut control)?;
+        let now = Moment::new(self.shared.started_ntp, self.shared.started.elapsed());
+        let leg = Box::new(Line::new(call, port, Leg::new(seed, now), rtp, rtcp));
+        let phase = control.next_phase();
+        let hand = &mut control.workers[worker];
+        let line = hand.free_lines.pop().expect("there are as many places as ports");
+        hand.legs += 1;
+        control.calls.insert(call, Call { worker, line, room: None, closing: false, overloaded: false });
+        control.must(worker, Order::Open { line, phase, leg });
+        Ok(SocketAddr::new(self.shared.settings.address, port))
+    }
+
+    /// What offer and answer agreed on; again at each re-INVITE. Unknown calls are passed over, here
+    /// and below: they may just have closed.
+    pub fn configure(&self, call: CallId, settings: LegSettings) {
+        self.order(call, |line| Order::Configure { line, settings });
+    }
+
+    /// Queues clips to one leg, behind those that wait. [`Event::Played`] comes once, at their end.
+    pub fn play(&self, call: CallId, playback: u64, clips: Vec<Arc<Clip>>) {
+        self.order(call, |line| Order::Play { line, playback: Playback::new(Some(playback), clips) });
+    }
+
+    /// Plays a clip over and over until stopped. Clips queued with [`Engine::play`] are heard in
+    /// its place, and then it goes on.
+    pub fn play_loop(&self, call: CallId, clip: Arc<Clip>) {
+        self.order(call, |line| Order::PlayLoop { line, playback: Playback::new(None, vec![clip]) });
+    }
+
+    /// Stops what this leg is played, at once; every `Played` still comes.
+    pub fn stop_playing(&self, call: CallId) {
+        self.order(call, |line| Order::StopPlaying { line });
+    }
+
+    /// Mixes a leg into a room from now on; out of the one it was in. The first to join makes the
+    /// room.
+    pub fn join(&self, call: CallId, room: MeetingId) {
+        self.control(|control| control.join(call, room));
+    }
+
+    /// Takes a leg out of its room. The last to leave ends the room.
+    pub fn leave(&self, call: CallId) {
+        self.control(|control| control.leave(call));
+    }
+
+    /// Others stop or start hearing this leg.
+    pub fn mute(&self, call: CallId, muted: bool) {
+        self.order(call, |line| Order::Mute { line, muted });
+    }
+
+    /// Mixes clips over what everyone in the room hears. An empty room hears nothing.
+    pub fn play_to_room(&self, room: MeetingId, clips: Vec<Arc<Clip>>) {
+        let mut control = self.shared.lock();
+        let Some(&Room { worker, room, .. }) = control.rooms.get(&room) else { return };
+        if control.workers[worker].orders.slots() > ORDERS_RESERVED {
+            let playback = Playback::new(None, clips);
+            control.must(worker, Order::PlayToRoom { room, playback });
+        }
+    }
+
+    /// Ends a leg. [`Event::Closed`] comes once, with its figures; then its ports rest.
+    pub fn close(&self, call: CallId) {
+        self.control(|control| control.close(call));
+    }
+
+    /// The workers' own figures, one each.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figures> {
+        self.shared.counters.iter().map(|counters| counters.read()).collect()
+    }
+
+    fn order(&self, call: CallId, order: impl FnOnce(u32) -> Order) {
+        self.control(|control| control.ask(call, order));
+    }
+
+    fn control(&self, change: impl FnOnce(&mut Control)) {
+        let mut control = self.shared.lock();
+        change(&mut control);
+        let tell = !control.refused.is_empty();
+        drop(control);
+        if tell {
+            self.shared.bell.ring();
+        }
+    }
+
+    /// Ports that another program holds are put back and the next are tried.
+    fn bind(&self, control: &mut Control) -> Result<(u16, std::net::UdpSocket, std::net::UdpSocket), Error> {
+        let now = Instant::now();
+        let ip = self.shared.settings.address;
+        let mut last = None;
+        for _ in 0..64 {
+            let Some(port) = control.ports.take(now) else { break };
+            let pair = socket::bind(SocketAddr::new(ip, port))
+                .and_then(|rtp| Ok((rtp, socket::bind(SocketAddr::new(ip, port + 1))?)));
+            match pair {
+                Ok((rtp, rtcp)) => return Ok((port, rtp, rtcp)),
+                Err(error) => {
+                    control.ports.give_back(port, now);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        return Err(Error::System { what: "RTP socket", source: error });
+                    }
+                    last = Some(error);
+                }
+            }
+        }
+        Err(last.map_or(Error::PortsUsedUp, |source| Error::System { what: "RTP socket", source }))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Control> {
+        // Orders leave nothing half-done that the next one could not live with.
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For the reader of events: whether orders wait for room in a ring. Tries them again.
+    pub(super) fn has_put_off(&self) -> bool {
+        let mut control = self.lock();
+        control.try_put_off();
+        !control.put_off.is_empty()
+    }
+
+    pub(super) fn take_refused(&self, events: &mut VecDeque<Event>) {
+        let mut control = self.lock();
+        control.try_put_off();
+        events.extend(control.refused.drain(..).map(|call| Event::Overload { call }));
+    }
+
+    /// A leg has come back: its playbacks end, its port rests, its place is free.
+    pub(super) fn closed(&self, mut line: Box<Line>, events: &mut VecDeque<Event>) {
+        let call = line.call;
+        let over = line.leg.player.finished().drain(..);
+        events.extend(over.filter_map(|over| over.id).map(|playback| Event::Played { call, playback }));
+        events.push_back(Event::Closed { call, quality: line.leg.quality() });
+        let port = line.port;
+        // The sockets close before the port is free.
+        drop(line);
+        let mut control = self.lock();
+        control.ports.give_back(port, Instant::now());
+        if let Some(Call { worker, line, room, .. }) = control.calls.remove(&call) {
+            if let Some(room) = room {
+                control.left(room);
+            }
+            let hand = &mut control.workers[worker];
+            hand.free_lines.push(line);
+            hand.legs -= 1;
+        }
+    }
+}
+
+impl Control {
+    fn least_loaded(&self) -> usize {
+        let loads = self.workers.iter().map(|hand| hand.legs).enumerate();
+        loads.min_by_key(|&(_, legs)| legs).map_or(0, |(worker, _)| worker)
+    }
+
+    fn next_phase(&mut self) -> usize {
+        self.phase = (self.phase + 1) % PHASES;
+        self.phase
+    }
+
+    /// An order that may be refused: then the call is told, once.
+    fn ask(&mut self, call: CallId, order: impl FnOnce(u32) -> Order) {
+        let Some(known) = self.calls.get_mut(&call) else { return };
+        if known.closing || known.overloaded {
+            return;
+        }
+        let (worker, line) = (known.worker, known.line);
+        if !self.has_room(&[worker]) {
+            self.refuse(call);
+            return;
+        }
+        self.must(worker, order(line));
+    }
+
+    /// An order that is never refused; while there is no room it is put off, in order.
+    fn must(&mut self, worker: usize, order: Order) {
+        let waits = self.put_off.iter().any(|(other, _)| *other == worker);
+        if waits {
+            self.put_off.push_back((worker, order));
+        } else if let Err(rtrb::PushError::Full(order)) = self.workers[worker].orders.push(order) {
+            self.put_off.push_back((worker, order));
+        }
+    }
+
+    fn try_put_off(&mut self) {
+        if self.put_off.is_empty() {
+            return;
+        }
+        let mut blocked = vec![false; self.workers.len()];
+        for (worker, order) in std::mem::take(&mut self.put_off) {
+            if blocked[worker] {
+                self.put_off.push_back((worker, order));
+            } else if let Err(rtrb::PushError::Full(order)) = self.workers[worker].orders.push(order) {
+                blocked[worker] = true;
+                self.put_off.push_back((worker, order));
+            }
+        }
+    }
+
+    fn has_room(&self, workers: &[usize]) -> bool {
+        self.put_off.is_empty()
+            && workers.iter().all(|&worker| self.workers[worker].orders.slots() > ORDERS_RESERVED)
+    }
+
+    fn refuse(&mut self, call: CallId) {
+        if let Some(known) = self.calls.get_mut(&call)
+            && !std::mem::replace(&mut known.overloaded, true)
+        {
+            self.refused.push_back(call);
+        }
+    }
+
+    fn join(&mut self, call: CallId, room: MeetingId) {
+        let Some(known) = self.calls.get(&call) else { return };
+        if known.closing || known.overloaded || known.room == Some(room) {
+            return;
+        }
+        let (from, before) = (known.worker, known.room);
+        let to = match self.rooms.get(&room) {
+            Some(there) => there.worker,
+            // A new room goes where there is least to do; if this leg is there already, so much
+            // the better.
+            None => {
+                let least = self.least_loaded();
+                if self.workers[least].legs + 1 >= self.workers[from].legs { from } else { least }
+            }
+        };
+        if !self.has_room(&[from, to]) || (from != to && self.workers[to].free_lines.is_empty()) {
+            self.refuse(call);
+            return;
+        }
+        if from != to {
+            self.hand_over(call, from, to);
+        }
+        if !self.rooms.contains_key(&room) {
+            let place = self.workers[to].free_rooms.pop().expect("there are as many rooms as lines");
+            let phase = room_phase(room);
+            let capacity = 8;
+            let shell = Box::new(RoomShell::with_room_for(capacity));
+            self.must(to, Order::OpenRoom { room: place, phase, shell });
+            self.rooms.insert(room, Room { worker: to, room: place, members: 0, capacity });
+        }
+        let there = self.rooms.get_mut(&room).expect("made above");
+        let mut members = None;
+        if there.members == there.capacity {
+            there.capacity *= 2;
+            members = Some(Vec::with_capacity(there.capacity));
+        }
+        there.members += 1;
+        let place = there.room;
+        let known = self.calls.get_mut(&call).expect("looked up above");
+        known.room = Some(room);
+        let line = known.line;
+        self.must(to, Order::Join { line, room: place, members });
+        if let Some(before) = before {
+            self.left(before);
+        }
+    }
+
+    /// The line goes straight from worker to worker, with its sockets. Its order to leave goes
+    /// out before the order to receive it, and orders to one worker keep their order, so nobody
+    /// waits for ever.
+    fn hand_over(&mut self, call: CallId, from: usize, to: usize) {
+        let phase = self.next_phase();
+        let line = self.workers[to].free_lines.pop().expect("asked before");
+        let known = self.calls.get_mut(&call).expect("asked before");
+        let old = std::mem::replace(&mut known.line, line);
+        known.worker = to;
+        self.workers[from].free_lines.push(old);
+        self.workers[from].legs -= 1;
+        self.workers[to].legs += 1;
+        self.must(from, Order::HandOver { line: old, to });
+        self.must(to, Order::Receive { line, phase, from });
+    }
+
+    fn leave(&mut self, call: CallId) {
+        let phase = self.next_phase();
+        let Some(known) = self.calls.get_mut(&call) else { return };
+        if known.closing {
+            return;
+        }
+        let Some(room) = known.room.take() else { return };
+        let (worker, line) = (known.worker, known.line);
+        self.must(worker, Order::Leave { line, phase });
+        self.left(room);
+    }
+
+    fn close(&mut self, call: CallId) {
+        let Some(known) = self.calls.get_mut(&call) else { return };
+        if std::mem::replace(&mut known.closing, true) {
+            return;
+        }
+        let (worker, line, room) = (known.worker, known.line, known.room.take());
+        self.must(worker, Order::Close { line });
+        if let Some(room) = room {
+            self.left(room);
+        }
+    }
+
+    /// One member fewer; the order that takes it out has been given.
+    fn left(&mut self, room: MeetingId) {
+        let Some(there) = self.rooms.get_mut(&room) else { return };
+        there.members -= 1;
+        if there.members == 0 {
+            let (worker, place) = (there.worker, there.room);
+            self.rooms.remove(&room);
+            self.must(worker, Order::CloseRoom { room: place });
+            self.workers[worker].free_rooms.push(place);
+        }
+    }
+}
+
+/// Rooms are spread over the phases by what is random in their id.
+fn room_phase(room: MeetingId) -> usize {
+    let folded = room.0.as_u128();
+    let folded = (folded ^ (folded >> 64)) as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62) as usize % PHASES
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for handle in self.handles.drain(..) {
+            // One that has panicked has said so already.
+            let _ = handle.join();
+        }
+    }
+}
+
+type Between = (Vec<Producer<Box<Line>>>, Vec<rtrb::Consumer<Box<Line>>>);
+
+/// Rings from each worker to each other. As long as the order rings, so never full.
+fn lines_between(count: usize) -> Vec<Between> {
+    let mut between: Vec<Between> = (0..count).map(|_| (Vec::new(), Vec::new())).collect();
+    for from in 0..count {
+        for to in 0..count {
+            let (producer, consumer) = RingBuffer::new(if from == to { 0 } else { ORDERS_MAX });
+            between[from].0.push(producer);
+            between[to].1.push(consumer);
+        }
+    }
+    between
+}
+
+/// The date as an NTP timestamp: seconds since 1900.
+fn ntp_now() -> u64 {
+    const FROM_1900_TO_1970: u64 = 2_208_988_800;
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment::new(FROM_1900_TO_1970 << 32, since_1970).ntp
+}
+
+/// From the system's random source.
+fn random() -> Result<u32, Error> {
+    getrandom::u32().map_err(|error| Error::System { what: "random source", source: io::Error::other(error) })
+}

@@ -1,0 +1,157 @@
+//! What comes back from the media threads: events for the call's flow, and memory to be freed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+
+use rtrb::Consumer;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::engine::Shared;
+use super::worker::{Line, RoomShell};
+use crate::audio::Playback;
+use crate::audio::leg::Quality;
+use crate::types::{CallId, Digit};
+
+/// One thing that happened to a leg.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// A key, once per press.
+    Digit { call: CallId, digit: Digit },
+    /// A playback is over: played to its end, stopped, or ended with its leg. Once for each.
+    Played { call: CallId, playback: u64 },
+    /// Nothing came for a minute, neither RTP nor RTCP, and the leg is not on hold.
+    MediaLost { call: CallId },
+    /// The last event of a leg.
+    Closed { call: CallId, quality: Quality },
+    /// An order for this leg found no room and was not carried out. End the call.
+    Overload { call: CallId },
+}
+
+/// What a worker gives back, to be freed outside the tick.
+pub enum Returned {
+    Line(Box<Line>),
+    Playback(Playback),
+    Room(Box<RoomShell>),
+    Members(Vec<u32>),
+}
+
+impl Returned {
+    /// Somebody waits for those; the rest is fetched in passing.
+    pub(super) fn is_line(&self) -> bool {
+        matches!(self, Self::Line(_))
+    }
+}
+
+/// Wakes the reader of the events: an eventfd, because ringing it neither blocks nor allocates.
+#[derive(Debug)]
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: creates a descriptor that nobody else has yet.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just created.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    pub fn ring(&self) {
+        let one = 1_u64;
+        // SAFETY: writes eight bytes from a u64. It can fail only when it has rung 2^64 times.
+        unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) };
+    }
+
+    fn silence(fd: &OwnedFd) {
+        let mut count = 0_u64;
+        // SAFETY: reads eight bytes into a u64.
+        unsafe { libc::read(fd.as_raw_fd(), (&raw mut count).cast(), 8) };
+    }
+
+    fn listener(&self) -> io::Result<OwnedFd> {
+        self.0.try_clone()
+    }
+}
+
+/// The reading end; there is one.
+pub struct Events {
+    rings: Vec<(Consumer<Event>, Consumer<Returned>)>,
+    ready: VecDeque<Event>,
+    bell: OwnedFd,
+    /// Made on first use, inside a runtime.
+    waiting: Option<AsyncFd<OwnedFd>>,
+    shared: Arc<Shared>,
+}
+
+impl Events {
+    pub(super) fn new(
+        rings: Vec<(Consumer<Event>, Consumer<Returned>)>,
+        bell: &Bell,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        Ok(Self { rings, ready: VecDeque::new(), bell: bell.listener()?, waiting: None, shared })
+    }
+
+    /// The next event; waits for one. Cancelling it loses nothing.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.try_next() {
+                return event;
+            }
+            if self.waiting.is_none() {
+                let fd = self.bell.try_clone().expect("a descriptor can be duplicated");
+                // SAFETY: an OwnedFd keeps its descriptor open and the same for as long as it lives.
+                let waiting = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+                self.waiting = Some(waiting.expect("a runtime with I/O is running"));
+            }
+            let waiting = self.waiting.as_ref().expect("made above");
+            // With orders put off because a ring was full, look again soon.
+            let pause = if self.shared.has_put_off() { 5 } else { 1_000 };
+            tokio::select! {
+                rung = waiting.readable() => {
+                    if let Ok(mut rung) = rung {
+                        Bell::silence(&self.bell);
+                        rung.clear_ready();
+                    }
+                }
+                () = tokio::time::sleep(std::time::Duration::from_millis(pause)) => {}
+            }
+        }
+    }
+
+    /// The next event if there is one now. Also frees what came back and gives back ports.
+    pub fn try_next(&mut self) -> Option<Event> {
+        if let Some(event) = self.ready.pop_front() {
+            return Some(event);
+        }
+        self.shared.take_refused(&mut self.ready);
+        // Lines first: by then all that happened to them, on whatever worker, is in the other rings.
+        let mut lines = Vec::new();
+        for (_, returned) in &mut self.rings {
+            while let Ok(what) = returned.pop() {
+                match what {
+                    Returned::Line(line) => lines.push(line),
+                    Returned::Playback(over) => drop(over),
+                    Returned::Room(shell) => drop(shell),
+                    Returned::Members(outgrown) => drop(outgrown),
+                }
+            }
+        }
+        for (events, _) in &mut self.rings {
+            while let Ok(event) = events.pop() {
+                self.ready.push_back(event);
+            }
+        }
+        for line in lines {
+            self.shared.closed(line, &mut self.ready);
+        }
+        self.ready.pop_front()
+    }
+}

@@ -1,0 +1,240 @@
+//! Start, drain, stop.
+//!
+//! Everything that can fail fails before the first socket listens. SIGTERM and SIGINT drain: new
+//! calls get 503, those that are in go on until they end or the deadline comes; a second signal
+//! stops at once.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tracing::{error, info};
+
+use crate::bridge::{Answer, Bridge, Command, Question, Rejection, Reply, Snapshot};
+use crate::config::Settings;
+use crate::http::{self, ServiceFacts};
+use crate::mail::{self, Mailer};
+use crate::media::{self, Engine};
+use crate::prompt;
+use crate::server::clips::Clips;
+use crate::server::door::Door;
+use crate::server::invitations::Invitations;
+use crate::server::lines::Lines;
+use crate::server::questions::Questions;
+use crate::server::switchboard::{Sources, Switchboard};
+use crate::signalling::{self, Signalling};
+use crate::sip::endpoint;
+use crate::store::{self, Store, Windows};
+use crate::telemetry;
+use crate::types::{HostId, Language, MeetingId, Now};
+
+/// Commands from operators that may wait at once.
+const REQUESTS_MAX: usize = 256;
+/// How long a drain waits for calls to end by themselves.
+const DRAIN: Duration = Duration::from_secs(3600);
+/// How long writing the last records may take.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// Why the service did not start. Nothing of it runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("data folder {0}: {1}")]
+    DataDir(PathBuf, std::io::Error),
+    #[error("store: {0}")]
+    Store(#[from] store::Error),
+    #[error("prompts: {0}")]
+    Prompts(#[from] prompt::Error),
+    #[error("mail: {0}")]
+    Mail(#[from] mail::Error),
+    #[error("media: {0}")]
+    Media(#[from] media::Error),
+    #[error("signalling: {0}")]
+    Signalling(#[from] signalling::Error),
+    #[error("http: {0}")]
+    Http(#[from] http::Error),
+    #[error("no random bytes from the system: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A service that runs.
+pub struct Service {
+    store: Store,
+    door: Door,
+    signalling: signalling::Handle,
+    http_address: SocketAddr,
+    http: JoinHandle<()>,
+    stop_http: oneshot::Sender<()>,
+    switchboard: JoinHandle<()>,
+    /// Sends invitations, if mail is configured.
+    mail: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Service {
+    /// Starts every room, or none.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        std::fs::create_dir_all(&settings.data_dir)
+            .map_err(|error| StartError::DataDir(settings.data_dir.clone(), error))?;
+        let clips = Clips::new(&prompt::Pack::find(settings.prompts.as_deref(), &Language::english())?);
+        let mailer = settings.mail.as_ref().map(Mailer::new).transpose()?;
+        let store = Store::open(&settings.store).await?;
+        store.set_windows(Windows {
+            early_join: settings.bridge.early_join,
+            overrun: settings.bridge.overrun,
+        });
+        let put_back = store.after_crash(Now::read().date, settings.bridge.overrun).await?;
+        if put_back > 0 {
+            info!(meetings = put_back, "meetings left open by an earlier run are closed or scheduled again");
+        }
+        let (media, media_events) = Engine::start(&settings.media)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(StartError::Random)?;
+        let (signalling, signalling_events) = Signalling::start(
+            &settings.signalling,
+            endpoint::Settings::default(),
+            signalling::Limits::default(),
+            settings.trunks.clone(),
+            seed,
+        )
+        .await?;
+
+        let lines = Lines::new(signalling.clone(), media, clips, &settings);
+        let (questions, answers) = Questions::new(store.clone());
+        let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
+        let (publish, snapshot) = watch::channel(Arc::new(Snapshot::default()));
+        let door = Door { requests, snapshot };
+        let rules = settings.bridge.clone();
+        let switchboard =
+            Switchboard::new(Bridge::new(settings.bridge), lines, questions, store.clone(), publish);
+        let sources =
+            Sources { signalling: signalling_events, media: media_events, answers, requests: request_queue };
+        let switchboard = tokio::spawn(switchboard.run(sources));
+
+        let (stop_http, stopped) = oneshot::channel::<()>();
+        let access_numbers: Vec<http::AccessNumber> = settings
+            .access_numbers
+            .iter()
+            .map(|number| http::AccessNumber {
+                number: number.number.clone(),
+                language: number.language.clone(),
+                country: number.country,
+            })
+            .collect();
+        let facts = ServiceFacts {
+            access_numbers: access_numbers.clone(),
+            rules,
+            version: env!("CARGO_PKG_VERSION"),
+            metrics: Arc::new(telemetry::metrics_text),
+        };
+        let (http_address, http) =
+            http::serve(settings.http, store.clone(), Arc::new(door.clone()), facts, async {
+                // Stopped, or the service is gone: either way there is nobody left to serve for.
+                let _ = stopped.await;
+            })
+            .await?;
+        let mail = mailer.map(|mailer| {
+            let invitations = Invitations::new(store.clone(), access_numbers, mailer.from());
+            let (stop, stopped) = oneshot::channel::<()>();
+            let task = tokio::spawn(mail::run(invitations, mailer, async {
+                let _ = stopped.await;
+            }));
+            (stop, task)
+        });
+        for listen in signalling.local_addresses() {
+            info!(transport = listen.transport.name(), address = %listen.address, "SIP");
+        }
+        info!(address = %http_address, "HTTP");
+        Ok(Self { store, door, signalling, http_address, http, stop_http, switchboard, mail })
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Opens a meeting as its moderator would by the API.
+    pub async fn open_meeting(&self, host: HostId, meeting: MeetingId) -> Result<(), Rejection> {
+        let answer = self.store.answer(Question::HostById { host }, Now::read().date).await;
+        let Answer::Host(Some(host)) = answer else { return Err(Rejection::StoreUnavailable) };
+        self.door.ask(Command::Open { host: Box::new(host), meeting }).await.map(|Reply::Done| ())
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains and stops.
+    pub async fn run_until_told_to_stop(mut self) {
+        let mut signals = Signals::listen();
+        signals.next().await;
+        self.drain(&mut signals).await;
+        self.stop().await;
+    }
+
+    /// Refuses new calls and waits until the last one is over, the deadline, or a second signal.
+    async fn drain(&mut self, signals: &mut Signals) {
+        let live = self.door.snapshot.borrow().calls.len();
+        info!(calls = live, "draining: new calls are refused; a second signal stops at once");
+        // Signalling that is gone takes no calls either.
+        let _ = self.signalling.set_draining(true).await;
+        // The reply says that the bridge has heard; nothing hangs on it.
+        let _ = self.door.ask(Command::Drain).await;
+        let over = async {
+            while !self.door.snapshot.borrow().calls.is_empty() {
+                if self.door.snapshot.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = over => {}
+            () = signals.next() => info!("stopping at once"),
+            () = tokio::time::sleep(DRAIN) => info!("stopping: calls have not ended in time"),
+        }
+    }
+
+    async fn stop(self) {
+        let Self { store, door, signalling, http, stop_http, switchboard, mail, .. } = self;
+        // HTTP holds a clone of the door; the switchboard ends when the last one is gone.
+        let _ = stop_http.send(());
+        let _ = http.await;
+        drop(door);
+        let _ = switchboard.await;
+        signalling.stop().await;
+        if let Some((stop, mut task)) = mail {
+            let _ = stop.send(());
+            // A letter that is on its way to the server is waited for, but not for ever.
+            if tokio::time::timeout(LAST_WRITES, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        if tokio::time::timeout(LAST_WRITES, store.close()).await.is_err() {
+            error!("the database did not close in time; what was queued is written at the next start");
+        }
+        info!("stopped");
+    }
+}
+
+/// SIGTERM and SIGINT, either of them.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Self {
+        let listen = |kind| signal(kind).expect("handlers of these signals can always be set");
+        Self { terminate: listen(SignalKind::terminate()), interrupt: listen(SignalKind::interrupt()) }
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

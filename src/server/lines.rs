@@ -1,0 +1,365 @@
+//! Lines: what the service holds for each call between its dialog and its leg.
+//!
+//! A line knows the session's descriptions and the port, and carries the bridge's wishes to
+//! signalling and media, and their events back as inputs.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use crate::bridge::input::{DigitSource, HangUp, Incoming};
+use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, verify};
+use crate::config::{AccessNumber, Settings};
+use crate::media::{self, Engine};
+use crate::server::clips::Clips;
+use crate::server::translate;
+use crate::signalling;
+use crate::sip::endpoint::{self, Event};
+use crate::sip::offer::{self, Local, Offer};
+use crate::sip::trunk::{CodecName, DtmfMode, Trunk};
+use crate::types::{CallId, Language, Now, PhoneNumber};
+
+/// What every line needs.
+pub(super) struct Lines {
+    lines: HashMap<CallId, Line>,
+    signalling: signalling::Handle,
+    media: Engine,
+    clips: Clips,
+    trunks: HashMap<String, Arc<Trunk>>,
+    /// None at all: every dialled number is answered.
+    access_numbers: Vec<AccessNumber>,
+    /// Where legs are bound.
+    media_address: IpAddr,
+    /// Goes into SDP in place of the leg's own.
+    external_address: Option<IpAddr>,
+}
+
+struct Line {
+    trunk: Arc<Trunk>,
+    signalling_ip: IpAddr,
+    /// The offer of the INVITE, until it is answered.
+    offer: Option<Offer>,
+    /// Ours, once the leg is open.
+    local: Option<Local>,
+    /// The description we sent last.
+    described: Option<Vec<u8>>,
+}
+
+/// Seconds after which a refused trunk may try again (RFC 3261 §20.33).
+const RETRY_AFTER: u32 = 10;
+
+impl Lines {
+    pub(super) fn new(
+        signalling: signalling::Handle,
+        media: Engine,
+        clips: Clips,
+        settings: &Settings,
+    ) -> Self {
+        let trunks =
+            settings.trunks.iter().map(|trunk| (trunk.name.clone(), Arc::new(trunk.clone()))).collect();
+        Self {
+            lines: HashMap::new(),
+            signalling,
+            media,
+            clips,
+            trunks,
+            access_numbers: settings.access_numbers.clone(),
+            media_address: settings.media.address,
+            external_address: settings.signalling.external_address,
+        }
+    }
+
+    /// The call's record is written; nothing of it is left.
+    pub(super) fn forget(&mut self, call: CallId) {
+        self.lines.remove(&call);
+    }
+
+    // -- from signalling --
+
+    /// Turns an event into inputs. A call that is refused before the bridge hears of it has its
+    /// record here.
+    pub(super) async fn on_signalling(
+        &mut self,
+        event: Event,
+        inputs: &mut VecDeque<Input>,
+    ) -> Option<CallRecord> {
+        match event {
+            Event::Incoming(incoming) => return self.incoming(*incoming, inputs).await,
+            Event::Established { call, answer } => self.established(call, answer, inputs).await,
+            Event::Offered { call, sdp } => self.offered(call, sdp).await,
+            Event::Modified { call, answer: Some(answer) } => {
+                let accepted = self.accept_answer(call, &answer);
+                if let Err(unusable) = accepted {
+                    // The session goes on as it was (RFC 3264 §8): the peer keeps to what it has.
+                    warn!(%call, %unusable, "answer to our offer not understood");
+                }
+            }
+            Event::Digit { call, digit, .. } => {
+                inputs.push_back(Input::Digit { call, digit, source: DigitSource::Info });
+            }
+            Event::Ended { call, how } => {
+                inputs.push_back(Input::HungUp { call, how: translate::hang_up(how) });
+                self.media.close(call);
+            }
+            Event::Modified { .. }
+            | Event::ChangeRefused { .. }
+            // Calls of ours: the service makes none.
+            | Event::Progress { .. }
+            | Event::Accepted { .. }
+            | Event::Rejected { .. } => {}
+        }
+        None
+    }
+
+    async fn incoming(
+        &mut self,
+        incoming: endpoint::Incoming,
+        inputs: &mut VecDeque<Input>,
+    ) -> Option<CallRecord> {
+        let call = incoming.call;
+        let Some(trunk) = self.trunks.get(&incoming.trunk).cloned() else {
+            warn!(%call, trunk = incoming.trunk, "a call over a trunk that is gone");
+            told(self.signalling.refuse(call, 403, None, None).await);
+            return None;
+        };
+        let caller = verify::caller(
+            &translate::evidence(&incoming.evidence),
+            translate::believe(&trunk),
+            trunk.country,
+        );
+        let dialled = self.dialled(incoming.request_user.as_deref(), &trunk);
+        let mut known = Incoming {
+            call,
+            trunk: trunk.name.clone(),
+            access_number: None,
+            language: Language::english(),
+            caller,
+            sip_call_id: incoming.sip_call_id,
+        };
+        match dialled {
+            Dialled::Ours(number) => {
+                known.access_number = Some(number.number.reveal().to_owned());
+                known.language = number.language.clone();
+            }
+            Dialled::Any => {}
+            Dialled::Unknown => return Some(self.refuse(&known, Ending::UnknownAccessNumber, None).await),
+        }
+        if trunk.calls_max.is_some_and(|most| incoming.trunk_calls > most) {
+            return Some(self.refuse(&known, Ending::OverCapacity, None).await);
+        }
+        let offer = match incoming.offer.map(|sdp| self.usable(&sdp, &trunk)).transpose() {
+            Ok(offer) => offer,
+            Err(unusable) => {
+                info!(%call, %unusable, "offer refused");
+                return Some(self.refuse(&known, Ending::NoUsableCodec, Some(unusable.status())).await);
+            }
+        };
+        let line =
+            Line { trunk, signalling_ip: incoming.flow.peer.ip(), offer, local: None, described: None };
+        self.lines.insert(call, line);
+        inputs.push_back(Input::Incoming(known));
+        None
+    }
+
+    fn dialled(&self, user: Option<&str>, trunk: &Trunk) -> Dialled<'_> {
+        if self.access_numbers.is_empty() {
+            return Dialled::Any;
+        }
+        let number = user.and_then(|user| PhoneNumber::parse(user, trunk.country).ok());
+        // Carriers that send the full number without its "+" are common.
+        let bare = user.and_then(|user| PhoneNumber::parse(&format!("+{user}"), None).ok());
+        self.access_numbers
+            .iter()
+            .find(|ours| number.as_ref() == Some(&ours.number) || bare.as_ref() == Some(&ours.number))
+            .map_or(Dialled::Unknown, Dialled::Ours)
+    }
+
+    /// The offer, if a session can come of it.
+    fn usable(&self, sdp: &[u8], trunk: &Trunk) -> Result<Offer, offer::Unusable> {
+        let offer = Offer::parse(sdp)?;
+        let any_port = SocketAddr::new(self.media_address, 9);
+        offer::answer(&offer, &self.local(any_port, trunk, 0), None)?;
+        Ok(offer)
+    }
+
+    /// Refuses a call that the bridge has not heard of, and says so in a record.
+    async fn refuse(&self, incoming: &Incoming, ending: Ending, status: Option<u16>) -> CallRecord {
+        let facts = ending.facts();
+        let status = status.unwrap_or(facts.status);
+        told(self.signalling.refuse(incoming.call, status, None, retry_after(status)).await);
+        CallRecord::refused(incoming, ending, Now::read().date)
+    }
+
+    async fn established(&mut self, call: CallId, answer: Option<Vec<u8>>, inputs: &mut VecDeque<Input>) {
+        if !self.lines.contains_key(&call) {
+            return;
+        }
+        // Without an answer the offer was theirs, and the leg is set up already.
+        if let Some(answer) = answer
+            && let Err(unusable) = self.accept_answer(call, &answer)
+        {
+            info!(%call, %unusable, "answer refused");
+            inputs.push_back(Input::HungUp { call, how: HangUp::NoUsableAnswer });
+            self.end(call, Ending::NoUsableCodec).await;
+            return;
+        }
+        inputs.push_back(Input::Answered { call });
+    }
+
+    /// A change of the session: hold, resume, another address or codec.
+    async fn offered(&mut self, call: CallId, sdp: Option<Vec<u8>>) {
+        let Some(line) = self.lines.get_mut(&call) else { return };
+        let Some(local) = &line.local else {
+            return told(self.signalling.refuse_offer(call, 488).await);
+        };
+        let previous = line.described.as_deref();
+        let answered = match sdp {
+            Some(sdp) => Offer::parse(&sdp)
+                .and_then(|offer| offer::answer(&offer, local, previous))
+                .map(|(answer, negotiated)| (answer, Some(negotiated))),
+            None => Ok((offer::offer(local, previous), None)),
+        };
+        match answered {
+            Ok((description, negotiated)) => {
+                line.described = Some(description.clone());
+                if let Some(negotiated) = negotiated {
+                    self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
+                }
+                told(self.signalling.accept_offer(call, description).await);
+            }
+            Err(unusable) => {
+                info!(%call, %unusable, "change refused");
+                told(self.signalling.refuse_offer(call, unusable.status()).await);
+            }
+        }
+    }
+
+    fn accept_answer(&mut self, call: CallId, answer: &[u8]) -> Result<(), offer::Unusable> {
+        let Some(line) = self.lines.get(&call) else { return Ok(()) };
+        let ours = line.described.as_deref().unwrap_or_default();
+        let negotiated = offer::accept_answer(ours, answer)?;
+        self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
+        Ok(())
+    }
+
+    // -- from media --
+
+    pub(super) async fn on_media(&mut self, event: media::Event, inputs: &mut VecDeque<Input>) {
+        inputs.push_back(match event {
+            media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
+            media::Event::Played { call, playback } => Input::Played { call, playback: PlaybackId(playback) },
+            media::Event::MediaLost { call } => Input::MediaLost { call },
+            media::Event::Closed { call, quality } => {
+                Input::Quality { call, quality: translate::quality(&quality) }
+            }
+            media::Event::Overload { call } => {
+                metrics::counter!("doorline_overload_total", "queue" => "media").increment(1);
+                self.end(call, Ending::Overload).await;
+                Input::HungUp { call, how: HangUp::Overload }
+            }
+        });
+    }
+
+    // -- from the bridge --
+
+    /// Does what the bridge wants of signalling and media.
+    pub(super) async fn carry_out(&mut self, output: Output, inputs: &mut VecDeque<Input>) {
+        match output {
+            Output::Ring { call } => told(self.signalling.ring(call).await),
+            Output::Answer { call } => self.answer(call, inputs).await,
+            Output::Refuse { call, ending } => {
+                let status = ending.facts().status;
+                told(self.signalling.refuse(call, status, None, retry_after(status)).await);
+            }
+            Output::HangUp { call, ending } => self.end(call, ending).await,
+            Output::Play { call, playback, prompts } => {
+                self.media.play(call, playback.0, self.clips.of(&prompts));
+            }
+            Output::PlayLoop { call, prompt } => self.media.play_loop(call, self.clips.one(prompt)),
+            Output::StopPlaying { call } => self.media.stop_playing(call),
+            Output::PlayToMeeting { meeting, prompts } => {
+                self.media.play_to_room(meeting, self.clips.of(&prompts));
+            }
+            Output::Join { call, meeting } => self.media.join(call, meeting),
+            Output::Leave { call } => self.media.leave(call),
+            Output::Mute { call, muted } => self.media.mute(call, muted),
+            Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } => {
+                unreachable!("the switchboard carries these out itself")
+            }
+        }
+    }
+
+    /// Opens the leg and answers with where it listens.
+    async fn answer(&mut self, call: CallId, inputs: &mut VecDeque<Input>) {
+        let Some(line) = self.lines.get(&call) else { return };
+        let port = match self.media.open(call) {
+            Ok(address) => address,
+            Err(error) => {
+                warn!(%call, %error, "no leg for a call");
+                metrics::counter!("doorline_overload_total", "queue" => "ports").increment(1);
+                told(self.signalling.refuse(call, 503, None, retry_after(503)).await);
+                inputs.push_back(Input::HungUp { call, how: HangUp::Overload });
+                return;
+            }
+        };
+        let local = self.local(port, &line.trunk, session_id());
+        let Some(line) = self.lines.get_mut(&call) else { return };
+        let description = match line.offer.take() {
+            Some(offer) => match offer::answer(&offer, &local, None) {
+                Ok((answer, negotiated)) => {
+                    self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
+                    answer
+                }
+                Err(unusable) => unreachable!("the offer was found good when it came: {unusable}"),
+            },
+            None => offer::offer(&local, None),
+        };
+        line.local = Some(local);
+        line.described = Some(description.clone());
+        told(self.signalling.answer(call, description).await);
+    }
+
+    /// Ends a call on both sides. What is over already stays over.
+    pub(super) async fn end(&mut self, call: CallId, ending: Ending) {
+        let facts = ending.facts();
+        told(self.signalling.hang_up(call, facts.q850, facts.text).await);
+        self.media.close(call);
+    }
+
+    /// Our side of a session whose leg listens at `rtp`.
+    fn local(&self, rtp: SocketAddr, trunk: &Trunk, session_id: u64) -> Local {
+        let speaks = |codec: &CodecName| matches!(codec, CodecName::Pcma | CodecName::Pcmu);
+        Local {
+            rtp: SocketAddr::new(self.external_address.unwrap_or(rtp.ip()), rtp.port()),
+            rtcp_port: rtp.port() + 1,
+            codecs: trunk.codecs.iter().copied().filter(speaks).collect(),
+            events: matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),
+            rtcp_mux: false,
+            session_id,
+        }
+    }
+}
+
+/// Signalling that is gone has ended every call already; the switchboard notices by its events.
+fn told(_: Result<(), signalling::Gone>) {}
+
+/// What a dialled number is to us.
+enum Dialled<'a> {
+    Ours(&'a AccessNumber),
+    /// No access number is configured: every number is answered.
+    Any,
+    Unknown,
+}
+
+/// Only an answer that says "later" says when.
+fn retry_after(status: u16) -> Option<u32> {
+    (status == 503).then_some(RETRY_AFTER)
+}
+
+/// Names a session in `o=` (RFC 8866 §5.2): random, so that two never look like one.
+fn session_id() -> u64 {
+    // From the call-independent source of ids; 62 bits, as some peers read it signed.
+    (CallId::fresh().0.as_u128() as u64) >> 2
+}

@@ -1,0 +1,16 @@
+//! The whole service: starts every room, carries events between them, drains and stops.
+//!
+//! This is the room that knows all others. Nothing is decided here: what to do with a call is the
+//! bridge's, what to do with a message is the endpoint's; [`switchboard`] is the loop between them
+//! and [`translate`] the dictionary.
+
+mod clips;
+mod door;
+pub mod invitations;
+mod lifecycle;
+mod lines;
+mod questions;
+mod switchboard;
+mod translate;
+
+pub use lifecycle::{Service, StartError};

@@ -1,0 +1,186 @@
+//! The loop around the bridge: every event of the service in one order, which is also the log.
+//!
+//! One task owns the [`Bridge`]; there are no locks around it. An input comes from signalling,
+//! media, the store, an operator or the clock; its outputs are carried out before the next input is
+//! looked at. Readers get a published [`Snapshot`].
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info};
+
+use crate::bridge::{Bridge, CallRecord, Command, Input, Output, Rejection, Reply, RequestId, Snapshot};
+use crate::media;
+use crate::server::lines::Lines;
+use crate::server::questions::Questions;
+use crate::signalling;
+use crate::sip::Event;
+use crate::store::Store;
+use crate::types::Now;
+
+/// A command and where its reply goes.
+pub(super) type Request = (Command, oneshot::Sender<Result<Reply, Rejection>>);
+
+/// Where inputs come from.
+pub(super) struct Sources {
+    pub signalling: signalling::Events,
+    pub media: media::Events,
+    pub answers: mpsc::Receiver<Input>,
+    pub requests: mpsc::Receiver<Request>,
+}
+
+pub(super) struct Switchboard {
+    bridge: Bridge,
+    lines: Lines,
+    questions: Questions,
+    store: Store,
+    /// Replies that are owed, by request.
+    owed: HashMap<RequestId, oneshot::Sender<Result<Reply, Rejection>>>,
+    requests: u64,
+    /// Inputs that carrying out an output gave rise to.
+    pending: VecDeque<Input>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// What of the bridge is published, and when the next one may be.
+    published: u64,
+    publish_at: Instant,
+}
+
+/// Building a snapshot walks over all calls: readers see what is alive at most this late. Whoever
+/// gave a command sees it at once.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+
+impl Switchboard {
+    pub(super) fn new(
+        bridge: Bridge,
+        lines: Lines,
+        questions: Questions,
+        store: Store,
+        snapshot: watch::Sender<Arc<Snapshot>>,
+    ) -> Self {
+        Self {
+            bridge,
+            lines,
+            questions,
+            store,
+            owed: HashMap::new(),
+            requests: 0,
+            pending: VecDeque::new(),
+            snapshot,
+            published: 0,
+            publish_at: Instant::now(),
+        }
+    }
+
+    /// Runs until every door is gone.
+    pub(super) async fn run(mut self, mut sources: Sources) {
+        loop {
+            let deadline = self.bridge.deadline();
+            let publish_at = (self.published != self.bridge.revision()).then_some(self.publish_at);
+            tokio::select! {
+                // Keys and hang-ups of calls that are in come before new calls.
+                biased;
+                event = sources.media.next() => self.lines.on_media(event, &mut self.pending).await,
+                Some(answer) = sources.answers.recv() => self.pending.push_back(answer),
+                request = sources.requests.recv() => match request {
+                    Some(request) => self.command(request),
+                    None => break,
+                },
+                event = sources.signalling.recv() => match event {
+                    Some(event) => self.on_signalling(event).await,
+                    None => break,
+                },
+                () = sleep_until(deadline) => self.pending.push_back(Input::Tick),
+                () = sleep_until(publish_at) => {}
+            }
+            self.work_off().await;
+        }
+    }
+
+    async fn on_signalling(&mut self, event: Event) {
+        if let Some(record) = self.lines.on_signalling(event, &mut self.pending).await {
+            self.save(record);
+        }
+    }
+
+    /// Logs and counts the call's end, and hands its record to the store, which never makes us wait.
+    fn save(&self, record: CallRecord) {
+        let ending = record.ending.name();
+        metrics::counter!("doorline_calls_total", "ending" => ending).increment(1);
+        info!(call = %record.call, trunk = record.trunk, ending, why = record.explanation, "call over");
+        self.store.save_record(record);
+    }
+
+    fn command(&mut self, (command, reply): Request) {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.owed.insert(request, reply);
+        self.pending.push_back(Input::Command { request, command });
+    }
+
+    async fn work_off(&mut self) {
+        let mut outputs = Vec::new();
+        while let Some(input) = self.pending.pop_front() {
+            self.decide(input, &mut outputs);
+            for output in outputs.drain(..) {
+                self.carry_out(output).await;
+            }
+        }
+        if Instant::now() >= self.publish_at && self.published != self.bridge.revision() {
+            self.publish();
+        }
+    }
+
+    /// Asks the bridge. Should it panic, the call that was decided about ends and is counted; the
+    /// others live.
+    fn decide(&mut self, input: Input, outputs: &mut Vec<Output>) {
+        let now = Now::read();
+        let bridge = &mut self.bridge;
+        if catch_unwind(AssertUnwindSafe(|| bridge.handle(input, now, outputs))).is_ok() {
+            return;
+        }
+        metrics::counter!("doorline_decision_faults_total").increment(1);
+        let call = self.bridge.after_panic(outputs);
+        error!(call = call.map(tracing::field::display), "a decision failed; its call is ended");
+    }
+
+    async fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Ask { question, ask } => {
+                self.pending.extend(self.questions.ask(question, ask));
+            }
+            Output::Save { record } => {
+                self.lines.forget(record.call);
+                self.save(*record);
+            }
+            Output::Reply { request, reply } => {
+                if let Some(sender) = self.owed.remove(&request) {
+                    self.publish();
+                    // Whoever asked may have gone; then nobody needs the reply.
+                    let _ = sender.send(reply);
+                }
+            }
+            to_a_line => self.lines.carry_out(to_a_line, &mut self.pending).await,
+        }
+    }
+
+    fn publish(&mut self) {
+        self.published = self.bridge.revision();
+        self.publish_at = Instant::now() + PUBLISH_EVERY;
+        let snapshot = self.bridge.snapshot();
+        metrics::gauge!("doorline_calls_live").set(snapshot.calls.len() as f64);
+        metrics::gauge!("doorline_meetings_live").set(snapshot.meetings.len() as f64);
+        let participants: usize = snapshot.meetings.iter().map(|meeting| meeting.roster.len()).sum();
+        metrics::gauge!("doorline_participants_live").set(participants as f64);
+        self.snapshot.send_replace(Arc::new(snapshot));
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

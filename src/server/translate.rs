@@ -1,0 +1,94 @@
+//! The dictionary: what one room says, in another room's words.
+//!
+//! SIP does not know what a PIN is, and the bridge does not know what an INVITE is. Whatever must
+//! cross is turned here, one function each, and nothing is decided.
+
+use crate::bridge::input::{HangUp, Quality};
+use crate::bridge::verify::{Believe, Evidence, Identity, Scheme};
+use crate::media::{self, Codec, LegSettings};
+use crate::sip::endpoint::HowEnded;
+use crate::sip::identity;
+use crate::sip::offer::Negotiated;
+use crate::sip::trunk::{self, CodecName, MediaSource, Trunk};
+
+use std::net::IpAddr;
+
+/// What an INVITE says of its caller.
+pub(super) fn evidence(found: &identity::Evidence) -> Evidence {
+    let party = |party: &identity::Party| Identity {
+        scheme: match party.scheme {
+            identity::Scheme::Tel => Scheme::Tel,
+            identity::Scheme::Sip | identity::Scheme::Sips | identity::Scheme::Other => Scheme::Sip,
+        },
+        // An address that names no number is nobody's, but it is there: it must not be passed over.
+        user: party.user.clone().filter(|_| party.scheme != identity::Scheme::Other).unwrap_or_default(),
+    };
+    let mut asserted: Vec<Identity> = found.asserted.iter().map(party).collect();
+    if found.asserted_unreadable {
+        asserted.push(Identity { scheme: Scheme::Sip, user: String::new() });
+    }
+    Evidence {
+        from: Some(party(&found.from)),
+        from_anonymous: found.is_withheld(),
+        asserted,
+        privacy: found.privacy.clone(),
+    }
+}
+
+pub(super) const fn believe(trunk: &Trunk) -> Believe {
+    match trunk.believe {
+        trunk::Believe::None => Believe::None,
+        trunk::Believe::From => Believe::From,
+        trunk::Believe::Pai => Believe::Pai,
+    }
+}
+
+/// How a dialog ended, for the bridge.
+pub(super) const fn hang_up(how: HowEnded) -> HangUp {
+    match how {
+        HowEnded::ByPeer => HangUp::Caller,
+        HowEnded::Cancelled => HangUp::Cancelled,
+        HowEnded::NoAck => HangUp::NoAck,
+        HowEnded::SessionExpired => HangUp::SessionExpired,
+        HowEnded::ByUs | HowEnded::Unanswered => HangUp::Us,
+        HowEnded::Transport | HowEnded::Gone => HangUp::Transport,
+    }
+}
+
+/// What media must know of a session.
+pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr) -> LegSettings {
+    LegSettings {
+        remote_rtp: negotiated.remote_rtp,
+        remote_rtcp: negotiated.remote_rtcp,
+        signalling_ip,
+        latch: trunk.media_source == MediaSource::Latch,
+        codec: codec(negotiated.codec),
+        payload_type: negotiated.payload_type,
+        event_payload_type: negotiated.event_payload_type,
+        they_send: negotiated.direction.sends(),
+        they_receive: negotiated.direction.receives(),
+    }
+}
+
+/// What media calls a codec. Only those that [`super::lines`] offers come here.
+fn codec(name: CodecName) -> Codec {
+    match name {
+        CodecName::Pcmu => Codec::Pcmu,
+        CodecName::Pcma => Codec::Pcma,
+        CodecName::G722 | CodecName::Opus => unreachable!("neither offered nor accepted"),
+    }
+}
+
+/// A leg's figures, for the record.
+pub(super) fn quality(heard: &media::Quality) -> Quality {
+    Quality {
+        packets_received: heard.packets_received,
+        packets_late: heard.packets_late,
+        packets_lost: heard.packets_lost,
+        packets_sent: heard.packets_sent,
+        jitter_ms: heard.jitter_ms,
+        concealed: heard.concealed,
+        peer_lost: heard.peer_lost,
+        round_trip_ms: heard.round_trip_ms,
+    }
+}

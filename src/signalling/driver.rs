@@ -1,0 +1,381 @@
+//! The task that owns the endpoint: it reads, calls, sends, and sleeps until the next deadline.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, warn};
+
+use super::connection::{Connection, News, What};
+use super::handle::{Command, Counters, Counts, Events, Handle};
+use super::udp::{self, Socket};
+use super::{Limits, Listen};
+use crate::sip::endpoint::{Endpoint, Event};
+use crate::sip::{Flow, Transmit, Transport};
+use crate::types::CallId;
+
+/// Datagrams, messages or commands taken in a row before anything else gets its turn.
+const BATCH: usize = 64;
+/// Messages of all connections together that wait for the endpoint.
+const NEWS_MAX: usize = 256;
+/// Events beyond the queue before sockets are read no further.
+const OVERFLOW_MAX: usize = 1_024;
+/// When the process is out of file descriptors, accepting is tried again after this.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Retry-After of an INVITE that the service has no time for, in seconds.
+const RETRY_AFTER: u32 = 5;
+/// An idle endpoint still wakes up now and then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
+
+pub(super) fn start(
+    endpoint: Endpoint,
+    sockets: Vec<Socket>,
+    listeners: Vec<(TcpListener, SocketAddr)>,
+    local: Vec<Listen>,
+    limits: Limits,
+) -> (Handle, Events) {
+    let (commands, command_queue) = mpsc::channel(limits.commands);
+    let (events, event_queue) = mpsc::channel(limits.events);
+    let (news_sender, news) = mpsc::channel(NEWS_MAX);
+    let counts = Arc::new(Counts::default());
+    let handle = Handle { commands, local: local.into(), counters: counts.clone() };
+    let driver = Driver {
+        endpoint,
+        sockets,
+        listeners,
+        limits,
+        connections: HashMap::new(),
+        of_source: HashMap::new(),
+        last_connection: 0,
+        events,
+        overflow: VecDeque::new(),
+        unannounced: HashSet::new(),
+        news_sender,
+        accept_after: None,
+        first_socket: 0,
+        buffer: vec![0; 65_535],
+        counters: Counters::default(),
+        counts,
+    };
+    tokio::spawn(driver.run(command_queue, news));
+    (handle, Events(event_queue))
+}
+
+struct Driver {
+    endpoint: Endpoint,
+    sockets: Vec<Socket>,
+    listeners: Vec<(TcpListener, SocketAddr)>,
+    limits: Limits,
+    connections: HashMap<Flow, Connection>,
+    /// Inbound connections of each address.
+    of_source: HashMap<IpAddr, usize>,
+    last_connection: u64,
+    events: mpsc::Sender<Event>,
+    /// Events of known calls that found the queue full.
+    overflow: VecDeque<Event>,
+    /// Calls refused because the queue was full: nobody has heard of them, nobody hears of their end.
+    unannounced: HashSet<CallId>,
+    news_sender: mpsc::Sender<News>,
+    accept_after: Option<Instant>,
+    /// Where looking for a readable socket begins, so that no socket starves another.
+    first_socket: usize,
+    buffer: Vec<u8>,
+    counters: Counters,
+    counts: Arc<Counts>,
+}
+
+/// What woke the driver.
+enum Wake {
+    Command(Option<Command>),
+    News(Option<News>),
+    Readable(usize),
+    Accepted(usize, std::io::Result<(TcpStream, SocketAddr)>),
+    /// There is room for an event again.
+    Room,
+    Time,
+}
+
+impl Driver {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut news: mpsc::Receiver<News>) {
+        loop {
+            self.flush();
+            let now = Instant::now();
+            self.accept_after = self.accept_after.filter(|after| *after > now);
+            let wake_at = [self.endpoint.poll_timeout(), self.accept_after].into_iter().flatten().min();
+            let wake_at = wake_at.unwrap_or(now + LONGEST_SLEEP);
+            let is_reading = self.overflow.len() < OVERFLOW_MAX;
+            let wake = tokio::select! {
+                command = commands.recv() => Wake::Command(command),
+                some = news.recv(), if is_reading => Wake::News(some),
+                socket = readable(&self.sockets, self.first_socket), if is_reading => Wake::Readable(socket),
+                (listener, accepted) = accept(&self.listeners), if self.accept_after.is_none() => {
+                    Wake::Accepted(listener, accepted)
+                }
+                permit = self.events.reserve(), if !self.overflow.is_empty() => match permit {
+                    Ok(_) => Wake::Room,
+                    // Nobody listens any more.
+                    Err(_) => return,
+                },
+                () = tokio::time::sleep_until(wake_at.into()) => Wake::Time,
+            };
+            match wake {
+                Wake::Command(None) => return,
+                Wake::Command(Some(first)) => {
+                    if let Some(stopped) = self.command(first) {
+                        self.flush();
+                        let _ = stopped.send(());
+                        return;
+                    }
+                }
+                Wake::News(None) | Wake::Room => {}
+                Wake::News(Some(first)) => {
+                    self.news(first);
+                    for _ in 1..BATCH {
+                        let Ok(next) = news.try_recv() else { break };
+                        self.news(next);
+                    }
+                }
+                Wake::Readable(socket) => self.read(socket),
+                Wake::Accepted(listener, accepted) => self.accepted(listener, accepted),
+                Wake::Time => {}
+            }
+            // Timers wait for nothing, however busy the sockets are.
+            self.endpoint.handle_timeout(Instant::now());
+        }
+    }
+
+    /// Takes what there is from one UDP socket, up to a batch.
+    fn read(&mut self, index: usize) {
+        self.first_socket = (index + 1) % self.sockets.len();
+        for _ in 0..BATCH {
+            let socket = &mut self.sockets[index];
+            match socket.inner().try_recv_from(&mut self.buffer) {
+                Ok((length, peer)) => {
+                    let flow = Flow { transport: Transport::Udp, local: socket.local_for(peer), peer };
+                    self.endpoint.receive(Instant::now(), &flow, &self.buffer[..length]);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                // An ICMP error of a datagram sent before, or a shortage: the next one may be good.
+                Err(error) => {
+                    self.counters.socket_errors += 1;
+                    debug!(%error, "UDP receive");
+                    break;
+                }
+            }
+        }
+    }
+
+    fn accepted(&mut self, listener: usize, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.counters.socket_errors += 1;
+                warn!(%error, "TCP accept");
+                self.accept_after = Some(Instant::now() + ACCEPT_PAUSE);
+                return;
+            }
+        };
+        if !self.endpoint.is_known(peer.ip()) {
+            self.counters.refused_sources += 1;
+            return;
+        }
+        let inbound = self.of_source.values().sum::<usize>();
+        let of_source = self.of_source.get(&peer.ip()).copied().unwrap_or(0);
+        if inbound >= self.limits.connections || of_source >= self.limits.connections_per_source {
+            self.counters.refused_connections += 1;
+            return;
+        }
+        let local = stream.local_addr().unwrap_or(self.listeners[listener].1);
+        let flow = Flow { transport: Transport::Tcp, local, peer };
+        self.last_connection += 1;
+        let news = self.news_sender.clone();
+        let connection = Connection::accepted(stream, flow, self.last_connection, &self.limits, news);
+        self.close(&flow);
+        *self.of_source.entry(peer.ip()).or_insert(0) += 1;
+        self.connections.insert(flow, connection);
+    }
+
+    fn news(&mut self, News { flow, number, what }: News) {
+        // A connection that has been replaced has nothing to say.
+        if self.connections.get(&flow).is_none_or(|connection| connection.number != number) {
+            return;
+        }
+        let now = Instant::now();
+        match what {
+            What::Message(message) => self.endpoint.receive_message(now, &flow, Ok(*message)),
+            What::Fault(fault) => self.endpoint.receive_message(now, &flow, Err(fault)),
+            What::Broken(fault) => {
+                self.endpoint.receive_message(now, &flow, Err(fault));
+                self.flush_transmits();
+                self.close(&flow);
+                self.endpoint.transport_failed(now, &flow);
+            }
+            What::Closed => {
+                self.close(&flow);
+                self.endpoint.transport_failed(now, &flow);
+            }
+        }
+    }
+
+    fn close(&mut self, flow: &Flow) {
+        let Some(connection) = self.connections.remove(flow) else { return };
+        if connection.inbound
+            && let Some(count) = self.of_source.get_mut(&flow.peer.ip())
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.of_source.remove(&flow.peer.ip());
+            }
+        }
+    }
+
+    /// Sends what the endpoint has to say, to peers and to the service.
+    fn flush(&mut self) {
+        loop {
+            self.flush_transmits();
+            if !self.flush_events() {
+                break;
+            }
+        }
+        let counters = self.endpoint.counters();
+        self.counts.publish(&Counters {
+            refused_sources: self.counters.refused_sources + counters.refused_sources,
+            malformed: counters.malformed,
+            overloaded: counters.overloaded,
+            ..self.counters
+        });
+    }
+
+    fn flush_transmits(&mut self) {
+        while let Some(Transmit { flow, bytes }) = self.endpoint.poll_transmit() {
+            if flow.transport == Transport::Udp {
+                let Some(socket) = self.sockets.iter().find(|socket| socket.owns(flow.local)) else {
+                    self.counters.socket_errors += 1;
+                    continue;
+                };
+                // What does not go out is lost as on the wire, and sent again as from there.
+                if let Err(error) = socket.inner().try_send_to(&bytes, flow.peer) {
+                    self.counters.socket_errors += 1;
+                    debug!(%error, "UDP send");
+                }
+                continue;
+            }
+            let (limits, last, news) = (&self.limits, &mut self.last_connection, &self.news_sender);
+            let connection = self.connections.entry(flow).or_insert_with(|| {
+                *last += 1;
+                Connection::open(flow, *last, limits, news.clone())
+            });
+            if connection.writes.try_send(bytes).is_err() {
+                // The peer does not read, or the connection is gone.
+                self.counters.socket_errors += 1;
+                self.close(&flow);
+                self.endpoint.transport_failed(Instant::now(), &flow);
+            }
+        }
+    }
+
+    /// `true` when a refusal has given the endpoint more to say.
+    fn flush_events(&mut self) -> bool {
+        let mut refused = false;
+        while let Some(event) = self.overflow.pop_front() {
+            if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+                self.overflow.push_front(event);
+                break;
+            }
+        }
+        while let Some(event) = self.endpoint.poll_event() {
+            let call = event.call();
+            if self.unannounced.contains(&call) {
+                if matches!(event, Event::Ended { .. }) {
+                    self.unannounced.remove(&call);
+                }
+                continue;
+            }
+            let event = if self.overflow.is_empty() {
+                match self.events.try_send(event) {
+                    Ok(()) | Err(TrySendError::Closed(_)) => continue,
+                    Err(TrySendError::Full(event)) => event,
+                }
+            } else {
+                event
+            };
+            if matches!(event, Event::Incoming(_)) {
+                self.counters.refused_busy += 1;
+                self.unannounced.insert(call);
+                self.endpoint.refuse(Instant::now(), call, 503, None, Some(RETRY_AFTER));
+                refused = true;
+            } else {
+                self.overflow.push_back(event);
+            }
+        }
+        refused
+    }
+
+    /// Whom to tell when all is closed, after a [`Command::Stop`].
+    fn command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
+        let now = Instant::now();
+        let endpoint = &mut self.endpoint;
+        match command {
+            Command::Ring(call) => endpoint.ring(now, call),
+            Command::Answer(call, sdp) => endpoint.answer(now, call, sdp),
+            Command::Refuse { call, status, reason, retry_after } => {
+                endpoint.refuse(now, call, status, reason.as_deref(), retry_after);
+            }
+            Command::HangUp(call, farewell) => endpoint.hang_up(now, call, farewell),
+            Command::AcceptOffer(call, sdp) => endpoint.accept_offer(now, call, sdp),
+            Command::RefuseOffer(call, status) => endpoint.refuse_offer(now, call, status),
+            Command::Reinvite(call, sdp) => endpoint.reinvite(now, call, sdp),
+            Command::SendInfo(call, kind, body) => endpoint.send_info(now, call, &kind, body),
+            Command::Invite(mut outgoing, reply) => {
+                if outgoing.flow.local.ip().is_unspecified() {
+                    outgoing.flow.local = udp::local_towards(outgoing.flow.local, outgoing.flow.peer);
+                }
+                let _ = reply.send(endpoint.invite(now, *outgoing));
+            }
+            Command::Ack(call, sdp) => endpoint.ack(now, call, sdp),
+            Command::Cancel(call) => endpoint.cancel(now, call),
+            Command::SetDraining(draining) => endpoint.set_draining(draining),
+            Command::SetTrunks(trunks) => endpoint.set_trunks(trunks),
+            Command::Load(reply) => {
+                let _ = reply.send(endpoint.load());
+            }
+            Command::Stop(done) => return Some(done),
+        }
+        None
+    }
+}
+
+/// The first UDP socket with something to read; never when there is none.
+async fn readable(sockets: &[Socket], first: usize) -> usize {
+    poll_fn(|context| {
+        for offset in 0..sockets.len() {
+            let index = (first + offset) % sockets.len();
+            // An error is read, counted and gone with the next receive.
+            if sockets[index].inner().poll_recv_ready(context).is_ready() {
+                return Poll::Ready(index);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn accept(
+    listeners: &[(TcpListener, SocketAddr)],
+) -> (usize, std::io::Result<(TcpStream, SocketAddr)>) {
+    poll_fn(|context| {
+        for (index, (listener, _)) in listeners.iter().enumerate() {
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                return Poll::Ready((index, accepted));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

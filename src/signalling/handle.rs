@@ -1,0 +1,226 @@
+//! What the service holds of signalling: a handle for commands, a queue of events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Listen;
+use crate::sip::Farewell;
+use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing};
+use crate::sip::trunk::Trunk;
+use crate::types::CallId;
+
+/// Cheap to clone. Signalling stops when the last one is dropped, or by [`Handle::stop`].
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) local: Arc<[Listen]>,
+    pub(super) counters: Arc<Counts>,
+}
+
+/// Brings events in order. Whoever reads it slowly delays calls, never loses one that was announced.
+#[derive(Debug)]
+pub struct Events(pub(super) mpsc::Receiver<Event>);
+
+impl Events {
+    /// `None` when signalling has stopped.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+
+    /// One that is there already.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        self.0.try_recv().ok()
+    }
+}
+
+/// Signalling has stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("signalling has stopped")]
+pub struct Gone;
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Ring(CallId),
+    Answer(CallId, Vec<u8>),
+    Refuse { call: CallId, status: u16, reason: Option<String>, retry_after: Option<u32> },
+    HangUp(CallId, Farewell),
+    AcceptOffer(CallId, Vec<u8>),
+    RefuseOffer(CallId, u16),
+    Reinvite(CallId, Vec<u8>),
+    SendInfo(CallId, String, Vec<u8>),
+    Invite(Box<Outgoing>, oneshot::Sender<Result<CallId, CannotCall>>),
+    Ack(CallId, Option<Vec<u8>>),
+    Cancel(CallId),
+    SetDraining(bool),
+    SetTrunks(Vec<Trunk>),
+    Load(oneshot::Sender<Load>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Messages and connections from addresses that no trunk allows.
+    pub refused_sources: u64,
+    /// Messages that could not be read.
+    pub malformed: u64,
+    /// Requests refused because the endpoint was full.
+    pub overloaded: u64,
+    /// INVITEs refused because the service did not keep up with events.
+    pub refused_busy: u64,
+    /// Connections closed because there were too many.
+    pub refused_connections: u64,
+    /// Errors of sockets, each of which cost at most one message or one connection.
+    pub socket_errors: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    refused_sources: AtomicU64,
+    malformed: AtomicU64,
+    overloaded: AtomicU64,
+    refused_busy: AtomicU64,
+    refused_connections: AtomicU64,
+    socket_errors: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn publish(&self, counters: &Counters) {
+        let Counters {
+            refused_sources,
+            malformed,
+            overloaded,
+            refused_busy,
+            refused_connections,
+            socket_errors,
+        } = *counters;
+        let pairs = [
+            (&self.refused_sources, refused_sources),
+            (&self.malformed, malformed),
+            (&self.overloaded, overloaded),
+            (&self.refused_busy, refused_busy),
+            (&self.refused_connections, refused_connections),
+            (&self.socket_errors, socket_errors),
+        ];
+        for (cell, value) in pairs {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self) -> Counters {
+        let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        Counters {
+            refused_sources: get(&self.refused_sources),
+            malformed: get(&self.malformed),
+            overloaded: get(&self.overloaded),
+            refused_busy: get(&self.refused_busy),
+            refused_connections: get(&self.refused_connections),
+            socket_errors: get(&self.socket_errors),
+        }
+    }
+}
+
+/// Commands wait when 1,024 are queued. What each does stands at the endpoint's method of that name.
+impl Handle {
+    /// The addresses that are bound, in the order of the settings.
+    #[must_use]
+    pub fn local_addresses(&self) -> &[Listen] {
+        &self.local
+    }
+
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters.read()
+    }
+
+    /// 180.
+    pub async fn ring(&self, call: CallId) -> Result<(), Gone> {
+        self.send(Command::Ring(call)).await
+    }
+
+    /// 200 with our answer, or our offer when the INVITE had none.
+    pub async fn answer(&self, call: CallId, sdp: Vec<u8>) -> Result<(), Gone> {
+        self.send(Command::Answer(call, sdp)).await
+    }
+
+    /// A final refusal before the answer; `retry_after` in seconds.
+    pub async fn refuse(
+        &self,
+        call: CallId,
+        status: u16,
+        reason: Option<String>,
+        retry_after: Option<u32>,
+    ) -> Result<(), Gone> {
+        self.send(Command::Refuse { call, status, reason, retry_after }).await
+    }
+
+    /// BYE with a Reason; before the answer 480, of a call of ours CANCEL.
+    pub async fn hang_up(&self, call: CallId, q850_cause: u8, text: &str) -> Result<(), Gone> {
+        self.send(Command::HangUp(call, Farewell { cause: q850_cause, text: text.to_owned() })).await
+    }
+
+    /// 200 to a re-INVITE or UPDATE.
+    pub async fn accept_offer(&self, call: CallId, sdp: Vec<u8>) -> Result<(), Gone> {
+        self.send(Command::AcceptOffer(call, sdp)).await
+    }
+
+    /// Usually 488.
+    pub async fn refuse_offer(&self, call: CallId, status: u16) -> Result<(), Gone> {
+        self.send(Command::RefuseOffer(call, status)).await
+    }
+
+    pub async fn reinvite(&self, call: CallId, sdp: Vec<u8>) -> Result<(), Gone> {
+        self.send(Command::Reinvite(call, sdp)).await
+    }
+
+    pub async fn send_info(&self, call: CallId, content_type: &str, body: Vec<u8>) -> Result<(), Gone> {
+        self.send(Command::SendInfo(call, content_type.to_owned(), body)).await
+    }
+
+    /// Makes a call. Over TCP a connection to `flow.peer` is opened if there is none; `flow.local`
+    /// is one of [`Handle::local_addresses`].
+    pub async fn invite(&self, outgoing: Outgoing) -> Result<Result<CallId, CannotCall>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Invite(Box::new(outgoing), reply)).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Acknowledges the answer to an INVITE without an offer.
+    pub async fn ack(&self, call: CallId, sdp: Option<Vec<u8>>) -> Result<(), Gone> {
+        self.send(Command::Ack(call, sdp)).await
+    }
+
+    pub async fn cancel(&self, call: CallId) -> Result<(), Gone> {
+        self.send(Command::Cancel(call)).await
+    }
+
+    /// OPTIONS is answered 503 while draining.
+    pub async fn set_draining(&self, draining: bool) -> Result<(), Gone> {
+        self.send(Command::SetDraining(draining)).await
+    }
+
+    pub async fn set_trunks(&self, trunks: Vec<Trunk>) -> Result<(), Gone> {
+        self.send(Command::SetTrunks(trunks)).await
+    }
+
+    /// Calls, dialogs and transactions held now.
+    pub async fn load(&self) -> Result<Load, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Load(reply)).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Closes all sockets; what is queued to UDP has gone out. Hang up and wait for the ends first.
+    pub async fn stop(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.send(Command::Stop(reply)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Gone> {
+        self.commands.send(command).await.map_err(|_| Gone)
+    }
+}

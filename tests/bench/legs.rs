@@ -1,0 +1,314 @@
+//! How many legs one core carries, beside what the same core can do with the same packets and no
+//! sound at all (a bare UDP echo), in the same run.
+//!
+//!     cargo bench --bench legs                # about two minutes
+//!     cargo bench --bench legs -- --full      # windows of 20 s
+//!     cargo bench --bench legs -- --cost      # processor time alone, on a machine that is not idle
+//!
+//! The service has core 0, the callers have core 1. "Legs per core" is the most legs at which every
+//! leg still gets at least 99.5 % of its 50 packets a second, everybody talks (G.711, rooms of
+//! three), and everybody hears the two others and not themselves.
+
+mod callers;
+mod stages;
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use callers::{Callers, Heard};
+use doorline::audio::Codec;
+use doorline::media::socket::{self, Inbox};
+use doorline::media::{Engine, Error, LegSettings, Settings};
+use doorline::types::{CallId, MeetingId};
+
+/// The cores of the service and of the callers.
+const SERVICE: usize = 0;
+const CALLERS: usize = 1;
+/// What every leg must get at least.
+const SHARE: f64 = 0.995;
+
+fn main() {
+    let full = std::env::args().any(|argument| argument == "--full");
+    let cost_alone = std::env::args().any(|argument| argument == "--cost");
+    let window = Duration::from_secs(if full { 20 } else { 4 });
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    if cores < 2 {
+        println!("needs two cores: one for the service, one for its callers");
+        return;
+    }
+    raise_descriptor_limit();
+    pin(SERVICE);
+
+    println!("stages, µs per leg and tick (rooms of 3, everybody talks, 900 legs, one core)");
+    stages::print();
+    memory();
+    println!();
+    if !cost_alone {
+        legs_per_core(window);
+    }
+    cost(window);
+}
+
+fn legs_per_core(window: Duration) {
+    println!("{:<34} {:>6} {:>8} {:>12} {:>9}", "", "legs", "least", "per packet", "hear all");
+    let echo = most(&|legs| run_echo(legs, window), 12_000, "bare UDP echo");
+    let talking = Scene { room: 3, talkers: usize::MAX };
+    let mixed = most(&|legs| run_engine(legs, talking, window), echo.legs, "rooms of 3, all talk");
+    println!();
+    println!("legs per core, bare echo             {:>6}", echo.legs);
+    println!("legs per core, rooms of 3, all talk  {:>6}", mixed.legs);
+    println!(
+        "share of the bare limit              {:>5.0} %   (target: 45 %)",
+        100.0 * mixed.legs as f64 / echo.legs as f64
+    );
+
+    println!();
+}
+
+/// Processor time is less disturbed by neighbours than deadlines are.
+fn cost(window: Duration) {
+    println!("processor time of the service per leg and tick, µs (one packet in, one out)");
+    for legs in [150, 600, 1_500] {
+        let echo = run_echo(legs, window);
+        println!("{legs:>5} legs  {:<28} {:>6.2}", "bare UDP echo", echo.cost_us);
+        for (name, scene) in [
+            ("rooms of 3, all talk", Scene { room: 3, talkers: usize::MAX }),
+            ("one room, 3 talk", Scene { room: legs, talkers: 3 }),
+            ("one room, all talk", Scene { room: legs, talkers: usize::MAX }),
+        ] {
+            let trial = run_engine(legs, scene, window);
+            let share = 100.0 * echo.cost_us / trial.cost_us;
+            println!("{legs:>5} legs  {name:<28} {:>6.2}   echo is {share:.0} % of it", trial.cost_us);
+        }
+    }
+}
+
+/// Who is in a room, and how many of them talk.
+#[derive(Clone, Copy)]
+struct Scene {
+    room: usize,
+    talkers: usize,
+}
+
+struct Trial {
+    legs: usize,
+    /// The share of its packets that the worst-served leg got.
+    least: f64,
+    /// Processor time of the service per packet that went out.
+    cost_us: f64,
+    /// Legs that hear whom they should, and nobody else; `None`: an echo.
+    hear_all: Option<usize>,
+}
+
+impl Trial {
+    fn is_good(&self) -> bool {
+        self.least >= SHARE && self.hear_all.is_none_or(|hear| hear == self.legs)
+    }
+}
+
+/// The most legs for which a trial is good, to 3 %: by halving, from the outside in.
+fn most(trial: &dyn Fn(usize) -> Trial, ceiling: usize, name: &str) -> Trial {
+    let print = |trial: &Trial| {
+        println!(
+            "{name:<34} {:>6} {:>6.1} % {:>9.2} µs {:>9}{}",
+            trial.legs,
+            100.0 * trial.least,
+            trial.cost_us,
+            trial.hear_all.map_or("-".to_owned(), |hear| format!("{hear}")),
+            if trial.is_good() { "" } else { "   too many" },
+        );
+    };
+    let (mut good, mut bad) = (0, ceiling);
+    let mut best = Trial { legs: 0, least: 0.0, cost_us: 0.0, hear_all: None };
+    // The processor time of a small trial tells where to begin.
+    let mut next = 600;
+    while bad - good > (good / 32).max(30) {
+        let trial = trial(next / 3 * 3);
+        print(&trial);
+        let guess = (20_000.0 / trial.cost_us.max(0.1) * 0.92) as usize;
+        if trial.is_good() {
+            good = trial.legs;
+            best = trial;
+        } else {
+            bad = trial.legs;
+        }
+        next = if best.legs == 600 && bad == ceiling { guess.clamp(700, ceiling) } else { (good + bad) / 2 };
+    }
+    best
+}
+
+fn run_echo(legs: usize, window: Duration) -> Trial {
+    let callers = Callers::new(CALLERS);
+    let sockets: Vec<(UdpSocket, SocketAddr)> = (0..legs)
+        .map(|leg| {
+            let socket = socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let peer = callers.address_for(leg);
+            socket.connect(peer).unwrap();
+            (socket, peer)
+        })
+        .collect();
+    let addresses: Vec<SocketAddr> = sockets.iter().map(|(socket, _)| socket.local_addr().unwrap()).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let server = {
+        let stop = stop.clone();
+        std::thread::Builder::new().name("echo".to_owned()).spawn(move || echo(&sockets, &stop)).unwrap()
+    };
+    let (heard, busy) = callers.talk(&addresses, |_| true, window, "echo");
+    stop.store(true, Relaxed);
+    server.join().unwrap();
+    trial(&heard, busy, window, None)
+}
+
+/// The tick of the media threads with nothing in it: the same four phases, the same system calls.
+fn echo(sockets: &[(UdpSocket, SocketAddr)], stop: &AtomicBool) {
+    let mut inbox = Inbox::default();
+    let mut deadline = Instant::now();
+    let quarter = sockets.len().div_ceil(4);
+    for phase in (0..4).cycle() {
+        deadline += Duration::from_millis(5);
+        std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
+        if deadline.elapsed() > Duration::from_millis(100) {
+            deadline = Instant::now();
+        }
+        if stop.load(Relaxed) {
+            return;
+        }
+        for (socket, peer) in sockets.iter().skip(phase * quarter).take(quarter) {
+            inbox.drain(socket, Some(*peer), |packet, _| {
+                let _ = socket.send(packet);
+            });
+        }
+    }
+}
+
+fn run_engine(legs: usize, scene: Scene, window: Duration) -> Trial {
+    let callers = Callers::new(CALLERS);
+    let (engine, events) = start();
+    let addresses = fill(&engine, &callers, legs, scene.room);
+    let talks = |leg: usize| leg % scene.room < scene.talkers;
+    let (heard, busy) = callers.talk(&addresses, talks, window, "media-0");
+    let hear_all = heard
+        .iter()
+        .enumerate()
+        .filter(|(leg, heard)| {
+            let room = leg - leg % scene.room;
+            // Larger rooms than the tones can tell apart: only that somebody is heard.
+            if scene.room > 3 && scene.talkers > 3 {
+                return heard.loudest() > 3_000;
+            }
+            (room..room + 3.min(scene.room))
+                .all(|other| heard.hears(other) == (other != *leg && talks(other)))
+        })
+        .count();
+    drop((engine, events));
+    trial(&heard, busy, window, Some(hear_all))
+}
+
+fn trial(heard: &[Heard], busy: Duration, window: Duration, hear_all: Option<usize>) -> Trial {
+    let due = window.as_secs_f64() * 50.0;
+    let least = heard.iter().map(|heard| heard.packets).min().unwrap_or(0);
+    // A packet more or less may fall to either side of the window's edges.
+    let least = ((f64::from(least) + 1.0) / due).min(1.0);
+    let packets: u32 = heard.iter().map(|heard| heard.packets).sum();
+    let cost_us = busy.as_secs_f64() * 1e6 / f64::from(packets.max(1));
+    Trial { legs: heard.len(), least, cost_us, hear_all }
+}
+
+fn start() -> (Engine, doorline::media::Events) {
+    Engine::start(&Settings { address: [127, 0, 0, 1].into(), ports: 10_000..=31_999, threads: Some(1) })
+        .unwrap()
+}
+
+/// Opens and joins legs, slowly enough for the order ring.
+fn fill(engine: &Engine, callers: &Callers, legs: usize, room: usize) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for leg in 0..legs {
+        let call = CallId::numbered(leg as u128 + 1);
+        let address = loop {
+            match engine.open(call) {
+                Ok(address) => break address,
+                Err(Error::Overload) => std::thread::sleep(Duration::from_millis(6)),
+                Err(error) => panic!("leg {leg}: {error}"),
+            }
+        };
+        engine.configure(
+            call,
+            LegSettings {
+                remote_rtp: Some(callers.address_for(leg)),
+                remote_rtcp: None,
+                signalling_ip: [127, 0, 0, 1].into(),
+                latch: false,
+                codec: Codec::Pcmu,
+                payload_type: 0,
+                event_payload_type: Some(101),
+                they_send: true,
+                they_receive: true,
+            },
+        );
+        // Ids as real ones are: random below.
+        let id = (leg / room + 1) as u128;
+        engine.join(call, MeetingId::numbered(id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)));
+        addresses.push(address);
+        if leg % 200 == 199 {
+            std::thread::sleep(Duration::from_millis(12));
+        }
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    addresses
+}
+
+/// Resident memory of 1,500 legs in rooms of three, their threads and rooms included.
+fn memory() {
+    const LEGS: usize = 1_500;
+    let callers = Callers::new(CALLERS);
+    let (engine, events) = start();
+    std::thread::sleep(Duration::from_millis(50));
+    let before = resident_kib();
+    let addresses = fill(&engine, &callers, LEGS, 3);
+    callers.talk(&addresses, |_| true, Duration::from_secs(1), "media-0");
+    let after = resident_kib();
+    println!(
+        "memory per leg                       {:>6.1} KiB (target: 100)",
+        (after - before) as f64 / LEGS as f64
+    );
+    drop((engine, events));
+}
+
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Processor time each thread of this process has used so far, by name.
+fn processor_time() -> HashMap<String, Duration> {
+    let mut times = HashMap::new();
+    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let read = |file| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        let ns = read("schedstat").split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+        times.insert(read("comm").trim().to_owned(), Duration::from_nanos(ns));
+    }
+    times
+}
+
+fn pin(core: usize) {
+    // SAFETY: a zeroed set is an empty one; the macro's bound is kept by a small `core`.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(core, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+    }
+}
+
+fn raise_descriptor_limit() {
+    // SAFETY: both calls are given a valid struct.
+    unsafe {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+    }
+}

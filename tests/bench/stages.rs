@@ -1,0 +1,189 @@
+//! What each stage of a leg's tick costs, without the others.
+
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use doorline::audio::goertzel::tone;
+use doorline::audio::{Codec, Conference, FRAME, Leg, LegSettings, SILENCE, Seed, level, mixer};
+use doorline::media::socket::{self, Inbox};
+use doorline::rtp::Moment;
+use doorline::rtp::packet::Header;
+
+const LEGS: usize = 900;
+const TICKS: usize = 400;
+
+pub fn print() {
+    let (socket_in, socket_out) = sockets();
+    line("socket in", socket_in);
+    let (received, spoken) = receive_and_speak();
+    line("packet to jitter buffer", received);
+    line("jitter buffer to frame (decode, level)", spoken);
+    let conference = conference();
+    line("mix, encode, header (rest of the tick)", conference - received - spoken);
+    let samples: Vec<i16> = tone(500.0, 6_000.0, 0, FRAME).collect();
+    let own = samples.clone().try_into().unwrap();
+    let mut sum = [0; FRAME];
+    mixer::add(&mut sum, &own);
+    let mut out = SILENCE;
+    line("  of it: one private mix", time(|| mixer::heard_without(black_box(&sum), &own, &mut out)));
+    let mut codes = [0; FRAME];
+    line("  of it: one encoding", time(|| Codec::Pcmu.encode(black_box(&samples), &mut codes)));
+    line("  (one decoding)", time(|| Codec::Pcmu.decode(black_box(&codes), &mut out)));
+    line(
+        "  (one level)",
+        time(|| {
+            black_box(level::peak(black_box(&samples)));
+        }),
+    );
+    line("socket out", socket_out);
+    line("sum", socket_in + conference + socket_out);
+}
+
+fn line(what: &str, us: f64) {
+    println!("{what:<42} {us:>8.3}");
+}
+
+/// Microseconds of one call, over many.
+fn time(mut what: impl FnMut()) -> f64 {
+    const CALLS: u32 = 50_000;
+    let begun = Instant::now();
+    (0..CALLS).for_each(|_| what());
+    begun.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS)
+}
+
+fn peer() -> SocketAddr {
+    "127.0.0.1:4000".parse().unwrap()
+}
+
+fn legs() -> Vec<Option<Box<Leg>>> {
+    (0..LEGS)
+        .map(|n| {
+            let seed = Seed { ssrc: n as u32, spread: n as u32, ..Seed::default() };
+            let mut leg = Leg::new(seed, Moment::default());
+            let settings = LegSettings {
+                remote_rtp: Some(peer()),
+                remote_rtcp: None,
+                signalling_ip: peer().ip(),
+                latch: false,
+                codec: Codec::Pcmu,
+                payload_type: 0,
+                event_payload_type: Some(101),
+                they_send: true,
+                they_receive: true,
+            };
+            leg.configure(settings, Moment::default());
+            leg.enter_room();
+            Some(Box::new(leg))
+        })
+        .collect()
+}
+
+fn packet(tick: usize) -> [u8; 12 + FRAME] {
+    let mut packet = [0; 12 + FRAME];
+    let sound: Vec<i16> = tone(500.0, 6_000.0, 0, FRAME).collect();
+    Codec::Pcmu.encode(&sound, &mut packet[12..]);
+    let header = Header {
+        payload_type: 0,
+        marker: false,
+        sequence: tick as u16,
+        timestamp: (tick * FRAME) as u32,
+        ssrc: 1,
+    };
+    header.write(&mut packet);
+    packet
+}
+
+fn at(tick: usize) -> Moment {
+    Moment::new(0, Duration::from_millis(20 * tick as u64))
+}
+
+fn per_leg(total: Duration) -> f64 {
+    total.as_secs_f64() * 1e6 / (LEGS * TICKS) as f64
+}
+
+fn receive_and_speak() -> (f64, f64) {
+    let mut legs = legs();
+    let (mut receiving, mut speaking) = (Duration::ZERO, Duration::ZERO);
+    for tick in 0..TICKS {
+        let packet = packet(tick);
+        let begun = Instant::now();
+        for leg in legs.iter_mut().flatten() {
+            leg.receive(&packet, peer(), at(tick));
+        }
+        let received = Instant::now();
+        for leg in legs.iter_mut().flatten() {
+            black_box(leg.speak(at(tick)));
+        }
+        receiving += received - begun;
+        speaking += received.elapsed();
+    }
+    (per_leg(receiving), per_leg(speaking))
+}
+
+/// Everything but the sockets.
+fn conference() -> f64 {
+    let mut legs = legs();
+    let mut rooms: Vec<_> = (0..LEGS as u32 / 3)
+        .map(|room| (Conference::default(), [3 * room, 3 * room + 1, 3 * room + 2]))
+        .collect();
+    let mut total = Duration::ZERO;
+    let mut sent = 0;
+    for tick in 0..TICKS {
+        let packet = packet(tick);
+        let begun = Instant::now();
+        for (conference, members) in &mut rooms {
+            for &member in members.iter() {
+                let leg = legs[member as usize].as_mut().unwrap();
+                leg.receive(&packet, peer(), at(tick));
+            }
+            conference.tick(members, &mut legs, at(tick), |leg: &mut Leg, payload| {
+                let mut bytes = [0; 12 + FRAME];
+                bytes[12..].copy_from_slice(payload);
+                leg.packet(&mut bytes);
+                black_box(&bytes);
+                sent += 1;
+            });
+        }
+        total += begun.elapsed();
+    }
+    assert_eq!(sent, LEGS * TICKS);
+    per_leg(total)
+}
+
+/// One datagram in, one out, over loopback; the other side's share is not counted.
+fn sockets() -> (f64, f64) {
+    let pairs: Vec<_> = (0..LEGS)
+        .map(|_| {
+            let [here, there] = [0, 1].map(|_| socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+            here.connect(there.local_addr().unwrap()).unwrap();
+            there.connect(here.local_addr().unwrap()).unwrap();
+            (here, there)
+        })
+        .collect();
+    let mut inbox = Inbox::default();
+    let (mut coming, mut going) = (Duration::ZERO, Duration::ZERO);
+    for tick in 0..TICKS {
+        let packet = packet(tick);
+        for (_, there) in &pairs {
+            there.send(&packet).unwrap();
+        }
+        let begun = Instant::now();
+        for (here, there) in &pairs {
+            let from = there.local_addr().ok();
+            black_box(inbox.drain(here, from, |bytes, _| {
+                black_box(bytes);
+            }));
+        }
+        let received = Instant::now();
+        for (here, _) in &pairs {
+            here.send(&packet).unwrap();
+        }
+        coming += received - begun;
+        going += received.elapsed();
+        for (_, there) in &pairs {
+            there.recv(&mut [0; 1_500]).unwrap();
+        }
+    }
+    (per_leg(coming), per_leg(going))
+}

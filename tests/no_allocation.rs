@@ -1,0 +1,163 @@
+//! The media threads never allocate and never free while they run: proved by counting.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use doorline::audio::goertzel::tone;
+use doorline::audio::{Clip, Codec, FRAME};
+use doorline::media::{Engine, Event, LegSettings, Settings};
+use doorline::rtp::packet::Header;
+use doorline::types::{CallId, MeetingId};
+
+/// Counts what threads named `media-…` ask of it.
+struct Counting;
+
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+fn note() {
+    let mut name = [0_u8; 16];
+    // SAFETY: the kernel writes at most 16 bytes.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    if name.starts_with(b"media-") {
+        ASKED.fetch_add(1, Relaxed);
+    }
+}
+
+// SAFETY: all is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        note();
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CALLERS: u128 = 12;
+
+#[test]
+fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_tick() {
+    // The counter counts: a thread of that name that does allocate is seen.
+    std::thread::Builder::new()
+        .name("media-x".to_owned())
+        .spawn(|| drop(std::hint::black_box(Box::new([0_u8; 100]))))
+        .unwrap()
+        .join()
+        .unwrap();
+    assert!(ASKED.load(Relaxed) >= 2);
+
+    let (engine, mut events) =
+        Engine::start(&Settings { address: [127, 0, 0, 1].into(), ports: 26_000..=26_999, threads: Some(2) })
+            .unwrap();
+    let clip = Arc::new(Clip::new(tone(500.0, 4_000.0, 0, 1_000).collect()));
+    // Threads allocate while they begin.
+    std::thread::sleep(Duration::from_millis(100));
+    let before = ASKED.load(Relaxed);
+
+    let mut happened = Vec::new();
+    for round in 0..2 {
+        let mut phones = Vec::new();
+        for n in 0..CALLERS {
+            let call = CallId::numbered(100 * round + n);
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let to = engine.open(call).unwrap();
+            let codec = Codec::ALL[n as usize % 2];
+            engine.configure(
+                call,
+                LegSettings {
+                    remote_rtp: Some(socket.local_addr().unwrap()),
+                    remote_rtcp: None,
+                    signalling_ip: [127, 0, 0, 1].into(),
+                    latch: n % 3 == 0,
+                    codec,
+                    payload_type: codec.payload_type(),
+                    event_payload_type: Some(101),
+                    they_send: true,
+                    they_receive: true,
+                },
+            );
+            engine.play_loop(call, clip.clone());
+            phones.push((call, socket, to, codec));
+        }
+        let begun = Instant::now();
+        for tick in 0..350_u32 {
+            match tick {
+                20 => phones
+                    .iter()
+                    .for_each(|(call, ..)| engine.play(*call, 1, vec![clip.clone(), clip.clone()])),
+                50 => phones.iter().for_each(|(call, ..)| engine.stop_playing(*call)),
+                // The room outgrows its list twice.
+                60 => phones.iter().for_each(|(call, ..)| engine.join(*call, MeetingId::numbered(1))),
+                100 => engine.play_to_room(MeetingId::numbered(1), vec![clip.clone()]),
+                110 => phones.iter().for_each(|(call, ..)| engine.mute(*call, true)),
+                120 => phones.iter().for_each(|(call, ..)| engine.mute(*call, false)),
+                // Half of them change rooms, and threads.
+                130 | 150 => phones
+                    .iter()
+                    .step_by(2)
+                    .for_each(|(call, ..)| engine.join(*call, MeetingId::numbered(u128::from(tick)))),
+                170 => phones.iter().for_each(|(call, ..)| engine.play(*call, 2, vec![clip.clone()])),
+                200 => phones.iter().take(4).for_each(|(call, ..)| engine.leave(*call)),
+                340 => phones.iter().for_each(|(call, ..)| engine.close(*call)),
+                _ => {}
+            }
+            for (n, (_, socket, to, codec)) in phones.iter().enumerate() {
+                let mut packet = [codec.silence(); 12 + FRAME];
+                // A loss now and then, and a key.
+                if (tick as usize + n).is_multiple_of(50) {
+                    continue;
+                }
+                let key = (210..215).contains(&tick);
+                let payload_type = if key { 101 } else { codec.payload_type() };
+                let timestamp = if key { 33_600 } else { tick * 160 };
+                Header { payload_type, marker: false, sequence: tick as u16, timestamp, ssrc: 5 }
+                    .write(&mut packet);
+                let length = if key {
+                    packet[12..16].copy_from_slice(&[n as u8, 0x8a, 0, 160]);
+                    16
+                } else {
+                    let sound: Vec<i16> = tone(300.0, 9_000.0, tick as usize * FRAME, FRAME).collect();
+                    codec.encode(&sound, &mut packet[12..]);
+                    packet.len()
+                };
+                socket.send_to(&packet[..length], to).unwrap();
+                // Something that is no RTP, too.
+                socket.send_to(b"GET / HTTP/1.0", to).unwrap();
+                while socket.recv(&mut [0; 1_500]).is_ok() {}
+            }
+            while let Some(event) = events.try_next() {
+                happened.push(event);
+            }
+            let next = begun + Duration::from_millis(20) * (tick + 1);
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+    let after = ASKED.load(Relaxed);
+
+    // It was really at work.
+    let count = |wanted: fn(&Event) -> bool| happened.iter().filter(|event| wanted(event)).count();
+    assert_eq!(count(|event| matches!(event, Event::Closed { .. })), 2 * CALLERS as usize);
+    assert_eq!(count(|event| matches!(event, Event::Played { .. })), 4 * CALLERS as usize);
+    assert_eq!(count(|event| matches!(event, Event::Digit { .. })), 2 * CALLERS as usize);
+    let figures = engine.figures();
+    assert!(
+        figures.iter().all(|worker| worker.packets_in > 1_000 && worker.packets_out > 1_000),
+        "{figures:?}"
+    );
+    assert_eq!(after - before, 0, "allocations and frees inside the ticks");
+}
