@@ -127,7 +127,7 @@ pub struct AccessNumber {
 
 impl Meeting {
     fn of(context: &Context, host: &store::Host, meeting: store::Meeting, with_invitation: bool) -> Self {
-        let numbers = &context.service.access_numbers;
+        let numbers = context.service.operations.access_numbers();
         let access_numbers = numbers.iter().map(|number| AccessNumber {
             number: number.number.reveal().to_owned(),
             language: number.language.clone(),
@@ -144,8 +144,8 @@ impl Meeting {
             pin: host.pin.reveal().to_owned(),
             code: meeting.code.as_ref().map(|code| code.reveal().to_owned()),
             access_numbers: access_numbers.collect(),
-            one_tap: invitation::one_tap(host, &meeting, numbers),
-            invitation: with_invitation.then(|| Invitation::of(host, &meeting, numbers)),
+            one_tap: invitation::one_tap(host, &meeting, &numbers),
+            invitation: with_invitation.then(|| Invitation::of(host, &meeting, &numbers)),
             title: meeting.title,
             time_zone: meeting.time_zone,
             invitees: meeting.invitees,
