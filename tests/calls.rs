@@ -114,6 +114,7 @@ fn level_now(call: &Call, hz: f64) -> f64 {
     tone::level(&heard[heard.len() - SECOND..], hz)
 }
 
+/// A room is softer while a prompt is played to this caller, so this waits for the prompt's end.
 fn hears(call: &Call, hz: f64) {
     call.wait_for_tone(hz, HEARD_DB, Duration::from_secs(10))
         .unwrap_or_else(|error| panic!("{hz} Hz: {error}"));
@@ -288,13 +289,11 @@ fn two_rooms_at_once_hear_themselves_and_not_each_other() {
                 does_not_hear(call, hz);
             }
         }
-        // All others at once, each as loud as it speaks.
-        for (speaker, &hz) in tones.iter().enumerate() {
-            if speaker != listener && is_together(speaker, listener) {
-                let level = level_now(call, hz);
-                assert!((-22.0..-18.0).contains(&level), "{listener} hears {speaker} at {level:.1} dB");
-            }
-        }
+        // All others at once, each as loud as it speaks: nothing is lost or softened on the way.
+        let others = || tones.iter().enumerate().filter(|&(n, _)| n != listener && is_together(n, listener));
+        eventually("all others are heard as loud as they speak", Duration::from_secs(10), || {
+            others().all(|(_, &hz)| (level_now(call, hz) + 20.0).abs() < 1.0).then_some(())
+        });
     }
 }
 
