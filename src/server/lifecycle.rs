@@ -17,11 +17,13 @@ use tracing::{error, info};
 use crate::bridge::{Answer, Bridge, Command, Question, Rejection, Reply, Snapshot};
 use crate::config::Settings;
 use crate::http::{self, ServiceFacts};
+use crate::mail::{self, Mailer};
 use crate::media::{self, Engine};
 use crate::prompt;
 use crate::server::clips::Clips;
 use crate::server::door::Door;
 use crate::server::figures::{self, Figures};
+use crate::server::invitations::Invitations;
 use crate::server::lines::Lines;
 use crate::server::operations::{Counts, Operations, Reread};
 use crate::server::questions::Questions;
@@ -29,7 +31,7 @@ use crate::server::switchboard::{Sources, Switchboard};
 use crate::server::systemd::Systemd;
 use crate::signalling::{self, Signalling};
 use crate::sip::endpoint;
-use crate::store::{self, Store};
+use crate::store::{self, Store, Windows};
 use crate::telemetry;
 use crate::types::{HostId, Language, MeetingId, Now};
 
@@ -53,6 +55,8 @@ pub enum StartError {
     Store(#[from] store::Error),
     #[error("prompts: {0}")]
     Prompts(#[from] prompt::Error),
+    #[error("mail: {0}")]
+    Mail(#[from] mail::Error),
     #[error("media: {0}")]
     Media(#[from] media::Error),
     #[error("signalling: {0}")]
@@ -74,6 +78,8 @@ pub struct Service {
     switchboard: JoinHandle<()>,
     operations: Arc<Operations>,
     tidy: JoinHandle<()>,
+    /// Sends invitations, if mail is configured.
+    mail: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Service {
@@ -82,7 +88,12 @@ impl Service {
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|error| StartError::DataDir(settings.data_dir.clone(), error))?;
         let clips = Clips::new(&prompt::Pack::find(settings.prompts.as_deref(), &Language::english())?);
+        let mailer = settings.mail.as_ref().map(Mailer::new).transpose()?;
         let store = Store::open(&settings.store).await?;
+        store.set_windows(Windows {
+            early_join: settings.bridge.early_join,
+            overrun: settings.bridge.overrun,
+        });
         let put_back = store.after_crash(Now::read().date, settings.bridge.overrun).await?;
         if put_back > 0 {
             info!(meetings = put_back, "meetings left open by an earlier run are closed or scheduled again");
@@ -140,6 +151,16 @@ impl Service {
                 let _ = stopped.await;
             })
             .await?;
+        let mail = mailer.map(|mailer| {
+            let operations = operations.clone();
+            let numbers = Arc::new(move || http::Operations::access_numbers(&*operations));
+            let invitations = Invitations::new(store.clone(), numbers, mailer.from());
+            let (stop, stopped) = oneshot::channel::<()>();
+            let task = tokio::spawn(mail::run(invitations, mailer, async {
+                let _ = stopped.await;
+            }));
+            (stop, task)
+        });
         for listen in signalling.local_addresses() {
             info!(transport = listen.transport.name(), address = %listen.address, "SIP");
         }
@@ -150,7 +171,18 @@ impl Service {
                 telemetry::tidy_metrics();
             }
         });
-        Ok(Self { store, door, signalling, http_address, http, stop_http, switchboard, operations, tidy })
+        Ok(Self {
+            store,
+            door,
+            signalling,
+            http_address,
+            http,
+            stop_http,
+            switchboard,
+            mail,
+            operations,
+            tidy,
+        })
     }
 
     #[must_use]
@@ -227,7 +259,7 @@ impl Service {
     }
 
     async fn stop(self) {
-        let Self { store, door, signalling, http, stop_http, switchboard, tidy, .. } = self;
+        let Self { store, door, signalling, http, stop_http, switchboard, mail, tidy, .. } = self;
         tidy.abort();
         // HTTP holds a clone of the door; the switchboard ends when the last one is gone.
         let _ = stop_http.send(());
@@ -235,6 +267,13 @@ impl Service {
         drop(door);
         let _ = switchboard.await;
         signalling.stop().await;
+        if let Some((stop, mut task)) = mail {
+            let _ = stop.send(());
+            // A letter that is on its way to the server is waited for, but not for ever.
+            if tokio::time::timeout(LAST_WRITES, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
         if tokio::time::timeout(LAST_WRITES, store.close()).await.is_err() {
             error!("the database did not close in time; what was queued is written at the next start");
         }

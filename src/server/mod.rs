@@ -7,6 +7,7 @@
 mod clips;
 mod door;
 mod figures;
+pub mod invitations;
 mod lifecycle;
 mod lines;
 mod operations;

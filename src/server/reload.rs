@@ -45,6 +45,7 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
         ("[sip]", running.signalling != read.signalling),
         ("[rtp]", running.media != read.media),
         ("[http]", running.http != read.http),
+        ("[mail]", running.mail != read.mail),
         ("[store]", running.store != read.store),
         ("[meetings] or [limits]", running.bridge != read.bridge),
         ("log.format", running.log_format != read.log_format),
