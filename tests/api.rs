@@ -174,6 +174,9 @@ impl Service {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(20)))
+            // A connection whose request was refused before its body came is closed; a kept one
+            // would fail the next request instead of this one.
+            .max_idle_connections(0)
             .build()
             .new_agent();
         Self { runtime, _folder: folder, store, fake, address, stop: Some(stop), task: Some(task), agent }

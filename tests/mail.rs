@@ -2,8 +2,10 @@
 //! real mail server.
 
 #[path = "support/mail/mod.rs"]
+mod post;
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +19,9 @@ use doorline::store::{
 };
 use doorline::types::{Code, Language, Pin};
 use jiff::{SignedDuration, Timestamp};
+use post::SmtpServer;
 use serde_json::{Value, json};
-use support::SmtpServer;
+use support::doorline::{Doorline, Options};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -257,7 +260,7 @@ fn another_reader_finds_the_same_meetings_in_the_calendar() {
             expected.push((name, found.clone(), rendered.text.clone()));
         }
     }
-    let read = support::read_calendars(&objects);
+    let read = post::read_calendars(&objects);
     assert_eq!(read.len(), expected.len());
     for (read, (name, occurrences, text)) in read.iter().zip(&expected) {
         assert_eq!(read["occurrences"], json!(occurrences), "{name} {}", read["zones"]);
@@ -309,15 +312,22 @@ async fn open(folder: &Path) -> Store {
     Store::open(&store::Settings { url, key_file: folder.join("doorline.key") }).await.unwrap()
 }
 
+/// With its certificate and a file with the password in `folder`.
+fn mail_server(folder: &Path) -> SmtpServer {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let password = folder.join("password");
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+    SmtpServer::start(&certificate, &key, USER, PASSWORD)
+}
+
 impl Post {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        std::fs::write(folder.path().join("password"), format!("{PASSWORD}\n")).unwrap();
-        let server = SmtpServer::start(&certificate, &key, USER, PASSWORD);
+        let server = mail_server(folder.path());
         let store = open(folder.path()).await;
         let new = NewHost {
             name: "Ada, Counteß of L".to_owned(),
@@ -432,7 +442,7 @@ async fn an_invitation_goes_encrypted_and_logged_in_to_each_guest_alone() {
         letter["parts"]["application/ics"].as_str().unwrap().replace("\r\n", "\n")
     );
     assert!(ics.contains("bob@example.com") && !ics.contains("eve@example.com"));
-    let read = &support::read_calendars(&[json!({"ics": ics, "until": "2100-01-01T00:00:00Z"})])[0];
+    let read = &post::read_calendars(&[json!({"ics": ics, "until": "2100-01-01T00:00:00Z"})])[0];
     assert_eq!((&read["method"], read["occurrences"].as_array().unwrap().len()), (&json!("REQUEST"), 3));
     for guest in ["bob@example.com", "eve@example.com"] {
         let delivery = post.reaches(&meeting, guest, DeliveryState::Sent).await;
@@ -636,6 +646,65 @@ async fn without_mail_nothing_is_queued_and_asking_for_it_says_so() {
     let asked = store.invite(host.standard_meeting, None, false, now).await;
     assert!(matches!(asked, Err(Error::Refused(Refusal::NoMail))), "{asked:?}");
     assert_eq!(store.deliveries(host.standard_meeting).await.unwrap(), []);
+}
+
+#[test]
+fn the_whole_service_sends_each_version_once_through_kills_and_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = mail_server(folder.path());
+    let config = format!(
+        "[mail]\nhost = \"localhost\"\nport = {}\nusername = \"{USER}\"\npassword_file = {:?}\n\
+         ca_file = {:?}\nfrom = \"doorline@example.net\"\n",
+        server.port,
+        folder.path().join("password"),
+        folder.path().join("certificate.pem"),
+    );
+    let mut doorline = Doorline::start(Options { config, ..Options::default() });
+    let host = doorline.api().post("/hosts", &json!({"name": "Ada", "email": "ada@example.com"})).body;
+    let now = Timestamp::now();
+    let meeting = doorline.api().post(
+        &format!("/hosts/{}/meetings", host["id"].as_str().unwrap()),
+        &json!({
+            "kind": "one-time", "title": "Budget", "time_zone": "Europe/London", "recurrence": "FREQ=WEEKLY",
+            "starts_at": (now + SignedDuration::from_hours(1)).to_string(),
+            "ends_at": (now + SignedDuration::from_hours(2)).to_string(),
+            "invitees": ["bob@example.com", "eve@example.com"],
+        }),
+    );
+    let meeting = meeting.body;
+    let path = format!("/meetings/{}", meeting["id"].as_str().unwrap());
+    assert_eq!(guests(&server.take(2)), ["bob@example.com", "eve@example.com"]);
+    let sent = |doorline: &Doorline| {
+        for _ in 0..200 {
+            let shown = doorline.api().get(&path).body["deliveries"].clone();
+            if shown.as_array().unwrap().iter().all(|one| one["state"] == "sent") {
+                return shown;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("not sent: {}", doorline.api().get(&path).body["deliveries"]);
+    };
+    let before = sent(&doorline);
+    for _ in 0..3 {
+        doorline.kill();
+        doorline.start_again();
+        doorline.api().post(&format!("{path}/invitations"), &json!({}));
+    }
+    assert_eq!(server.next(Duration::from_secs(1)), None, "no version goes to a guest twice");
+    assert_eq!(sent(&doorline), before);
+    // Queued when the kill comes, sent after it.
+    let order = json!({"to": ["zoe@example.com"]});
+    let answer = doorline.api().post(&format!("{path}/invitations"), &order).body;
+    doorline.kill();
+    doorline.start_again();
+    assert_eq!(answer["deliveries"].as_array().unwrap().len(), 3);
+    assert_eq!(guests(&server.take(1)), ["zoe@example.com"]);
+    sent(&doorline);
+    let log = doorline.log();
+    for secret in ["pin", "code"].map(|name| meeting[name].as_str().unwrap()) {
+        assert!(!log.contains(secret), "a secret is in the log");
+    }
+    assert!(!log.contains(PASSWORD) && log.contains("invitation sent"));
 }
 
 #[test]

@@ -75,7 +75,7 @@ const CHECKS: &[Check] = &[
     }),
     ("cancel", |door, scene, number| {
         // Our answer may overtake the CANCEL, see the scenario.
-        let runs = (0..10).map(|_| Scenario::new("cancel", door.sip(), number).run());
+        let runs = (0..60).map(|_| Scenario::new("cancel", door.sip(), number).run());
         let mut errors = String::new();
         let cancelled = runs.into_iter().find(|run| {
             errors.clone_from(&run.errors);
