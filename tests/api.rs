@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,10 @@ use doorline::bridge::snapshot::{Entered, LiveCall, LiveMeeting, Participant, Ro
 use doorline::bridge::view::{MeetingKind, MeetingState};
 use doorline::bridge::{self, Answer, CallRecord, Command, Ending, Question, Rejection, Reply, Snapshot};
 use doorline::cli::admin;
-use doorline::http::{self, AccessNumber, Answered, ServiceFacts, Switchboard};
+use doorline::http::{
+    self, AccessNumber, Answered, ConfigFault, Operations, Reloaded, Reloading, ServiceFacts, Switchboard,
+    TrunkFacts, Verdict,
+};
 use doorline::store::{self, Store};
 use doorline::types::{CallId, HostId, MeetingId, Token, Trust};
 use jiff::{SignedDuration, Timestamp};
@@ -30,6 +33,8 @@ struct Fake {
     commands: Mutex<Vec<Command>>,
     refuse: Mutex<Option<Rejection>>,
     snapshot: Mutex<Snapshot>,
+    /// Of the configuration, should it be read again.
+    faults: Mutex<Vec<ConfigFault>>,
 }
 
 impl Switchboard for Fake {
@@ -57,6 +62,52 @@ impl Switchboard for Fake {
 
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::new(self.snapshot.lock().unwrap().clone())
+    }
+}
+
+impl Operations for Fake {
+    fn reload(&self) -> Reloading<'_> {
+        Box::pin(async move {
+            let faults = self.faults.lock().unwrap().clone();
+            if faults.is_empty() {
+                Ok(Reloaded {
+                    changes: vec!["trunk added b".to_owned()],
+                    needs_restart: vec!["[sip]".to_owned()],
+                })
+            } else {
+                Err(faults)
+            }
+        })
+    }
+
+    fn access_numbers(&self) -> Vec<AccessNumber> {
+        vec![AccessNumber {
+            number: "+442079460000".parse().unwrap(),
+            language: "en-GB".parse().unwrap(),
+            country: "GB".to_owned().try_into().ok(),
+        }]
+    }
+
+    fn trunks(&self) -> Vec<TrunkFacts> {
+        vec![TrunkFacts {
+            name: "lab".to_owned(),
+            allow: vec!["192.0.2.0/24".to_owned()],
+            believes: "pai",
+            country: None,
+            calls_max: Some(10),
+            answered: 7,
+            unanswered: 2,
+        }]
+    }
+
+    fn judge(&self, trunk: &str, from: IpAddr) -> Option<Verdict> {
+        let accepted = from == IpAddr::from([192, 0, 2, 7]);
+        (trunk == "lab").then(|| Verdict {
+            accepted,
+            rule: "allow",
+            why: format!("{from} looked at"),
+            paste: (!accepted).then(|| format!("allow = [\"{from}\"]")),
+        })
     }
 }
 
@@ -101,13 +152,10 @@ impl Service {
                 commands: Mutex::default(),
                 refuse: Mutex::default(),
                 snapshot: Mutex::default(),
+                faults: Mutex::default(),
             });
             let facts = ServiceFacts {
-                access_numbers: vec![AccessNumber {
-                    number: "+442079460000".parse().unwrap(),
-                    language: "en-GB".parse().unwrap(),
-                    country: "GB".to_owned().try_into().ok(),
-                }],
+                operations: fake.clone(),
                 rules: bridge::Settings::default(),
                 version: "0.1.0",
                 metrics: Arc::new(|| "doorline_calls 3\n".to_owned()),
@@ -1121,6 +1169,8 @@ enum Admin {
     Host(admin::HostArguments),
     Meeting(admin::MeetingArguments),
     Verified(admin::VerifiedArguments),
+    Trunk(admin::trunk::TrunkArguments),
+    Reload(admin::trunk::ReloadArguments),
 }
 
 impl Service {
@@ -1142,6 +1192,8 @@ fn terminal(line: &str) -> Result<String, String> {
         Admin::Host(arguments) => admin::host(&arguments, &mut out),
         Admin::Meeting(arguments) => admin::meeting(&arguments, &mut out),
         Admin::Verified(arguments) => admin::verified(&arguments, &mut out),
+        Admin::Trunk(arguments) => admin::trunk::trunk(&arguments, &mut out),
+        Admin::Reload(arguments) => admin::trunk::reload(&arguments, &mut out),
     }
     .map_err(|error| format!("{error:#}"))?;
     Ok(String::from_utf8(out).unwrap())
@@ -1247,4 +1299,69 @@ fn a_complaint_in_a_terminal_is_a_sentence_with_what_came_back() {
         let error = terminal(&line).unwrap_err();
         assert!(error.contains(expected), "{line}: {error}");
     }
+}
+
+#[test]
+fn trunks_are_the_operators_alone_to_see_and_to_test() {
+    let service = Service::start();
+    let host = service.host("Ada");
+    service.now_live(Snapshot { calls: vec![live_call(1, None), live_call(2, None)], ..Snapshot::default() });
+    let trunks = service.get("/trunks");
+    let trunk = &trunks.items()[0];
+    assert_eq!(
+        (&trunk["name"], &trunk["calls_live"], &trunk["answered"]),
+        (&json!("lab"), &json!(2), &json!(7))
+    );
+
+    let verdict = |from: &str| service.get(&format!("/trunks/lab/test?from={from}"));
+    assert_eq!(verdict("192.0.2.7").json["accepted"], true);
+    // An IPv4 address in IPv6's clothes is the same one.
+    assert_eq!(verdict("::ffff:192.0.2.7").json["accepted"], true);
+    let refused = verdict("192.0.2.8").json;
+    assert_eq!((&refused["accepted"], &refused["paste"]), (&json!(false), &json!("allow = [\"192.0.2.8\"]")));
+    verdict("nowhere").is_problem(400, Some("from"));
+    service.get("/trunks/other/test?from=192.0.2.7").is_problem(404, None);
+    for (method, path) in [("GET", "/trunks"), ("GET", "/trunks/lab/test?from=::1"), ("POST", "/reload")] {
+        service.ask(method, path, Some(&host.token), None).is_problem(403, None);
+        service.ask(method, path, None, None).is_problem(401, None);
+    }
+}
+
+#[test]
+fn a_reload_tells_what_it_changed_or_everything_that_is_wrong() {
+    let service = Service::start();
+    let reload = || service.ask("POST", "/reload", Some(OPERATOR), None);
+    assert_eq!(reload().json, json!({"changes": ["trunk added b"], "needs_restart": ["[sip]"]}));
+    let fault = |key: &str| ConfigFault {
+        file: "trunks.d/b.toml".to_owned(),
+        key: key.to_owned(),
+        what: "nonsense".to_owned(),
+    };
+    *service.fake.faults.lock().unwrap() = vec![fault("allow"), fault("")];
+    let refused = reload();
+    refused.is_problem(422, None);
+    assert_eq!(refused.json["faults"].as_array().unwrap().len(), 2);
+    assert_eq!(refused.json["faults"][0]["key"], "allow");
+    assert_eq!(
+        service.terminal("reload").unwrap_err(),
+        "the configuration has faults, nothing was changed:\ntrunks.d/b.toml: allow: nonsense\n\
+         trunks.d/b.toml: nonsense"
+    );
+}
+
+#[test]
+fn trunks_are_listed_and_tested_from_a_terminal() {
+    let service = Service::start();
+    let run = |line: &str| service.terminal(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    assert_eq!(
+        run("trunk list"),
+        "name  live  most  answered  unanswered  believes  allow\n\
+         lab   0     10    7         2           pai       192.0.2.0/24\n"
+    );
+    assert_eq!(run("trunk test lab --from 192.0.2.7"), "accepted by allow: 192.0.2.7 looked at\n");
+    assert!(
+        run("trunk test lab --from 192.0.2.8").contains("to let it in, write in the trunk's file: allow")
+    );
+    assert!(service.terminal("trunk test ../hosts --from ::1").is_err());
+    assert_eq!(run("reload"), "trunk added b\n[sip] changed: needs a restart\n");
 }

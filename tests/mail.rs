@@ -7,6 +7,7 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorline::bridge::view::MeetingKind;
@@ -354,8 +355,11 @@ impl Post {
 
     fn send_with(&self, settings: &mail::Settings) -> Sender {
         let mailer = Mailer::new(settings).unwrap();
-        let outbox =
-            Invitations::new(self.store.clone(), vec![number("+442079460000", Some("GB"))], mailer.from());
+        let outbox = Invitations::new(
+            self.store.clone(),
+            Arc::new(|| vec![number("+442079460000", Some("GB"))]),
+            mailer.from(),
+        );
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(mail::run(outbox, mailer, async move {
             let _ = stopped.await;

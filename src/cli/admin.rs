@@ -1,4 +1,4 @@
-//! `doorline host`, `doorline meeting`, `doorline verified`: the HTTP API from a terminal.
+//! `doorline host`, `doorline meeting`, `doorline verified`, and below `doorline trunk`: the HTTP API from a terminal.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use crate::types::{HostId, MeetingId, Token, TokenId, VerifiedId};
 
 mod client;
 mod table;
+pub mod trunk;
 
 use client::Client;
 use table::{Column, facts, table};

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -63,7 +64,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let pin_length = settings.bridge.pin_length;
 
     runtime()?.block_on(async {
-        let service = Service::start(settings).await.context("the demo did not start")?;
+        let file = folder.join("doorline.toml");
+        let service = Service::start(settings, Arc::new(move || config::load_with(&file, None)))
+            .await
+            .context("the demo did not start")?;
         let (host, host_pin) = service
             .store()
             .add_host(

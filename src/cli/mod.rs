@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 pub mod admin;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod phone;
 pub mod play;
 pub mod serve;
@@ -39,6 +40,12 @@ enum Command {
     Meeting(admin::MeetingArguments),
     /// Remembered phone numbers of a running service.
     Verified(admin::VerifiedArguments),
+    /// Trunks of a running service.
+    Trunk(admin::trunk::TrunkArguments),
+    /// Let a running service read its configuration again.
+    Reload(admin::trunk::ReloadArguments),
+    /// Look at this machine with a configuration's eyes: would the service start, and run well?
+    Doctor(doctor::Arguments),
 }
 
 /// Runs the command that the arguments name. Exit codes: 0 done, 1 failed, 2 wrong arguments.
@@ -54,6 +61,9 @@ pub fn main() -> ExitCode {
         Command::Host(arguments) => admin::host(&arguments, &mut std::io::stdout()),
         Command::Meeting(arguments) => admin::meeting(&arguments, &mut std::io::stdout()),
         Command::Verified(arguments) => admin::verified(&arguments, &mut std::io::stdout()),
+        Command::Trunk(arguments) => admin::trunk::trunk(&arguments, &mut std::io::stdout()),
+        Command::Reload(arguments) => admin::trunk::reload(&arguments, &mut std::io::stdout()),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {
         Ok(code) => code,

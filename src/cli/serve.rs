@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -23,10 +24,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             anyhow::bail!("nothing was started, the configuration has faults:\n{}", show(&faults));
         }
     };
+    let file = arguments.config.clone();
     telemetry::start_logs(settings.log_format, &settings.log_level);
     telemetry::start_metrics();
     runtime()?.block_on(async {
-        let service = Service::start(settings).await.context("doorline did not start")?;
+        let service = Service::start(settings, Arc::new(move || config::load(&file)))
+            .await
+            .context("doorline did not start")?;
         service.run_until_told_to_stop().await;
         Ok(ExitCode::SUCCESS)
     })

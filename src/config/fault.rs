@@ -13,6 +13,13 @@ pub struct Fault {
     pub what: String,
 }
 
+impl Fault {
+    /// A fault of no file alone.
+    pub(crate) fn of_all(what: &str) -> Self {
+        Self { file: PathBuf::from("configuration"), key: String::new(), what: what.to_owned() }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", one_line(&self.file.display().to_string()))?;

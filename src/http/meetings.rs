@@ -180,7 +180,7 @@ impl Meeting {
         meeting: store::Meeting,
         told: Option<Vec<store::Delivery>>,
     ) -> Self {
-        let numbers = &context.service.access_numbers;
+        let numbers = &context.service.operations.access_numbers();
         let access_numbers = numbers.iter().map(|number| AccessNumber {
             number: number.number.reveal().to_owned(),
             language: number.language.clone(),

@@ -17,8 +17,10 @@ mod list;
 mod live;
 mod meetings;
 mod openapi;
+mod operations;
 mod problem;
 pub mod settings;
+mod trunks;
 mod verified;
 mod words;
 
@@ -37,6 +39,7 @@ use tokio::task::JoinHandle;
 
 pub use crate::mail::AccessNumber;
 pub use openapi::document;
+pub use operations::{ConfigFault, Operations, Reloaded, Reloading, TrunkFacts, Verdict};
 pub use settings::Settings;
 
 use crate::bridge::{self, Command, Rejection, Reply, Snapshot};
@@ -57,8 +60,8 @@ pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Reply, Rejection>> + 
 /// What the API tells of the service and does not find in the store.
 #[derive(Clone)]
 pub struct ServiceFacts {
-    /// For invitations. None at all: every dialled number is answered, and none can be told.
-    pub access_numbers: Vec<AccessNumber>,
+    /// The configuration and the trunks.
+    pub operations: Arc<dyn Operations>,
     /// Length of PINs, expiry of verified numbers.
     pub rules: bridge::Settings,
     pub version: &'static str,

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::context::Context;
-use super::{calls, health, hosts, live, meetings, verified};
+use super::{calls, health, hosts, live, meetings, trunks, verified};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -61,6 +61,7 @@ fn say_problems(operation: &mut Operation) {
         response.description = match status.as_str() {
             "400" | "422" => "A parameter or field is wrong.",
             "401" => "No token, or an unknown one.",
+            "403" => "Only the operator may do that.",
             "404" => "It does not exist, or belongs to somebody else.",
             "409" => "Not possible as things stand.",
             _ => "Please try again later.",
@@ -93,6 +94,9 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(live::remove_and_forget))
         .routes(routes!(calls::list_calls))
         .routes(routes!(calls::get_call))
+        .routes(routes!(trunks::list_trunks))
+        .routes(routes!(trunks::test_trunk))
+        .routes(routes!(trunks::reload))
         .routes(routes!(openapi_json));
     OpenApiRouter::with_openapi(Head::openapi())
         .routes(routes!(health::healthz))

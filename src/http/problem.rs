@@ -6,6 +6,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use super::ConfigFault;
 use crate::bridge::Rejection;
 use crate::store::{self, Refusal};
 
@@ -25,6 +26,9 @@ pub struct Problem {
     /// The field or parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// Everything that is wrong with the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<ConfigFault>,
 }
 
 impl Problem {
@@ -35,6 +39,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
+            faults: Vec::new(),
         }
     }
 
@@ -113,6 +118,17 @@ impl Problem {
 
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", "Not possible as things stand", detail)
+    }
+
+    pub fn faulty_configuration(faults: Vec<ConfigFault>) -> Self {
+        let detail = format!("{} faults, nothing was changed", faults.len());
+        let problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "faulty-configuration",
+            "The configuration has faults",
+            detail,
+        );
+        Self { faults, ..problem }
     }
 
     pub fn unavailable(detail: &str) -> Self {

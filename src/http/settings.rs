@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::types::Token;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// Port 0 takes a free one (tests).
     pub listen: SocketAddr,

@@ -254,6 +254,12 @@ impl Engine {
         self.shared.counters.iter().map(|counters| counters.read()).collect()
     }
 
+    /// Port pairs that are not in use; some of them may rest after a call.
+    #[must_use]
+    pub fn ports_free(&self) -> usize {
+        self.shared.lock().ports.len()
+    }
+
     fn order(&self, call: CallId, order: impl FnOnce(u32) -> Order) {
         self.control(|control| control.ask(call, order));
     }

@@ -10,6 +10,7 @@ pub const LATENESS_BOUNDS_US: [u64; 10] = [50, 100, 200, 500, 1_000, 2_000, 5_00
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub lateness: [AtomicU64; LATENESS_BOUNDS_US.len() + 1],
+    pub lateness_ns: AtomicU64,
     pub busy_ns: AtomicU64,
     pub phases: AtomicU64,
     pub skipped: AtomicU64,
@@ -29,6 +30,8 @@ pub struct Figures {
     /// Phases (four a tick) that began this late after their deadline; bucket n counts those up
     /// to [`LATENESS_BOUNDS_US`]`[n]` and above the bound before.
     pub lateness: [u64; LATENESS_BOUNDS_US.len() + 1],
+    /// The lateness of all phases together.
+    pub late_in_all: Duration,
     /// Time spent working, of the time since the start.
     pub busy: Duration,
     pub phases: u64,
@@ -52,6 +55,7 @@ impl Counters {
     pub fn late_by(&self, lateness: Duration) {
         let us = lateness.as_micros() as u64;
         let bucket = LATENESS_BOUNDS_US.iter().position(|&bound| us <= bound);
+        add(&self.lateness_ns, lateness.as_nanos() as u64);
         add(&self.lateness[bucket.unwrap_or(LATENESS_BOUNDS_US.len())], 1);
     }
 
@@ -59,6 +63,7 @@ impl Counters {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
         Figures {
             lateness: std::array::from_fn(|n| read(&self.lateness[n])),
+            late_in_all: Duration::from_nanos(read(&self.lateness_ns)),
             busy: Duration::from_nanos(read(&self.busy_ns)),
             phases: read(&self.phases),
             skipped: read(&self.skipped),

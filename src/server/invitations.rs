@@ -1,14 +1,19 @@
 //! The outbox in the store, as the mail room wants it: rows become letters when they are due.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::http::invitation;
 use crate::mail::{AccessNumber, Letter, Method, Outbox, Outcome};
 use crate::store::{Due, Error, Settled, Store};
 
+/// The access numbers as they are now: a reload may change them.
+pub type Numbers = Arc<dyn Fn() -> Vec<AccessNumber> + Send + Sync>;
+
 pub struct Invitations {
     store: Store,
-    numbers: Vec<AccessNumber>,
+    numbers: Numbers,
     /// The address that mail comes from.
     from: String,
 }
@@ -16,7 +21,7 @@ pub struct Invitations {
 impl Invitations {
     /// From now on the store queues invitations.
     #[must_use]
-    pub fn new(store: Store, numbers: Vec<AccessNumber>, from: String) -> Self {
+    pub fn new(store: Store, numbers: Numbers, from: String) -> Self {
         store.attend_outbox();
         Self { store, numbers, from }
     }
@@ -24,7 +29,7 @@ impl Invitations {
     fn letter(&self, due: Due) -> Letter {
         let method = if due.cancels { Method::Cancel } else { Method::Request };
         let guest = (due.recipient.as_str(), due.sequence, method);
-        let invitation = invitation::to_one(&due.host, &due.meeting, &self.numbers, guest, &self.from);
+        let invitation = invitation::to_one(&due.host, &due.meeting, &(self.numbers)(), guest, &self.from);
         Letter {
             id: due.id,
             attempts: due.attempts,

@@ -2,7 +2,7 @@
 //!
 //! Everything that can fail fails before the first socket listens. SIGTERM and SIGINT drain: new
 //! calls get 503, those that are in go on until they end or the deadline comes; a second signal
-//! stops at once.
+//! stops at once. SIGHUP reads the configuration again.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,10 +22,13 @@ use crate::media::{self, Engine};
 use crate::prompt;
 use crate::server::clips::Clips;
 use crate::server::door::Door;
+use crate::server::figures::{self, Figures};
 use crate::server::invitations::Invitations;
 use crate::server::lines::Lines;
+use crate::server::operations::{Counts, Operations, Reread};
 use crate::server::questions::Questions;
 use crate::server::switchboard::{Sources, Switchboard};
+use crate::server::systemd::Systemd;
 use crate::signalling::{self, Signalling};
 use crate::sip::endpoint;
 use crate::store::{self, Store, Windows};
@@ -34,6 +37,10 @@ use crate::types::{HostId, Language, MeetingId, Now};
 
 /// Commands from operators that may wait at once.
 const REQUESTS_MAX: usize = 256;
+/// Orders to the switchboard that may wait at once.
+const ORDERS_MAX: usize = 8;
+/// How often histograms are tidied up.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// How long a drain waits for calls to end by themselves.
 const DRAIN: Duration = Duration::from_secs(3600);
 /// How long writing the last records may take.
@@ -69,13 +76,15 @@ pub struct Service {
     http: JoinHandle<()>,
     stop_http: oneshot::Sender<()>,
     switchboard: JoinHandle<()>,
+    operations: Arc<Operations>,
+    tidy: JoinHandle<()>,
     /// Sends invitations, if mail is configured.
     mail: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Service {
-    /// Starts every room, or none.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+    /// Starts every room, or none. `reread` reads the configuration again, when told to.
+    pub async fn start(settings: Settings, reread: Reread) -> Result<Self, StartError> {
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|error| StartError::DataDir(settings.data_dir.clone(), error))?;
         let clips = Clips::new(&prompt::Pack::find(settings.prompts.as_deref(), &Language::english())?);
@@ -101,33 +110,40 @@ impl Service {
         )
         .await?;
 
-        let lines = Lines::new(signalling.clone(), media, clips, &settings);
+        let lines = Lines::new(signalling.clone(), media.clone(), clips, &settings);
         let (questions, answers) = Questions::new(store.clone());
         let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
+        let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
         let (publish, snapshot) = watch::channel(Arc::new(Snapshot::default()));
+        let counts = Counts::default();
+        let operations =
+            Arc::new(Operations::new(&settings, reread, orders, snapshot.clone(), counts.clone()));
+        figures::begin();
+        let figures = Figures {
+            media,
+            signalling: signalling.clone(),
+            operations: operations.clone(),
+            snapshot: snapshot.clone(),
+        };
         let door = Door { requests, snapshot };
         let rules = settings.bridge.clone();
         let switchboard =
-            Switchboard::new(Bridge::new(settings.bridge), lines, questions, store.clone(), publish);
-        let sources =
-            Sources { signalling: signalling_events, media: media_events, answers, requests: request_queue };
+            Switchboard::new(Bridge::new(settings.bridge), lines, questions, store.clone(), counts, publish);
+        let sources = Sources {
+            signalling: signalling_events,
+            media: media_events,
+            answers,
+            requests: request_queue,
+            orders: order_queue,
+        };
         let switchboard = tokio::spawn(switchboard.run(sources));
 
         let (stop_http, stopped) = oneshot::channel::<()>();
-        let access_numbers: Vec<http::AccessNumber> = settings
-            .access_numbers
-            .iter()
-            .map(|number| http::AccessNumber {
-                number: number.number.clone(),
-                language: number.language.clone(),
-                country: number.country,
-            })
-            .collect();
         let facts = ServiceFacts {
-            access_numbers: access_numbers.clone(),
+            operations: operations.clone(),
             rules,
             version: env!("CARGO_PKG_VERSION"),
-            metrics: Arc::new(telemetry::metrics_text),
+            metrics: Arc::new(move || figures.text()),
         };
         let (http_address, http) =
             http::serve(settings.http, store.clone(), Arc::new(door.clone()), facts, async {
@@ -136,7 +152,9 @@ impl Service {
             })
             .await?;
         let mail = mailer.map(|mailer| {
-            let invitations = Invitations::new(store.clone(), access_numbers, mailer.from());
+            let operations = operations.clone();
+            let numbers = Arc::new(move || http::Operations::access_numbers(&*operations));
+            let invitations = Invitations::new(store.clone(), numbers, mailer.from());
             let (stop, stopped) = oneshot::channel::<()>();
             let task = tokio::spawn(mail::run(invitations, mailer, async {
                 let _ = stopped.await;
@@ -147,7 +165,24 @@ impl Service {
             info!(transport = listen.transport.name(), address = %listen.address, "SIP");
         }
         info!(address = %http_address, "HTTP");
-        Ok(Self { store, door, signalling, http_address, http, stop_http, switchboard, mail })
+        let tidy = tokio::spawn(async {
+            loop {
+                tokio::time::sleep(TIDY_EVERY).await;
+                telemetry::tidy_metrics();
+            }
+        });
+        Ok(Self {
+            store,
+            door,
+            signalling,
+            http_address,
+            http,
+            stop_http,
+            switchboard,
+            mail,
+            operations,
+            tidy,
+        })
     }
 
     #[must_use]
@@ -167,12 +202,38 @@ impl Service {
         self.door.ask(Command::Open { host: Box::new(host), meeting }).await.map(|Reply::Done| ())
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains and stops.
+    /// Serves until SIGTERM or SIGINT, then drains and stops. SIGHUP reads the configuration again.
     pub async fn run_until_told_to_stop(mut self) {
         let mut signals = Signals::listen();
-        signals.next().await;
+        let systemd = Arc::new(Systemd::from_environment());
+        let watchdog = self.watchdog(systemd.clone());
+        systemd.ready();
+        while signals.next_or_hang_up().await == Told::Reload {
+            systemd.reloading();
+            // What is wrong with it stands in the log.
+            let _ = self.operations.reload_now().await;
+            systemd.ready();
+        }
+        systemd.draining(self.door.snapshot.borrow().calls.len());
         self.drain(&mut signals).await;
+        watchdog.abort();
         self.stop().await;
+    }
+
+    /// Signs of life for as long as the switchboard turns.
+    fn watchdog(&self, systemd: Arc<Systemd>) -> JoinHandle<()> {
+        let operations = self.operations.clone();
+        tokio::spawn(async move {
+            let Some(every) = systemd.sign_of_life_every() else { return };
+            loop {
+                if operations.is_alive().await {
+                    systemd.alive();
+                } else {
+                    error!("the switchboard does not answer");
+                }
+                tokio::time::sleep(every).await;
+            }
+        })
     }
 
     /// Refuses new calls and waits until the last one is over, the deadline, or a second signal.
@@ -198,7 +259,8 @@ impl Service {
     }
 
     async fn stop(self) {
-        let Self { store, door, signalling, http, stop_http, switchboard, mail, .. } = self;
+        let Self { store, door, signalling, http, stop_http, switchboard, mail, tidy, .. } = self;
+        tidy.abort();
         // HTTP holds a clone of the door; the switchboard ends when the last one is gone.
         let _ = stop_http.send(());
         let _ = http.await;
@@ -219,8 +281,16 @@ impl Service {
     }
 }
 
-/// SIGTERM and SIGINT, either of them.
+/// What a signal asks for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Told {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM and SIGINT, either of them, and SIGHUP.
 struct Signals {
+    hang_up: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
@@ -228,9 +298,22 @@ struct Signals {
 impl Signals {
     fn listen() -> Self {
         let listen = |kind| signal(kind).expect("handlers of these signals can always be set");
-        Self { terminate: listen(SignalKind::terminate()), interrupt: listen(SignalKind::interrupt()) }
+        Self {
+            hang_up: listen(SignalKind::hangup()),
+            terminate: listen(SignalKind::terminate()),
+            interrupt: listen(SignalKind::interrupt()),
+        }
     }
 
+    async fn next_or_hang_up(&mut self) -> Told {
+        tokio::select! {
+            _ = self.hang_up.recv() => Told::Reload,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+        }
+    }
+
+    /// To stop.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::{info, warn};
 
@@ -14,6 +15,7 @@ use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, verify};
 use crate::config::{AccessNumber, Settings};
 use crate::media::{self, Engine};
 use crate::server::clips::Clips;
+use crate::server::reload::Tables;
 use crate::server::translate;
 use crate::signalling;
 use crate::sip::endpoint::{self, Event};
@@ -37,7 +39,9 @@ pub(super) struct Lines {
 }
 
 struct Line {
+    /// As it was when the call came in.
     trunk: Arc<Trunk>,
+    since: Instant,
     signalling_ip: IpAddr,
     /// The offer of the INVITE, until it is answered.
     offer: Option<Offer>,
@@ -57,18 +61,24 @@ impl Lines {
         clips: Clips,
         settings: &Settings,
     ) -> Self {
-        let trunks =
-            settings.trunks.iter().map(|trunk| (trunk.name.clone(), Arc::new(trunk.clone()))).collect();
         Self {
             lines: HashMap::new(),
             signalling,
             media,
             clips,
-            trunks,
+            trunks: by_name(&settings.trunks),
             access_numbers: settings.access_numbers.clone(),
             media_address: settings.media.address,
             external_address: settings.signalling.external_address,
         }
+    }
+
+    /// Other trunks and access numbers from the next call on. Live calls keep their trunk as it was.
+    pub(super) async fn swap(&mut self, tables: Tables) {
+        // Ours first: a call that signalling lets in finds its trunk here.
+        self.trunks = by_name(&tables.trunks);
+        self.access_numbers = tables.access_numbers;
+        told(self.signalling.set_trunks(tables.trunks).await);
     }
 
     /// The call's record is written; nothing of it is left.
@@ -118,7 +128,7 @@ impl Lines {
         incoming: endpoint::Incoming,
         inputs: &mut VecDeque<Input>,
     ) -> Option<CallRecord> {
-        let call = incoming.call;
+        let (call, since) = (incoming.call, Instant::now());
         let Some(trunk) = self.trunks.get(&incoming.trunk).cloned() else {
             warn!(%call, trunk = incoming.trunk, "a call over a trunk that is gone");
             told(self.signalling.refuse(call, 403, None, None).await);
@@ -156,8 +166,14 @@ impl Lines {
                 return Some(self.refuse(&known, Ending::NoUsableCodec, Some(unusable.status())).await);
             }
         };
-        let line =
-            Line { trunk, signalling_ip: incoming.flow.peer.ip(), offer, local: None, described: None };
+        let line = Line {
+            trunk,
+            since,
+            signalling_ip: incoming.flow.peer.ip(),
+            offer,
+            local: None,
+            described: None,
+        };
         self.lines.insert(call, line);
         inputs.push_back(Input::Incoming(known));
         None
@@ -318,7 +334,9 @@ impl Lines {
         };
         line.local = Some(local);
         line.described = Some(description.clone());
+        let since = line.since;
         told(self.signalling.answer(call, description).await);
+        metrics::histogram!("doorline_setup_seconds").record(since.elapsed().as_secs_f64());
     }
 
     /// Ends a call on both sides. What is over already stays over.
@@ -340,6 +358,10 @@ impl Lines {
             session_id,
         }
     }
+}
+
+fn by_name(trunks: &[Trunk]) -> HashMap<String, Arc<Trunk>> {
+    trunks.iter().map(|trunk| (trunk.name.clone(), Arc::new(trunk.clone()))).collect()
 }
 
 /// Signalling that is gone has ended every call already; the switchboard notices by its events.

@@ -6,11 +6,17 @@
 
 mod clips;
 mod door;
+mod figures;
 pub mod invitations;
 mod lifecycle;
 mod lines;
+mod operations;
 mod questions;
+mod reload;
 mod switchboard;
+mod systemd;
 mod translate;
+mod trunks;
 
 pub use lifecycle::{Service, StartError};
+pub use operations::Reread;

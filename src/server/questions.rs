@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::bridge::{Answer, Input, Question, QuestionId};
+use crate::server::figures;
 use crate::store::Store;
 use crate::types::Now;
 
@@ -56,9 +57,9 @@ async fn answer(store: Store, mut questions: mpsc::Receiver<Asked>, answers: mps
                 let Some((question, ask, place)) = asked else { return };
                 let store = &store;
                 waiting.push(async move {
-                    let began = Instant::now();
+                    let (name, began) = (figures::name(&ask), Instant::now());
                     let answer = store.answer(ask, Now::read().date).await;
-                    metrics::histogram!("doorline_store_seconds").record(began.elapsed().as_secs_f64());
+                    figures::count_answer(name, &answer, began.elapsed().as_secs_f64());
                     drop(place);
                     Input::Answer { question, answer }
                 });

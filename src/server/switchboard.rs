@@ -7,14 +7,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
 use crate::bridge::{Bridge, CallRecord, Command, Input, Output, Rejection, Reply, RequestId, Snapshot};
 use crate::media;
+use crate::server::figures;
 use crate::server::lines::Lines;
+use crate::server::operations::{Counts, Order};
 use crate::server::questions::Questions;
 use crate::signalling;
 use crate::sip::Event;
@@ -30,6 +32,7 @@ pub(super) struct Sources {
     pub media: media::Events,
     pub answers: mpsc::Receiver<Input>,
     pub requests: mpsc::Receiver<Request>,
+    pub orders: mpsc::Receiver<Order>,
 }
 
 pub(super) struct Switchboard {
@@ -37,6 +40,7 @@ pub(super) struct Switchboard {
     lines: Lines,
     questions: Questions,
     store: Store,
+    counts: Counts,
     /// Replies that are owed, by request.
     owed: HashMap<RequestId, oneshot::Sender<Result<Reply, Rejection>>>,
     requests: u64,
@@ -58,6 +62,7 @@ impl Switchboard {
         lines: Lines,
         questions: Questions,
         store: Store,
+        counts: Counts,
         snapshot: watch::Sender<Arc<Snapshot>>,
     ) -> Self {
         Self {
@@ -65,6 +70,7 @@ impl Switchboard {
             lines,
             questions,
             store,
+            counts,
             owed: HashMap::new(),
             requests: 0,
             pending: VecDeque::new(),
@@ -88,6 +94,7 @@ impl Switchboard {
                     Some(request) => self.command(request),
                     None => break,
                 },
+                Some(order) = sources.orders.recv() => self.order(order).await,
                 event = sources.signalling.recv() => match event {
                     Some(event) => self.on_signalling(event).await,
                     None => break,
@@ -95,8 +102,22 @@ impl Switchboard {
                 () = sleep_until(deadline) => self.pending.push_back(Input::Tick),
                 () = sleep_until(publish_at) => {}
             }
+            let began = Instant::now();
             self.work_off().await;
+            metrics::histogram!("doorline_switchboard_seconds").record(began.elapsed().as_secs_f64());
         }
+    }
+
+    async fn order(&mut self, order: Order) {
+        let done = match order {
+            Order::Swap(tables, done) => {
+                self.lines.swap(*tables).await;
+                done
+            }
+            Order::Alive(done) => done,
+        };
+        // Whoever asked may have gone.
+        let _ = done.send(());
     }
 
     async fn on_signalling(&mut self, event: Event) {
@@ -108,7 +129,8 @@ impl Switchboard {
     /// Logs and counts the call's end, and hands its record to the store, which never makes us wait.
     fn save(&self, record: CallRecord) {
         let ending = record.ending.name();
-        metrics::counter!("doorline_calls_total", "ending" => ending).increment(1);
+        figures::count_call(&record);
+        self.counts.count(&record);
         info!(call = %record.call, trunk = record.trunk, ending, why = record.explanation, "call over");
         self.store.save_record(record);
     }
@@ -170,6 +192,8 @@ impl Switchboard {
         self.published = self.bridge.revision();
         self.publish_at = Instant::now() + PUBLISH_EVERY;
         let snapshot = self.bridge.snapshot();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        metrics::gauge!("doorline_snapshot_timestamp_seconds").set(now.as_secs_f64());
         metrics::gauge!("doorline_calls_live").set(snapshot.calls.len() as f64);
         metrics::gauge!("doorline_meetings_live").set(snapshot.meetings.len() as f64);
         let participants: usize = snapshot.meetings.iter().map(|meeting| meeting.roster.len()).sum();

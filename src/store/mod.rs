@@ -8,6 +8,7 @@
 mod answer;
 mod draw;
 mod error;
+mod examine;
 mod hosts;
 mod key;
 mod meetings;
@@ -35,6 +36,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Row as _, SqlSafeStr, Transaction};
 
 pub use error::{Error, Refusal};
+pub use examine::{Examined, examine};
 pub use hosts::{Host, HostChange, NewHost};
 pub use meetings::{Meeting, MeetingChange, NewMeeting, series};
 pub use outbox::{Delivery, DeliveryState, Due, Settled};

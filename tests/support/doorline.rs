@@ -17,7 +17,7 @@ const STOP: Duration = Duration::from_secs(10);
 /// What a test wants of its service.
 #[derive(Clone)]
 pub struct Options {
-    /// The filter of the log (`RUST_LOG`).
+    /// The filter of the log (`RUST_LOG`); empty: as the configuration says.
     pub log: &'static str,
     /// More lines for the end of the configuration file.
     pub config: String,
@@ -25,11 +25,19 @@ pub struct Options {
     pub lab_trunk: String,
     /// Answer one access number alone, or (`false`) every dialled one.
     pub one_access_number: bool,
+    /// More of its environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { log: "info", config: String::new(), lab_trunk: String::new(), one_access_number: true }
+        Self {
+            log: "info",
+            config: String::new(),
+            lab_trunk: String::new(),
+            one_access_number: true,
+            environment: Vec::new(),
+        }
     }
 }
 
@@ -202,12 +210,18 @@ url = "sqlite:doorline.db"
             .open(self.log_file())
             .expect("the log file can be opened");
         let errors = log.try_clone().expect("a file handle can be cloned");
-        let child = Command::new(env!("CARGO_BIN_EXE_doorline"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorline"));
+        if self.options.log.is_empty() {
+            command.env_remove("RUST_LOG");
+        } else {
+            command.env("RUST_LOG", self.options.log);
+        }
+        let child = command
             .args(["serve", "--config"])
             .arg(self.config_file())
             .current_dir(self.folder.path())
             .env("DOORLINE_OPERATOR_TOKEN", &self.token)
-            .env("RUST_LOG", self.options.log)
+            .envs(self.options.environment.iter().map(|(name, value)| (name, value)))
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stdout(log)
@@ -228,6 +242,27 @@ url = "sqlite:doorline.db"
             assert!(Instant::now() < end, "not ready within {READY:?}\n{}", self.log_tail());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// SIGHUP: read the configuration again.
+    pub fn hang_up(&self) {
+        self.signal(libc::SIGHUP);
+    }
+
+    /// Writes a file beside the configuration.
+    pub fn write(&self, name: &str, text: &str) {
+        put(&self.folder.path().join(name), text);
+    }
+
+    /// The same program with another command, such as `doctor`, in the service's environment.
+    pub fn other(&self, arguments: &[&str]) -> std::process::Output {
+        Command::new(env!("CARGO_BIN_EXE_doorline"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("DOORLINE_OPERATOR_TOKEN", &self.token)
+            .env("DOORLINE_URL", format!("http://127.0.0.1:{}", self.ports.http()))
+            .output()
+            .expect("the doorline binary starts")
     }
 
     fn signal(&self, signal: libc::c_int) {

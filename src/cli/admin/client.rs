@@ -113,6 +113,15 @@ impl Client {
         }
         let problem: Value = serde_json::from_str(&text).unwrap_or_default();
         let told = |member: &str| problem[member].as_str().map(printable);
+        if let Some(faults) = problem["faults"].as_array() {
+            let text = |fault: &Value, member: &str| printable(fault[member].as_str().unwrap_or_default());
+            let lines = faults.iter().map(|fault| {
+                let key = Some(text(fault, "key")).filter(|key| !key.is_empty());
+                let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
+                format!("\n{}: {key}{}", text(fault, "file"), text(fault, "what"))
+            });
+            bail!("the configuration has faults, nothing was changed:{}", lines.collect::<String>());
+        }
         match (told("title"), told("detail"), told("field")) {
             (Some(title), Some(detail), Some(field)) => {
                 bail!("{asked}: {} {title}: {field}: {detail}", status.as_u16())

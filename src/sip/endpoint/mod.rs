@@ -45,6 +45,8 @@ use tokens::Tokens;
 pub struct Endpoint {
     settings: Settings,
     trunks: Trunks,
+    /// Trunks of live calls as they were before the last change: their sources may end what they began.
+    former: Trunks,
     tokens: Tokens,
     new_call: Box<dyn FnMut() -> CallId + Send>,
     draining: bool,
@@ -149,6 +151,7 @@ impl Endpoint {
         Self {
             settings,
             trunks: Trunks::new(trunks),
+            former: Trunks::default(),
             tokens: Tokens::new(seed),
             new_call,
             draining: false,
@@ -168,8 +171,13 @@ impl Endpoint {
         }
     }
 
-    /// New trunks. Calls go on as they began.
+    /// New trunks. Calls go on as they began: a source that no trunk allows any more is still heard
+    /// within its live calls, and nowhere else.
     pub fn set_trunks(&mut self, trunks: Vec<Trunk>) {
+        let mut former: Vec<&Arc<Trunk>> = self.calls.values().map(|session| &session.trunk).collect();
+        former.sort_unstable_by_key(|trunk| Arc::as_ptr(trunk));
+        former.dedup_by_key(|trunk| Arc::as_ptr(trunk));
+        self.former = Trunks::new(former.into_iter().map(|trunk| Trunk::clone(trunk)).collect());
         self.trunks = Trunks::new(trunks);
     }
 
@@ -182,7 +190,7 @@ impl Endpoint {
     /// A message from this address would be read.
     #[must_use]
     pub fn is_known(&self, source: std::net::IpAddr) -> bool {
-        self.trunks.of(source).is_some()
+        self.trunks.of(source).or_else(|| self.former_of(source)).is_some()
     }
 
     #[must_use]
@@ -234,9 +242,15 @@ impl Endpoint {
     }
 
     fn trunk_of(&mut self, source: &Flow) -> Option<Arc<Trunk>> {
-        let trunk = self.trunks.of(source.peer.ip()).cloned();
+        let ip = source.peer.ip();
+        let trunk = self.trunks.of(ip).or_else(|| self.former_of(ip)).cloned();
         self.counters.refused_sources += u64::from(trunk.is_none());
         trunk
+    }
+
+    /// The trunk that a source had when calls began that still live.
+    fn former_of(&self, source: std::net::IpAddr) -> Option<&Arc<Trunk>> {
+        self.former.of(source).filter(|trunk| self.calls_of_trunk.contains_key(&trunk.name))
     }
 
     fn read(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, message: Result<Message, Fault>) {

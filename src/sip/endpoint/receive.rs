@@ -159,6 +159,12 @@ impl Endpoint {
         // A re-INVITE of a dialog that an earlier life of the service had: taken as a new call, the
         // caller need not dial again (§12.2.2 leaves it to us). One of this life is over: 481.
         let dialog = DialogKey::of_request(&request);
+        let is_in_call = dialog.as_ref().is_some_and(|key| self.dialogs.contains_key(key));
+        if !is_in_call && self.trunks.of(source.peer.ip()).is_none() {
+            // Its trunk is gone: only what belongs to its live calls is heard.
+            self.counters.refused_sources += 1;
+            return;
+        }
         let is_revived = request.method == Method::Invite
             && dialog.as_ref().is_some_and(|key| !self.dialogs.contains_key(key))
             && request.to.tag().is_some_and(|tag| !self.tokens.is_ours(tag));
@@ -211,7 +217,10 @@ impl Endpoint {
     /// trunk; where it comes from is where the peer is now.
     fn session_of(&mut self, source: &Flow, trunk: &Arc<Trunk>, request: &Request) -> Option<Box<Session>> {
         let call = *self.dialogs.get(&DialogKey::of_request(request)?)?;
-        if self.calls.get(&call)?.trunk.name != trunk.name {
+        let name = &self.calls.get(&call)?.trunk.name;
+        // The source may have been given to another trunk meanwhile.
+        let was_its = || self.former.of(source.peer.ip()).is_some_and(|former| former.name == *name);
+        if *name != trunk.name && !was_its() {
             return None;
         }
         let mut session = self.take(call)?;

@@ -637,6 +637,47 @@ fn another_trunk_cannot_touch_the_call() {
 }
 
 #[test]
+fn a_trunk_that_is_gone_can_end_its_calls_and_nothing_else() {
+    check(
+        "
+        > INVITE 1 offer
+        100 INVITE
+        event incoming lab 100 sdp
+        > answer
+        200 INVITE sdp
+        > ACK 1
+        event established
+        > no trunks
+        > OPTIONS 2 tagless
+        > no trunks
+        > BYE 3
+        200 BYE
+        event ended ByPeer
+        > OPTIONS 4 tagless
+        ",
+    );
+}
+
+#[test]
+fn a_call_ends_as_it_should_though_its_source_is_another_trunks_now() {
+    check(
+        "
+        > INVITE 1 offer
+        100 INVITE
+        event incoming lab 100 sdp
+        > answer
+        200 INVITE sdp
+        > ACK 1
+        event established
+        > other trunks
+        > BYE 2
+        200 BYE
+        event ended ByPeer
+        ",
+    );
+}
+
+#[test]
 fn a_session_without_a_refresh_expires() {
     check(
         "

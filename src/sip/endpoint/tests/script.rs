@@ -7,7 +7,7 @@
 //! > INVITE 1 again                      the same bytes once more
 //! > 200 BYE                             the peer's answer to our last such request
 //! > ring, answer, refuse 404, hang up, accept, decline 488, reinvite, info, call, call without offer,
-//!   cancel, ack, drain, break           commands
+//!   cancel, ack, drain, break, no trunks, other trunks   commands
 //! ```
 //! Requests carry the dialog's To tag once there is one, unless `tagless`. `tag=x` on an answer is
 //! the peer's tag. What the endpoint does: `180 INVITE`, `BYE`, `event ended ByPeer`.
@@ -140,6 +140,8 @@ impl Stage {
             }
             ["cancel"] => endpoint.cancel(now, call),
             ["ack"] => endpoint.ack(now, call, Some(SDP.into())),
+            ["no", "trunks"] => endpoint.set_trunks(Vec::new()),
+            ["other", "trunks"] => endpoint.set_trunks(vec![trunk("renamed", "198.51.100.0/24")]),
             ["drain"] => endpoint.set_draining(true),
             ["break"] => endpoint.transport_failed(now, &self.flow.clone()),
             ["from", address] => self.flow.peer = address.parse().unwrap(),

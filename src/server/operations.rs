@@ -1,0 +1,209 @@
+//! What operators do to the running service: read its configuration again, look at its trunks.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use crate::bridge::{CallRecord, Snapshot};
+use crate::config::{self, Settings};
+use crate::http::{self, Reloaded, Reloading, TrunkFacts, Verdict};
+use crate::server::reload::{Tables, difference};
+use crate::server::trunks::{Load, believes, judge};
+use crate::telemetry;
+
+/// Reads the configuration once more. It may take its time: it is given a thread of its own.
+pub type Reread = Arc<dyn Fn() -> Result<Settings, Vec<config::Fault>> + Send + Sync>;
+
+/// To the switchboard, beside what operators want of calls.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Use these from the next call on.
+    Swap(Box<Tables>, oneshot::Sender<()>),
+    /// Does the loop turn?
+    Alive(oneshot::Sender<()>),
+}
+
+/// How long the switchboard may take to carry out an order.
+const CARRIED_OUT: Duration = Duration::from_secs(5);
+
+pub(super) struct Operations {
+    reread: Reread,
+    /// What runs. Held while a reload is under way: they take turns.
+    running: tokio::sync::Mutex<Settings>,
+    tables: watch::Sender<Arc<Tables>>,
+    orders: mpsc::Sender<Order>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    counts: Counts,
+    calls_max: usize,
+}
+
+/// Calls of each trunk since the start. Clones share one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts(Arc<Mutex<HashMap<String, Count>>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Count {
+    /// Answered, and refused or given up before that. Calls are counted when they are over.
+    pub answered: u64,
+    pub unanswered: u64,
+}
+
+impl Counts {
+    pub(super) fn count(&self, record: &CallRecord) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_trunk = all.entry(record.trunk.clone()).or_default();
+        match record.answered_at {
+            Some(_) => of_trunk.answered += 1,
+            None => of_trunk.unanswered += 1,
+        }
+    }
+
+    pub(super) fn of(&self, trunk: &str) -> Count {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(trunk).copied().unwrap_or_default()
+    }
+}
+
+impl Operations {
+    pub(super) fn new(
+        settings: &Settings,
+        reread: Reread,
+        orders: mpsc::Sender<Order>,
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        counts: Counts,
+    ) -> Self {
+        Self {
+            reread,
+            running: tokio::sync::Mutex::new(settings.clone()),
+            tables: watch::Sender::new(Arc::new(Tables::of(settings))),
+            orders,
+            snapshot,
+            counts,
+            calls_max: settings.bridge.calls_max,
+        }
+    }
+
+    pub(super) fn tables(&self) -> Arc<Tables> {
+        self.tables.borrow().clone()
+    }
+
+    /// Takes over what can change while calls go on; a faulty configuration changes nothing.
+    pub(super) async fn reload_now(&self) -> Result<Reloaded, Vec<config::Fault>> {
+        let result = self.take_over().await;
+        let word = if result.is_ok() { "done" } else { "refused" };
+        metrics::counter!("doorline_reloads_total", "result" => word).increment(1);
+        match &result {
+            Ok(Reloaded { changes, needs_restart }) => {
+                for change in changes {
+                    info!("{change}");
+                }
+                for part in needs_restart {
+                    warn!(part, "changed in the file, needs a restart");
+                }
+                info!(changes = changes.len(), "configuration read again");
+            }
+            Err(faults) => {
+                for fault in faults {
+                    error!(%fault, "configuration");
+                }
+                error!(faults = faults.len(), "configuration not taken over: everything stays as it was");
+            }
+        }
+        result
+    }
+
+    async fn take_over(&self) -> Result<Reloaded, Vec<config::Fault>> {
+        let mut running = self.running.lock().await;
+        let reread = self.reread.clone();
+        let failed = |what: &str| vec![config::Fault::of_all(what)];
+        let read = tokio::task::spawn_blocking(move || reread()).await;
+        let read = read.map_err(|_| failed("reading it failed"))??;
+        let difference = difference(&running, &read);
+        let tables = Tables::of(&read);
+        self.order(|done| Order::Swap(Box::new(tables.clone()), done))
+            .await
+            .ok_or_else(|| failed("the service is too busy to take it over, please try again"))?;
+        self.tables.send_replace(Arc::new(tables));
+        if running.log_level != read.log_level {
+            telemetry::set_log_level(&read.log_level);
+        }
+        running.trunks = read.trunks;
+        running.access_numbers = read.access_numbers;
+        running.log_level = read.log_level;
+        Ok(Reloaded {
+            changes: difference.changes,
+            needs_restart: difference.needs_restart.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    /// Whether the loop around the bridge turns.
+    pub(super) async fn is_alive(&self) -> bool {
+        self.order(Order::Alive).await.is_some()
+    }
+
+    /// `None` when it is not carried out in time.
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> Option<()> {
+        let (sender, done) = oneshot::channel();
+        let carried_out = async {
+            self.orders.send(order(sender)).await.ok()?;
+            done.await.ok()
+        };
+        tokio::time::timeout(CARRIED_OUT, carried_out).await.ok()?
+    }
+}
+
+impl http::Operations for Operations {
+    fn reload(&self) -> Reloading<'_> {
+        let told = |fault: config::Fault| http::ConfigFault {
+            file: fault.file.display().to_string(),
+            key: fault.key,
+            what: fault.what,
+        };
+        Box::pin(
+            async move { self.reload_now().await.map_err(|faults| faults.into_iter().map(told).collect()) },
+        )
+    }
+
+    fn access_numbers(&self) -> Vec<http::AccessNumber> {
+        let numbers = &self.tables().access_numbers;
+        numbers
+            .iter()
+            .map(|number| http::AccessNumber {
+                number: number.number.clone(),
+                language: number.language.clone(),
+                country: number.country,
+            })
+            .collect()
+    }
+
+    fn trunks(&self) -> Vec<TrunkFacts> {
+        let facts = |trunk: &crate::sip::trunk::Trunk| {
+            let count = self.counts.of(&trunk.name);
+            TrunkFacts {
+                name: trunk.name.clone(),
+                allow: trunk.allow.iter().map(ToString::to_string).collect(),
+                believes: believes(trunk),
+                country: trunk.country.map(|country| country.as_str().to_owned()),
+                calls_max: trunk.calls_max,
+                answered: count.answered,
+                unanswered: count.unanswered,
+            }
+        };
+        self.tables().trunks.iter().map(facts).collect()
+    }
+
+    fn judge(&self, trunk: &str, from: IpAddr) -> Option<Verdict> {
+        let snapshot = self.snapshot.borrow().clone();
+        let load = Load {
+            draining: snapshot.draining,
+            trunk_calls: snapshot.calls.iter().filter(|call| call.trunk == trunk).count(),
+            calls: snapshot.calls.len(),
+            calls_max: self.calls_max,
+        };
+        judge(&self.tables().trunks, trunk, from, load)
+    }
+}

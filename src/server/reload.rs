@@ -1,0 +1,86 @@
+//! What differs between the configuration that runs and the one that was read again.
+//!
+//! Trunks, access numbers and the log level change while calls go on. The rest is named, and stays
+//! as it is until a restart.
+
+use crate::config::{AccessNumber, Settings};
+use crate::sip::trunk::Trunk;
+
+/// What the switchboard looks up for each new call. Swapped as a whole.
+#[derive(Clone, Debug)]
+pub(super) struct Tables {
+    /// By name.
+    pub trunks: Vec<Trunk>,
+    /// None at all: every dialled number is answered.
+    pub access_numbers: Vec<AccessNumber>,
+}
+
+impl Tables {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self { trunks: settings.trunks.clone(), access_numbers: settings.access_numbers.clone() }
+    }
+}
+
+/// One line per difference.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Difference {
+    /// Such as `trunk added lab`.
+    pub changes: Vec<String>,
+    /// Parts of the file that changed and that only a restart takes over.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Compares what runs with what was read.
+pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
+    let mut changes = named("trunk", &running.trunks, &read.trunks, |trunk| trunk.name.clone());
+    // By what it is shown as: nobody's whole number goes into a log.
+    let shown = |number: &AccessNumber| number.number.masked();
+    changes.extend(named("access number", &running.access_numbers, &read.access_numbers, shown));
+    if running.log_level != read.log_level {
+        changes.push(format!("log.level changed to {:?}", read.log_level));
+    }
+    let parts = [
+        ("data_dir", running.data_dir != read.data_dir),
+        ("prompts", running.prompts != read.prompts),
+        ("[sip]", running.signalling != read.signalling),
+        ("[rtp]", running.media != read.media),
+        ("[http]", running.http != read.http),
+        ("[mail]", running.mail != read.mail),
+        ("[store]", running.store != read.store),
+        ("[meetings] or [limits]", running.bridge != read.bridge),
+        ("log.format", running.log_format != read.log_format),
+    ];
+    let needs_restart = parts.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect();
+    Difference { changes, needs_restart }
+}
+
+fn named<T: PartialEq>(what: &str, before: &[T], after: &[T], name: impl Fn(&T) -> String) -> Vec<String> {
+    let find = |list: &[T], wanted: &str| list.iter().position(|one| name(one) == wanted);
+    let mut lines = Vec::new();
+    for one in after {
+        match find(before, &name(one)) {
+            None => lines.push(format!("{what} added {}", name(one))),
+            Some(at) if before[at] != *one => lines.push(format!("{what} changed {}", name(one))),
+            Some(_) => {}
+        }
+    }
+    let gone = before.iter().filter(|one| find(after, &name(one)).is_none());
+    lines.extend(gone.map(|one| format!("{what} removed {}", name(one))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_went_and_changed_is_named() {
+        let before = [("a", 1), ("b", 1), ("c", 1)];
+        let after = [("a", 1), ("b", 2), ("d", 1)];
+        assert_eq!(
+            named("trunk", &before, &after, |one| one.0.to_owned()),
+            ["trunk changed b", "trunk added d", "trunk removed c"]
+        );
+        assert!(named("trunk", &before, &before, |one| one.0.to_owned()).is_empty());
+    }
+}

@@ -1,0 +1,126 @@
+//! Would a call from this address come in over this trunk? If not, which rule refuses it.
+
+use std::net::IpAddr;
+
+use crate::http::Verdict;
+use crate::sip::trunk::{Believe, Trunk, Trunks};
+
+/// What of the service counts beside the trunks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub draining: bool,
+    /// Calls of the trunk in question, and of all.
+    pub trunk_calls: usize,
+    pub calls: usize,
+    pub calls_max: usize,
+}
+
+/// The rules in the order in which an INVITE meets them. `None`: there is no such trunk.
+pub(super) fn judge(trunks: &[Trunk], name: &str, from: IpAddr, load: Load) -> Option<Verdict> {
+    let trunk = trunks.iter().find(|trunk| trunk.name == name)?;
+    let owner = Trunks::new(trunks.to_vec()).of(from).cloned();
+    let refused = |rule, why: String, paste: Option<String>| Verdict { accepted: false, rule, why, paste };
+    let verdict = match owner {
+        None => {
+            let allowed: Vec<String> = trunk.allow.iter().map(ToString::to_string).collect();
+            let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
+            refused(
+                "allow",
+                format!("no trunk allows {from}: it gets no answer at all; {name} allows {allowed}"),
+                Some(with_source(trunk, from)),
+            )
+        }
+        Some(owner) if owner.name != name => refused(
+            "other-trunk",
+            format!("{from} is a source of trunk {}: its calls come in there", owner.name),
+            None,
+        ),
+        Some(_) if load.draining => {
+            refused("draining", "the service is stopping: new calls get 503".to_owned(), None)
+        }
+        Some(_) if trunk.calls_max.is_some_and(|most| load.trunk_calls >= most) => refused(
+            "limits.calls_max",
+            format!("{} calls of {name} are live, and more get 503", load.trunk_calls),
+            None,
+        ),
+        Some(_) if load.calls >= load.calls_max => refused(
+            "service",
+            format!("{} calls are live, and the service takes {}", load.calls, load.calls_max),
+            None,
+        ),
+        Some(_) => Verdict {
+            accepted: true,
+            rule: "allow",
+            why: format!("{from} is a source of {name}"),
+            paste: None,
+        },
+    };
+    Some(verdict)
+}
+
+/// The line of the trunk's file that would let `from` in.
+fn with_source(trunk: &Trunk, from: IpAddr) -> String {
+    let mut allow: Vec<String> = trunk.allow.iter().map(|block| format!("\"{block}\"")).collect();
+    allow.push(format!("\"{from}\""));
+    format!("allow = [{}]", allow.join(", "))
+}
+
+/// As the trunk's file has it.
+pub(super) const fn believes(trunk: &Trunk) -> &'static str {
+    match trunk.believe {
+        Believe::None => "none",
+        Believe::From => "from",
+        Believe::Pai => "pai",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::trunk::{DtmfMode, MediaSource, SrtpMode};
+
+    fn trunk(name: &str, allow: &[&str]) -> Trunk {
+        Trunk {
+            name: name.to_owned(),
+            allow: allow.iter().map(|block| block.parse().unwrap()).collect(),
+            believe: Believe::None,
+            country: None,
+            codecs: Vec::new(),
+            dtmf: DtmfMode::Auto,
+            srtp: SrtpMode::Off,
+            media_source: MediaSource::Latch,
+            calls_max: Some(2),
+        }
+    }
+
+    #[test]
+    fn the_rule_that_refuses_is_named() {
+        let trunks = [trunk("a", &["192.0.2.0/24"]), trunk("b", &["198.51.100.7"])];
+        let quiet = Load { draining: false, trunk_calls: 1, calls: 1, calls_max: 10 };
+        let cases = [
+            ("a source of its own", "192.0.2.9", quiet, true, "allow"),
+            ("another trunk's", "198.51.100.7", quiet, false, "other-trunk"),
+            ("nobody's", "203.0.113.1", quiet, false, "allow"),
+            ("stopping", "192.0.2.9", Load { draining: true, ..quiet }, false, "draining"),
+            ("the trunk is full", "192.0.2.9", Load { trunk_calls: 2, ..quiet }, false, "limits.calls_max"),
+            ("the service is full", "192.0.2.9", Load { calls: 10, ..quiet }, false, "service"),
+        ];
+        for (what, from, load, accepted, rule) in cases {
+            let verdict = judge(&trunks, "a", from.parse().unwrap(), load).unwrap();
+            assert_eq!((verdict.accepted, verdict.rule), (accepted, rule), "{what}: {}", verdict.why);
+        }
+        assert!(judge(&trunks, "c", "192.0.2.9".parse().unwrap(), quiet).is_none());
+    }
+
+    #[test]
+    fn the_line_to_paste_lets_the_source_in() {
+        let nobody = judge(
+            &[trunk("a", &["192.0.2.0/24"])],
+            "a",
+            "2001:db8::1".parse().unwrap(),
+            Load { draining: false, trunk_calls: 0, calls: 0, calls_max: 1 },
+        );
+        let paste = nobody.and_then(|verdict| verdict.paste).unwrap();
+        assert_eq!(paste, "allow = [\"192.0.2.0/24\", \"2001:db8::1\"]");
+    }
+}

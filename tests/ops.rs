@@ -1,0 +1,307 @@
+//! What an operator does at night, with the real program: reload, metrics, systemd, the doctor.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use doorline::cli::phone::{Call, Plan, Voice};
+use serde_json::{Value, json};
+use support::{Api, Doorline, Host, LAB, Meeting, NOBODY, Options, eventually};
+
+const SOON: Duration = Duration::from_secs(5);
+/// From dialling into the meeting, with all that is said on the way.
+const JOINED: Duration = Duration::from_secs(30);
+
+/// Whether an OPTIONS from there gets any answer.
+fn answers(door: &Doorline, source: [u8; 4]) -> bool {
+    let socket = UdpSocket::bind(SocketAddr::new(IpAddr::from(source), 0)).expect("loopback is all ours");
+    let local = socket.local_addr().expect("it is bound");
+    let to = door.sip();
+    let options = format!(
+        "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{port}\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@{local}>;tag=1\r\nTo: <sip:{to}>\r\nCall-ID: {port}@test\r\nCSeq: 1 OPTIONS\r\n\
+         Content-Length: 0\r\n\r\n",
+        port = local.port(),
+    );
+    socket.set_read_timeout(Some(Duration::from_millis(700))).expect("a timeout can be set");
+    socket.send_to(options.as_bytes(), to).expect("it goes out");
+    socket.recv(&mut [0; 2048]).is_ok()
+}
+
+fn trunk_file(name: &str, source: [u8; 4]) -> String {
+    format!("name = \"{name}\"\nallow = [\"{}\"]\n", IpAddr::from(source))
+}
+
+fn reload(api: &Api) -> Value {
+    api.order("/reload").good()
+}
+
+#[test]
+fn a_trunk_file_is_taken_over_and_a_faulty_one_changes_nothing() {
+    let door = Doorline::plain();
+    let api = door.api();
+    assert!(answers(&door, LAB) && !answers(&door, NOBODY));
+    assert_eq!(reload(&api), json!({"changes": [], "needs_restart": []}));
+
+    door.write("trunks.d/new.toml", &trunk_file("new", NOBODY));
+    assert!(!answers(&door, NOBODY), "nobody has told it yet");
+    assert_eq!(reload(&api)["changes"], json!(["trunk added new"]));
+    assert!(answers(&door, NOBODY));
+    let names: Vec<String> = api.items("/trunks").iter().map(|one| support::api::text(one, "name")).collect();
+    assert_eq!(names, ["lab", "new", "stranger"]);
+    let rule = |trunk: &str, from: &str| {
+        support::api::text(&api.get(&format!("/trunks/{trunk}/test?from={from}")).good(), "rule")
+    };
+    assert_eq!(rule("lab", "127.0.0.9"), "other-trunk");
+    assert_eq!(rule("lab", "192.0.2.1"), "allow");
+
+    door.write("trunks.d/new.toml", "name = \"new\"\nallow = [\"everybody\"]\nbelief = 1\n");
+    let refused = api.order("/reload");
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    let faults = refused.body["faults"].to_string();
+    assert!(
+        faults.contains("new.toml") && faults.contains("everybody") && faults.contains("belief"),
+        "{faults}"
+    );
+    assert!(answers(&door, NOBODY) && answers(&door, LAB), "old trunks go on");
+    assert!(door.log().contains("not taken over"), "{}", door.log_tail());
+
+    // By signal, and by the command.
+    std::fs::remove_file(door.config_file().with_file_name("trunks.d").join("new.toml"))
+        .expect("it is there");
+    door.hang_up();
+    eventually("the trunk is gone", SOON, || (!answers(&door, NOBODY)).then_some(()));
+    assert!(door.log().contains("trunk removed new"), "{}", door.log_tail());
+    door.write("trunks.d/new.toml", &trunk_file("newer", NOBODY));
+    let told = door.other(&["reload"]);
+    assert_eq!(String::from_utf8_lossy(&told.stdout), "trunk added newer\n", "{told:?}");
+    let told = door.other(&["trunk", "test", "newer", "--from", "192.0.2.1"]);
+    assert_eq!(told.status.code(), Some(1), "{told:?}");
+    assert!(String::from_utf8_lossy(&told.stdout).starts_with("refused by allow: "), "{told:?}");
+}
+
+#[test]
+fn what_needs_a_restart_is_named_and_numbers_and_log_level_change_at_once() {
+    let config = "\n[log]\nlevel = \"warn\"\n".to_owned();
+    let door = Doorline::start(Options { log: "", config, one_access_number: false, ..Options::default() });
+    let api = door.api();
+    let before = std::fs::read_to_string(door.config_file()).expect("the configuration is there");
+    let after =
+        before.replace("level = \"warn\"", "level = \"info\"").replace("sqlite:doorline.db", "sqlite:o.db")
+            + "\n[[access_number]]\nnumber = \"+442079460001\"\n\n[meetings]\npin_length = 8\n";
+    door.write("doorline.toml", &after);
+    assert!(!door.log().contains(" INFO "), "{}", door.log_tail());
+    let told = reload(&api);
+    assert_eq!(
+        told,
+        json!({
+            "changes": ["access number added +4420…0001", "log.level changed to \"info\""],
+            "needs_restart": ["[store]", "[meetings] or [limits]"],
+        })
+    );
+    assert!(door.log().contains("configuration read again"), "{}", door.log_tail());
+    // Unchanged: PINs are as long as they were. Changed: what invitations tell.
+    let host = api.new_host("Ada");
+    assert_eq!(host.pin.len(), 9);
+    let meeting = api.new_one_time_meeting(&host);
+    let told = api.get(&format!("/meetings/{}", meeting.id)).good();
+    assert_eq!(told["access_numbers"][0]["number"], "+442079460001", "{told}");
+}
+
+/// A call that keys PIN and code.
+fn dial(door: &Doorline, host: &Host, meeting: &Meeting, number: &str, voice: Voice) -> Call {
+    let keys = format!("{}#{}#", host.pin, meeting.code()).parse().expect("PIN and code are keys");
+    let plan = Plan { keys, voice, ..Plan::new(&door.uri(), number).expect("the plan is good") };
+    let call = Call::dial(plan).expect("the phone works");
+    call.wait_for_answer(SOON).expect("the service answers");
+    call
+}
+
+fn in_meeting(api: &Api, meeting: &Meeting, count: usize) {
+    eventually(&format!("{count} in the meeting"), JOINED, || {
+        (api.roster(meeting).len() == count).then_some(())
+    });
+}
+
+#[test]
+fn live_calls_go_on_through_twenty_reloads() {
+    let door = Doorline::plain();
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    let one = dial(&door, &host, &meeting, "+15550100001", Voice::tone(440.0));
+    let other = dial(&door, &host, &meeting, "+15550100002", Voice::tone(1_000.0));
+    in_meeting(&api, &meeting, 2);
+    for round in 0..20 {
+        // The calls' own trunk changes too.
+        let lab = format!(
+            "name = \"lab\"\nallow = [\"127.0.0.1\", \"127.0.5.0/24\"]\n[caller_id]\ntrust = \"pai\"\n\
+             country = \"GB\"\n[limits]\ncalls_max = {}\n",
+            50 + round
+        );
+        door.write("trunks.d/lab.toml", &lab);
+        assert_eq!(reload(&api)["changes"], json!(["trunk changed lab"]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!one.is_over() && !other.is_over());
+    in_meeting(&api, &meeting, 2);
+    one.wait_for_tone(1_000.0, support::hear::HEARD_DB, SOON).expect("one hears the other");
+    other.wait_for_tone(440.0, support::hear::HEARD_DB, SOON).expect("the other hears one");
+    for call in [one, other] {
+        call.hang_up();
+        call.wait_for_end(SOON).expect("the call ends");
+        assert_eq!(api.record(call.call_id())["ending"], "hung-up");
+    }
+}
+
+/// The names of all samples.
+fn names(scrape: &str) -> BTreeSet<&str> {
+    let samples = scrape.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    samples.filter_map(|line| line.split(['{', ' ']).next()).collect()
+}
+
+/// The value of a sample, its labels included.
+fn value(scrape: &str, sample: &str) -> f64 {
+    let line = scrape.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    line.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no {sample} in\n{scrape}"))
+}
+
+#[test]
+fn metrics_tell_of_a_call_and_alerts_and_dashboard_know_their_names() {
+    let door = Doorline::plain();
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    assert!(!answers(&door, NOBODY));
+    let call = dial(&door, &host, &meeting, "+15550100001", Voice::tone(440.0));
+    in_meeting(&api, &meeting, 1);
+    std::thread::sleep(Duration::from_millis(500));
+    let live = api.text("/metrics");
+    assert_eq!(value(&live, "doorline_trunk_calls_live{trunk=\"lab\"}"), 1.0);
+    assert_eq!(value(&live, "doorline_participants_live"), 1.0);
+    call.hang_up();
+    call.wait_for_end(SOON).expect("the call ends");
+    api.record(call.call_id());
+
+    let scrape = api.text("/metrics");
+    for (sample, expected) in [
+        ("doorline_calls_total{ending=\"hung-up\"}", 1.0),
+        ("doorline_trunk_calls_total{trunk=\"lab\",outcome=\"answered\"}", 1.0),
+        ("doorline_entries_total{by=\"proved-code\"}", 1.0),
+        ("doorline_entry_rounds_total{verdict=\"right\"}", 1.0),
+        ("doorline_entry_rounds_total{verdict=\"wrong\"}", 0.0),
+        ("doorline_keys_total{source=\"rtp\"}", 15.0),
+        ("doorline_remembered_total", 1.0),
+        ("doorline_caller_trust_total{trust=\"network\"}", 1.0),
+        ("doorline_setup_seconds_count", 1.0),
+        ("doorline_call_seconds_count", 1.0),
+        ("doorline_concealed_share_count", 1.0),
+        ("doorline_refused_sources_total", 1.0),
+        ("doorline_trunk_calls_live{trunk=\"lab\"}", 0.0),
+        ("doorline_build_info{version=\"0.1.0\"}", 1.0),
+    ] {
+        assert_eq!(value(&scrape, sample), expected, "{sample}\n{scrape}");
+    }
+    for at_least in [
+        "doorline_packets_received_total",
+        "doorline_packets_sent_total",
+        "doorline_ports_free",
+        "doorline_media_lateness_seconds_count{worker=\"0\"}",
+        "doorline_store_seconds_count{question=\"code\"}",
+        "doorline_switchboard_seconds_bucket{le=\"+Inf\"}",
+    ] {
+        assert!(value(&scrape, at_least) >= 1.0, "{at_least}\n{scrape}");
+    }
+    // Everything says what it is.
+    let names = names(&scrape);
+    for name in &names {
+        let of = ["_bucket", "_sum", "_count"]
+            .into_iter()
+            .find_map(|part| name.strip_suffix(part))
+            .unwrap_or(name);
+        assert!(scrape.contains(&format!("# HELP {of} ")), "{of} has no description");
+        assert!(scrape.contains(&format!("# TYPE {of} ")), "{of} has no type");
+        assert!(!scrape.contains(&format!("# TYPE {of} summary")), "{of} is no real histogram");
+    }
+    for secret in [host.pin.as_str(), meeting.code(), "5550100001"] {
+        assert!(!scrape.contains(secret), "a secret is told");
+    }
+    for file in ["ops/prometheus/alerts.yml", "ops/grafana/doorline.json"] {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/").to_owned() + file;
+        let text = std::fs::read_to_string(path).expect(file);
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let used: BTreeSet<&str> = words.filter(|word| word.starts_with("doorline_")).collect();
+        assert!(used.len() > 10, "{file} uses {used:?}");
+        for name in used {
+            assert!(names.contains(name), "{file} uses {name}, which no scrape has");
+        }
+    }
+}
+
+/// What systemd would be told, until a message that begins so.
+fn told(systemd: &UnixDatagram, wanted: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        let mut buffer = [0; 512];
+        let length =
+            systemd.recv(&mut buffer).unwrap_or_else(|error| panic!("no {wanted} ({error}) after {all:?}"));
+        all.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        if all.last().is_some_and(|text| text.starts_with(wanted)) {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn systemd_is_told_ready_alive_reloading_and_stopping() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).expect("a socket can be bound");
+    systemd.set_read_timeout(Some(SOON)).expect("a timeout can be set");
+    let environment =
+        vec![("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "400000".to_owned())];
+    let mut door = Doorline::start(Options { environment, ..Options::default() });
+    told(&systemd, "READY=1");
+    told(&systemd, "WATCHDOG=1");
+    told(&systemd, "WATCHDOG=1");
+    door.hang_up();
+    let reloading = told(&systemd, "RELOADING=1");
+    assert!(reloading.last().is_some_and(|text| text.contains("MONOTONIC_USEC=")), "{reloading:?}");
+    told(&systemd, "READY=1");
+    assert!(door.stop().success());
+    told(&systemd, "STOPPING=1");
+}
+
+#[test]
+fn the_doctor_finds_what_would_keep_it_from_starting() {
+    let mut door = Doorline::plain();
+    let config = door.config_file().display().to_string();
+    let look = |door: &Doorline| {
+        let output = door.other(&["doctor", "--config", &config]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = look(&door);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("another program has it, or the service runs"), "{text}");
+    door.stop();
+    let (code, text) = look(&door);
+    assert_eq!(code, Some(0), "{text}");
+    for what in
+        ["config", "trunk", "sip", "http", "rtp", "data", "database", "prompts", "files", "buffers", "clock"]
+    {
+        let line = text.lines().find(|line| line.split_whitespace().nth(1) == Some(what));
+        assert!(line.is_some_and(|line| !line.starts_with("fail")), "{what}\n{text}");
+    }
+    door.write("trunks.d/new.toml", "name = \"all\"\nallow = [\"0.0.0.0/0\"]\n");
+    let (code, text) = look(&door);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("fail  config") && text.contains("overlaps"), "{text}");
+    door.write("trunks.d/new.toml", "name = \"all\"\nallow = []\n");
+    std::fs::remove_file(door.data_dir().join("doorline.key")).expect("the key is there");
+    let (code, text) = look(&door);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("key") && text.contains("missing"), "{text}");
+}
