@@ -78,7 +78,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
     let ours = Local {
         rtp: rtp.local_addr().unwrap(),
         rtcp_port: 9,
-        codecs: vec![CodecName::Pcma, CodecName::Pcmu],
+        codecs: vec![CodecName::Pcma, CodecName::Pcmu, CodecName::G722],
         events: true,
         rtcp_mux: true,
         session_id: 1,
