@@ -5,6 +5,9 @@ COPY . .
 RUN cargo build --release --locked && strip target/release/doorline
 
 FROM debian:bookworm-slim
+# Certificates of mail servers, and the time zones of meetings.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates tzdata \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10060 --home-dir /var/lib/doorline doorline \
  && install -d -o doorline -g doorline -m 0700 /var/lib/doorline
 COPY --from=build /src/target/release/doorline /usr/local/bin/doorline

@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 # What a build needs beside Rust: a C compiler for SQLite.
 BUILD_NEEDS := cc=build-essential
-# What the tests need too: real SIPp, and Python for the prompts' scripts.
+# What the tests need too: real SIPp, and Python for the prompts' scripts, a mail server and a calendar reader.
 TEST_NEEDS := $(BUILD_NEEDS) sipp=sip-tester python3=python3
 
 help: ## this list
@@ -31,6 +31,7 @@ lint: ## formatting and clippy, warnings are errors
 
 test: lint ## everything: lints, documentation examples, all tests, real SIPp; the summary comes last
 	@tools/need $(TEST_NEEDS)
+	@python3 -c "import ensurepip" 2>/dev/null || tools/need pyvenv=python3-venv
 	@cargo nextest --version >/dev/null 2>&1 || { \
 	  echo "installing cargo-nextest with cargo" >&2; cargo install --locked cargo-nextest; }
 	cargo test --locked --doc --quiet

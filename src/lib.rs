@@ -10,6 +10,7 @@ pub mod sip;
 
 // Rooms that do: they move bytes and ask a room that decides.
 pub mod http;
+pub mod mail;
 pub mod media;
 pub mod prompt;
 pub mod signalling;

@@ -126,6 +126,9 @@ impl Service {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(20)))
+            // A connection whose request was refused before its body came is closed; a kept one
+            // would fail the next request instead of this one.
+            .max_idle_connections(0)
             .build()
             .new_agent();
         Self { runtime, _folder: folder, store, fake, address, stop: Some(stop), task: Some(task), agent }
@@ -289,7 +292,7 @@ fn live_call(call: u128, host: Option<&Made>) -> LiveCall {
         number: "+447700900123".parse().ok(),
         trust: Trust::Network,
         state: "asking-pin",
-        since: Timestamp::now(),
+        started_at: Timestamp::now(),
         host: host.map(|host| host.id.parse().unwrap()),
         meeting: None,
     }
@@ -774,6 +777,8 @@ fn two_hosts_never_see_each_others_anything() {
         ("GET", format!("/meetings/{meeting_id}/roster"), None, 200),
         ("POST", format!("/meetings/{meeting_id}/close"), None, 200),
         ("POST", format!("/meetings/{meeting_id}/new-code"), None, 200),
+        // This service has no mail.
+        ("POST", format!("/meetings/{meeting_id}/invitations"), None, 409),
         ("POST", format!("/participants/{live}/mute"), None, 204),
         ("POST", format!("/participants/{live}/unmute"), None, 204),
         ("POST", format!("/participants/{live}/remove"), None, 204),
@@ -840,6 +845,43 @@ fn what_only_the_operator_may_do_a_host_may_not() {
     assert_eq!(service.commands(), []);
 }
 
+#[test]
+fn a_recurring_meeting_is_scheduled_changed_and_told_in_its_calendar() {
+    let service = Service::start();
+    let host = service.host("Ada");
+    let meetings = format!("/hosts/{}/meetings", host.id);
+    let mut body = new_meeting("one-time");
+    body["starts_at"] = json!("2027-03-22T10:00:00Z");
+    body["ends_at"] = json!("2027-03-22T11:00:00Z");
+    body["recurrence"] = json!("RRULE:freq=weekly;count=4;byday=mo");
+    let made = service.post(&meetings, body);
+    assert_eq!(made.status, 201, "{}", made.text);
+    let meeting = &made.json;
+    assert_eq!(meeting["recurrence"], "FREQ=WEEKLY;COUNT=4;BYDAY=MO");
+    assert_eq!(meeting["deliveries"], json!([]));
+    let ics = meeting["invitation"]["ics"].as_str().unwrap();
+    for line in [
+        "DTSTART;TZID=Europe/London:20270322T100000",
+        "RRULE:FREQ=WEEKLY;COUNT=4;BYDAY=MO",
+        "BEGIN:VTIMEZONE",
+    ] {
+        assert!(ics.lines().any(|found| found == line), "{line} is not in {ics}");
+    }
+    let path = format!("/meetings/{}", meeting["id"].as_str().unwrap());
+    let patch = |body: Value| service.ask("PATCH", &path, Some(&host.token), Some(&body));
+    let changed = patch(json!({"recurrence": "FREQ=DAILY;COUNT=2"}));
+    assert_eq!(
+        (&changed.json["recurrence"], &changed.json["sequence"]),
+        (&json!("FREQ=DAILY;COUNT=2"), &json!(1))
+    );
+    patch(json!({"recurrence": "FREQ=WEEKLY;BYDAY=TU"})).is_problem(422, Some("recurrence"));
+    patch(json!({"time_zone": null})).is_problem(422, Some("time_zone"));
+    patch(json!({"recurrence": 7})).is_problem(422, Some("recurrence"));
+    let once = patch(json!({"recurrence": null, "time_zone": null}));
+    assert_eq!((&once.json["recurrence"], &once.json["time_zone"]), (&Value::Null, &Value::Null));
+    assert!(!once.json["invitation"]["ics"].as_str().unwrap().contains("RRULE"));
+}
+
 // -- what is refused --
 
 #[test]
@@ -853,6 +895,8 @@ fn a_refusal_names_the_field_and_what_was_expected() {
         body[field] = value;
         body
     };
+    let mut nowhere = with("recurrence", json!("FREQ=DAILY"));
+    nowhere["time_zone"] = Value::Null;
     let ada = |field: &str, value: Value| {
         let mut body = json!({"name": "Ada", "email": "ada@example.com"});
         body[field] = value;
@@ -874,7 +918,14 @@ fn a_refusal_names_the_field_and_what_was_expected() {
         (&meetings, with("starts_at", json!("0001-01-01T00:00:00Z")), "starts_at", "2000 to 2199"),
         (&meetings, with("ends_at", json!(in_minutes(-10))), "ends_at", "after starts_at"),
         (&meetings, with("time_zone", json!("Mars/Olympus")), "time_zone", "IANA"),
-        (&meetings, with("recurrence", json!("FREQ=DAILY")), "recurrence", "not supported yet"),
+        (&meetings, with("recurrence", json!("FREQ=HOURLY")), "recurrence", "DAILY, WEEKLY"),
+        (&meetings, nowhere, "time_zone", "without time_zone"),
+        (
+            &meetings,
+            with("recurrence", json!("FREQ=YEARLY;BYMONTHDAY=29;BYMONTH=2")),
+            "recurrence",
+            "starts_at",
+        ),
         (&meetings, with("invitees", json!(["bob"])), "invitees", "mail address"),
         (&meetings, with("wait_for_moderator", json!("yes")), "wait_for_moderator", "expected a boolean"),
         (&meetings, with("code", json!("1234")), "code", "unknown field"),

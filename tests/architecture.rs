@@ -22,7 +22,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("prompt", &["types", "bridge", "audio"]),
     ("store", &["types", "bridge"]),
     ("mail", &["types", "bridge"]),
-    ("http", &["types", "bridge", "store"]),
+    // A meeting's answer carries its invitation: the pure half of `mail` makes it.
+    ("http", &["types", "bridge", "store", "mail"]),
     ("telemetry", &[]),
     // Rooms that know all others; nobody but them may name these.
     ("config", ALL),

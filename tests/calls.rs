@@ -114,15 +114,25 @@ fn level_now(call: &Call, hz: f64) -> f64 {
     tone::level(&heard[heard.len() - SECOND..], hz)
 }
 
+/// A room is softer while a prompt is played to this caller, so this waits for the prompt's end.
 fn hears(call: &Call, hz: f64) {
     call.wait_for_tone(hz, HEARD_DB, Duration::from_secs(10))
         .unwrap_or_else(|error| panic!("{hz} Hz: {error}"));
 }
 
+/// Whoever speaks does so without a pause, so one second without the tone is proof. Speech of a prompt
+/// has some of every frequency; it is over after a while.
 #[track_caller]
 fn does_not_hear(call: &Call, hz: f64) {
-    let level = level_now(call, hz);
-    assert!(level < UNHEARD_DB, "{hz} Hz is heard at {level:.0} dB");
+    let mut level = f64::MAX;
+    for _ in 0..40 {
+        level = level_now(call, hz);
+        if level < UNHEARD_DB {
+            return;
+        }
+        pause(250);
+    }
+    panic!("{hz} Hz is heard at {level:.0} dB");
 }
 
 #[test]
@@ -207,8 +217,8 @@ fn a_number_that_nobody_vouches_for_is_asked_each_time() {
 
     // With it, still straight in.
     let known = dial(scene.plan(number));
-    assert_eq!(scene.sees(1)[0]["entered"], "remembered");
-    drop(known);
+    scene.sees(1);
+    assert!(!was_asked(&hangs_up(&known, &scene.api)));
 }
 
 #[test]
@@ -258,7 +268,7 @@ fn two_rooms_at_once_hear_themselves_and_not_each_other() {
     let mut calls: Vec<Call> = Vec::new();
     for (n, &hz) in tones.iter().enumerate() {
         let number = format!("+1555010010{n}");
-        let codec = Codec::ALL[n % 2];
+        let codec = Codec::ALL[n % 3];
         let (host, meeting) = if n < 3 { (&scene.host, &scene.meeting) } else { (&other_host, &other) };
         let keys = entry(host, meeting);
         calls.push(dial(Plan { keys, codec, voice: Voice::tone(hz), ..scene.plan(&number) }));
@@ -273,17 +283,17 @@ fn two_rooms_at_once_hear_themselves_and_not_each_other() {
             }
         }
     }
-    // Prompts and join tones are over by then.
-    pause(3_500);
     for (listener, call) in calls.iter().enumerate() {
         for (speaker, &hz) in tones.iter().enumerate() {
             if speaker == listener || !is_together(speaker, listener) {
                 does_not_hear(call, hz);
-            } else {
-                let level = level_now(call, hz);
-                assert!((-24.0..-16.0).contains(&level), "{listener} hears {speaker} at {level:.1} dB");
             }
         }
+        // All others at once, each as loud as it speaks: nothing is lost or softened on the way.
+        let others = || tones.iter().enumerate().filter(|&(n, _)| n != listener && is_together(n, listener));
+        eventually("all others are heard as loud as they speak", Duration::from_secs(10), || {
+            others().all(|(_, &hz)| (level_now(call, hz) + 20.0).abs() < 1.0).then_some(())
+        });
     }
 }
 
@@ -309,11 +319,11 @@ fn a_second_meeting_closes_the_first() {
     let known = dial(scene.plan("+15550100200"));
     in_meeting(&scene.api, &second, 1);
     let stale = dial(scene.typed("+15550100209"));
-    stale.wait_for_keys(KEYS).expect("the service listens");
-    pause(4_000);
-    assert!(prompt_in(&stale.heard(), "do-not-match").is_some());
+    let record = is_hung_up_on(&stale, &scene.api);
+    assert_eq!(record["ending"], "meeting-ended", "{record}");
+    assert!(prompt_in(&stale.heard(), "meeting-has-ended").is_some());
     assert_eq!(scene.api.roster(&second).len(), 1);
-    drop((known, stale));
+    drop(known);
 }
 
 #[test]
@@ -379,10 +389,10 @@ fn every_way_of_calling_and_keying_leads_in() {
     let typed = |n: usize| scene.typed(&format!("+1555010050{n}"));
     let ways = [
         ("INFO", "info", Plan { digits_by: DigitsBy::Info, ..typed(0) }),
-        ("in-band tones", "inband", Plan { digits_by: DigitsBy::Inband, ..typed(1) }),
         ("a late offer", "rtp", Plan { late_offer: true, ..typed(2) }),
         ("TCP", "rtp", Plan { transport: Transport::Tcp, ..typed(3) }),
         ("A-law", "rtp", Plan { codec: Codec::Pcma, ..typed(4) }),
+        ("G.722", "rtp", Plan { codec: Codec::G722, ..typed(7) }),
         (
             "PIN and code in one go",
             "rtp",
@@ -394,7 +404,7 @@ fn every_way_of_calling_and_keying_leads_in() {
             Plan { keys: format!("12*{pin}{code}").parse().expect("keys"), ..typed(6) },
         ),
     ];
-    // All at once: they are seven callers of one meeting.
+    // All at once: they are six callers of one meeting.
     let calls: Vec<(&str, &str, Call)> =
         ways.into_iter().map(|(way, source, plan)| (way, source, dial(plan))).collect();
     for (way, _, call) in &calls {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doorline::config::{self, Settings};
+use doorline::mail::Security;
 use doorline::sip::Transport;
 use doorline::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, SrtpMode};
 use doorline::telemetry::LogFormat;
@@ -31,6 +32,13 @@ impl Folder {
 
     fn write(&self, name: &str, text: &str) -> &Self {
         fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    /// A file that nobody else can read.
+    fn secret(&self, name: &str, text: &str) -> &Self {
+        self.write(name, text);
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
         self
     }
 
@@ -192,6 +200,70 @@ fn every_key_reaches_its_setting() {
         (trunk.dtmf, trunk.media_source, trunk.calls_max),
         (DtmfMode::Info, MediaSource::Sdp, Some(5))
     );
+}
+
+#[test]
+fn mail_is_sent_only_when_a_server_is_named() {
+    assert_eq!(Folder::with("[mail]\nsecurity = \"tls\"").load().unwrap().mail, None);
+    let folder = Folder::with("[mail]\nhost = \"127.0.0.1\"\nsecurity = \"none\"\nfrom = \"a@b.example\"");
+    let mail = folder.load().unwrap().mail.unwrap();
+    assert_eq!((mail.port, mail.security, mail.login), (25, Security::None, None));
+    let folder = Folder::with(
+        "[mail]\nhost = \"mail.example.com\"\nport = 2525\nusername = \"u\"\npassword_file = \"word\"\n\
+         from = \"a@b.example\"\nca_file = \"ca.pem\"",
+    );
+    folder.secret("word", "secret\n").write("ca.pem", "");
+    let mail = folder.load().unwrap().mail.unwrap();
+    assert_eq!(
+        (mail.host.as_str(), mail.port, mail.security),
+        ("mail.example.com", 2525, Security::StartTls)
+    );
+    assert_eq!(mail.login, Some(("u".to_owned(), folder.path("word"))));
+    assert_eq!((mail.from.as_str(), mail.ca_file), ("a@b.example", Some(folder.path("ca.pem"))));
+
+    let cases = [
+        ("port = 25", "mail.host: missing, expected such as \"mail.example.com\" beside port"),
+        ("host = \"m\"", "mail.from: missing, expected such as \"doorline@example.com\""),
+        ("host = \"m\"\nfrom = \"ada\"", "mail.from: \"ada\", expected such as \"doorline@example.com\""),
+        (
+            "host = \"m:\u{e9}\"\nfrom = \"a@b.example\"",
+            "mail.host: \"m:é\", expected a name such as \"mail.example.com\"",
+        ),
+        ("host = \"m\"\nfrom = \"a@b.example\"\nport = 0", "mail.port: 0, expected 1 to 65535"),
+        (
+            "host = \"m\"\nfrom = \"a@b.example\"\nsecurity = \"none\"",
+            "mail.security: \"none\" to \"m\", expected \"starttls\" or \"tls\" outside this machine",
+        ),
+        (
+            "host = \"m\"\nfrom = \"a@b.example\"\nsecurity = \"startls\"",
+            "mail.security: \"startls\", expected \"starttls\", \"tls\" or \"none\", did you mean \"starttls\"?",
+        ),
+        (
+            "host = \"m\"\nfrom = \"a@b.example\"\nusername = \"u\"",
+            "mail.password_file: missing, expected a file with the password of username",
+        ),
+        (
+            "host = \"m\"\nfrom = \"a@b.example\"\npassword_file = \"w\"",
+            "mail.username: missing, expected the name that password_file is for",
+        ),
+        (
+            "host = \"m\"\nfrom = \"a@b.example\"\nca_file = \"none.pem\"",
+            "mail.ca_file: none.pem: no such file, expected certificates in PEM",
+        ),
+    ];
+    for (text, expected) in cases {
+        let folder = Folder::with(&format!("[mail]\n{text}"));
+        folder.secret("w", "word");
+        let faults = folder.faults();
+        assert!(faults.iter().any(|fault| fault.ends_with(expected)), "{text}: {faults:?}");
+    }
+    let folder = Folder::with(
+        "[mail]\nhost = \"m\"\nfrom = \"a@b.example\"\nusername = \"u\"\npassword_file = \"word\"",
+    );
+    folder.write("word", "hunter2");
+    fs::set_permissions(folder.path("word"), fs::Permissions::from_mode(0o644)).unwrap();
+    let told = folder.faults().join("\n");
+    assert!(told.contains("mode 0644 lets everybody read it") && !told.contains("hunter2"), "{told}");
 }
 
 #[test]
@@ -423,7 +495,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "a line in a key",
             "\"a\\nb\" = 1",
-            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, http, store, meetings, limits, log, access_number"#,
+            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, http, store, mail, meetings, limits, log, access_number"#,
         ),
     ];
     for (name, config, expected) in cases {
@@ -651,11 +723,19 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# threads =", "\nthreads =")
             .replace("\n# country =", "\ncountry =")
             .replace("\n# prompts =", "\nprompts =")
+            .replace("\n# host =", "\nhost =")
+            .replace("\n# port =", "\nport =")
+            .replace("\n# username =", "\nusername =")
+            .replace("\n# password_file =", "\npassword_file =")
+            .replace("\n# from =", "\nfrom =")
+            .replace("\n# ca_file =", "\nca_file =")
     };
     let (config, trunk) = (shown(&config::explain::config()), shown(&config::explain::trunk()));
     assert!(!config.lines().chain(trunk.lines()).any(|line| line.starts_with("# ") && line.contains(" = ")));
     let folder = Folder::with(&config);
     fs::create_dir(folder.path("prompts")).unwrap();
+    fs::create_dir(folder.path("secrets")).unwrap();
+    folder.secret("secrets/mail-password", "word").write("mail-ca.pem", "");
     folder.write("trunks.d/carrier.toml", &trunk);
     let settings = folder.load().unwrap();
     assert_eq!((settings.media.threads, settings.trunks[0].calls_max), (Some(2), Some(100)));

@@ -69,6 +69,7 @@ impl House {
             starts_at: self.at(in_minutes),
             ends_at: self.at(in_minutes + 60),
             time_zone: Some("Europe/London".to_owned()),
+            recurrence: None,
             invitees: vec!["guest@example.com".to_owned()],
             known_callers: None,
             wait_for_moderator: false,
@@ -363,6 +364,74 @@ async fn a_new_code_replaces_the_old_one_and_repeats_none_of_the_last_twenty() {
     }
     let refused = house.store.new_code(host.standard_meeting, house.now).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::NoCode))));
+}
+
+#[tokio::test]
+async fn a_recurring_meeting_is_seen_as_the_occurrence_that_matters() {
+    let house = House::new().await;
+    let host = house.host("Ada").await;
+    // Mondays at 10:00 in London, from the house's now on; summer time begins on 29 March 2026.
+    let new = NewMeeting {
+        kind: MeetingKind::OneTime,
+        title: "Weekly".to_owned(),
+        starts_at: house.now,
+        ends_at: house.at(60),
+        time_zone: Some("Europe/London".to_owned()),
+        recurrence: "FREQ=WEEKLY;COUNT=6".parse().ok(),
+        invitees: Vec::new(),
+        known_callers: None,
+        wait_for_moderator: false,
+    };
+    let meeting = house.store.add_meeting(host.id, &new, house.now).await.unwrap();
+    assert_eq!(meeting.recurrence, new.recurrence);
+    let seen = async |now: Timestamp| {
+        let view = house.store.host_view(host.id, None, now).await.unwrap().unwrap();
+        let one = view.meetings.iter().find(|one| one.id == meeting.id).cloned();
+        one.map(|one| (one.starts_at.unwrap().to_string(), one.state))
+    };
+    let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+    let cases = [
+        ("2026-03-02T10:30:00Z", "2026-03-02T10:00:00Z"),
+        ("2026-03-02T11:31:00Z", "2026-03-09T10:00:00Z"),
+        ("2026-03-23T10:30:00Z", "2026-03-23T10:00:00Z"),
+        ("2026-03-30T09:10:00Z", "2026-03-30T09:00:00Z"),
+        ("2026-04-06T09:59:00Z", "2026-04-06T09:00:00Z"),
+    ];
+    for (now, starts_at) in cases {
+        assert_eq!(seen(at(now)).await, Some((starts_at.to_owned(), MeetingState::Scheduled)), "at {now}");
+    }
+    assert_eq!(seen(at("2026-04-08T10:00:00Z")).await, None, "the last one is over");
+
+    // Closed today, it is closed today and scheduled for next week; the same code is good.
+    assert_eq!(house.open(host.id, meeting.id, None).await, Answer::Done);
+    house.store.close_meeting(meeting.id, house.at(20)).await.unwrap();
+    assert_eq!(house.state(meeting.id).await, MeetingState::Scheduled);
+    let today = seen(house.at(25)).await.unwrap();
+    assert_eq!(today, ("2026-03-02T10:00:00Z".to_owned(), MeetingState::Closed));
+    let next = seen(at("2026-03-09T09:50:00Z")).await.unwrap();
+    assert_eq!(next, ("2026-03-09T10:00:00Z".to_owned(), MeetingState::Scheduled));
+    assert_eq!(house.store.meeting(meeting.id).await.unwrap().unwrap().code, meeting.code);
+
+    // After a crash in its last occurrence it is still that one's.
+    let last = at("2026-04-06T09:30:00Z");
+    let question =
+        Question::Open { host: host.id, meeting: meeting.id, closes: None, opened_by: OpenedBy::Caller };
+    assert_eq!(house.store.answer(question, last).await, Answer::Done);
+    house.store.after_crash(last, OVERRUN).await.unwrap();
+    assert_eq!(house.state(meeting.id).await, MeetingState::Scheduled);
+
+    // A rule that the first day does not fit, or without a zone, is refused.
+    let refused = [
+        NewMeeting { recurrence: "FREQ=WEEKLY;BYDAY=TU".parse().ok(), ..new.clone() },
+        NewMeeting { time_zone: None, ..new.clone() },
+    ];
+    for new in refused {
+        let answer = house.store.add_meeting(host.id, &new, house.now).await;
+        assert!(matches!(answer, Err(Error::Refused(Refusal::NotItsDay))), "{answer:?}");
+    }
+    let once = MeetingChange { recurrence: Some(None), ..MeetingChange::default() };
+    let once = house.store.change_meeting(meeting.id, &once, house.now).await.unwrap();
+    assert_eq!((once.recurrence, once.sequence), (None, 1));
 }
 
 #[tokio::test]

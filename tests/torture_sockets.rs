@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Mutex;
@@ -71,10 +72,44 @@ fn on_a_stream_byte_by_byte() {
 /// Sends all messages, some at a time, and judges what `send` saw.
 fn check(send: fn(SocketAddr, &Case, IpAddr) -> Vec<u16>) {
     let mut door = Doorline::plain();
-    let cases = torture::all();
-    assert!(cases.len() >= 60 && cases.len() < 250, "{}", cases.len());
+    let mut wrong = Vec::new();
+    for (n, cases) in rounds().iter().enumerate() {
+        if n > 0 {
+            door.restart();
+        }
+        wrong.extend(round(door.sip(), cases, send));
+        assert!(door.is_running());
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(!door.log().contains("panicked"), "{}", door.log_tail());
+}
+
+/// Some messages are one transaction by their Via (RFC 3261 §17.2.3), although they have nothing to do
+/// with each other: the second would be answered as a copy of the first. Each round has no two of those.
+fn rounds() -> Vec<Vec<Case>> {
+    let mut rounds: Vec<(BTreeSet<String>, Vec<Case>)> = Vec::new();
+    for case in torture::all() {
+        // Method, sent-by and branch, all of which stand in these two lines.
+        let text = String::from_utf8_lossy(&case.bytes).to_ascii_lowercase();
+        let via = text.lines().find(|line| line.starts_with("via") || line.starts_with('v'));
+        let method = text.split_whitespace().next().unwrap_or_default();
+        let branch = format!("{method} {}", via.unwrap_or_default());
+        let free = rounds.iter().position(|(taken, _)| !taken.contains(&branch));
+        let round = free.unwrap_or_else(|| {
+            rounds.push(Default::default());
+            rounds.len() - 1
+        });
+        rounds[round].0.insert(branch);
+        rounds[round].1.push(case);
+    }
+    let rounds: Vec<Vec<Case>> = rounds.into_iter().map(|(_, cases)| cases).collect();
+    assert_eq!(rounds.iter().map(Vec::len).sum::<usize>(), 63);
+    rounds
+}
+
+/// What was wrong, one line each.
+fn round(sip: SocketAddr, cases: &[Case], send: fn(SocketAddr, &Case, IpAddr) -> Vec<u16>) -> Vec<String> {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let sip = door.sip();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -93,17 +128,16 @@ fn check(send: fn(SocketAddr, &Case, IpAddr) -> Vec<u16>) {
             });
         }
     });
-    let wrong = wrong.into_inner().expect("nobody panics with it");
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(door.is_running());
-    assert!(!door.log().contains("panicked"), "{}", door.log_tail());
+    wrong.into_inner().expect("nobody panics with it")
 }
 
 fn judged(case: &Case, answers: &[u16]) -> Vec<String> {
     if answers.is_empty() && !case.allows(None) {
         return vec![format!("silence, expected one of {:?}", case.codes)];
     }
-    let wrong = answers.iter().filter(|&&status| !case.allows(Some(status)));
+    // On a stream the bytes behind the first message are a message too: an INVITE to nobody here.
+    let of_the_second = |status: u16| case.file == "dblreq.dat" && matches!(status, 100 | 404);
+    let wrong = answers.iter().filter(|&&status| !case.allows(Some(status)) && !of_the_second(status));
     wrong.map(|status| format!("answered {status}, expected one of {:?}", case.codes)).collect()
 }
 

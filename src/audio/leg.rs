@@ -598,7 +598,7 @@ impl Leg {
         });
         let sent = self.packets_sent != self.sent_reported;
         self.sent_reported = self.packets_sent;
-        let sender = sent.then(|| SenderInfo {
+        let sender = sent.then_some(SenderInfo {
             ntp: now.ntp,
             timestamp: self.sending.timestamp,
             packets: self.packets_sent,

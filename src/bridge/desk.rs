@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::bridge::admission::{self, Proof, Situation, Verdict, moderator_may_open};
-use crate::bridge::call::flow::Event;
+use crate::bridge::call::state::Event;
 use crate::bridge::command::{Rejection, Reply};
 use crate::bridge::input::Caller;
 use crate::bridge::meeting::{EndedLately, Meeting, Room, Rooms, Row, Wish, Write, Writing};

@@ -19,6 +19,7 @@ pub mod output;
 pub mod prompt;
 pub mod question;
 pub mod record;
+pub mod recurrence;
 pub mod rehearsal;
 pub mod settings;
 pub mod snapshot;
@@ -40,13 +41,15 @@ pub use output::{Output, PlaybackId};
 pub use prompt::Prompt;
 pub use question::{Answer, Question, QuestionId};
 pub use record::CallRecord;
+pub use recurrence::{Recurrence, Series};
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use view::{HostView, MeetingView};
 
 use crate::types::{CallId, HostId, MeetingId, Now};
 use call::Call;
-use call::flow::{self, Event, State};
+use call::flow;
+use call::state::{Event, State};
 use desk::{Asker, Desk, Todo};
 use snapshot::LiveCall;
 
@@ -132,7 +135,7 @@ impl Bridge {
                 number: call.caller.number.clone(),
                 trust: call.caller.trust,
                 state: state.name(),
-                since: call.since,
+                started_at: record.map_or(call.since, |record| record.started_at),
                 host: state.host().or(record.and_then(|record| record.host)),
                 meeting: record.and_then(|record| record.meeting),
             }
@@ -210,8 +213,11 @@ impl Bridge {
             Input::Answered { call } => call_event(call, Event::Answered),
             Input::HungUp { call, how } => call_event(call, Event::HungUp(how)),
             Input::Digit { call, digit, source } => {
-                call_event(call, Event::Key(digit, now.instant));
-                self.desk.record(call, |record| record.key(now.date, source));
+                let line = self.calls.get_mut(&call);
+                if line.is_some_and(|entry| entry.0.presses(digit, source, now.instant)) {
+                    todo.push_back(Todo::Call(call, Event::Key(digit, now.instant)));
+                    self.desk.record(call, |record| record.key(now.date, source));
+                }
             }
             Input::Played { call, playback } => call_event(call, Event::Played(playback)),
             Input::MediaLost { call } => call_event(call, Event::MediaLost),
@@ -297,10 +303,10 @@ impl Bridge {
                 self.desk.reply(Some(request), done);
             }
             Command::Mute { participant, muted } => {
-                self.to_participant(request, participant, Event::Muted(muted));
+                self.tell_participant(request, participant, Event::Muted(muted));
             }
             Command::Remove { participant, forget } => {
-                self.to_participant(request, participant, Event::Removed { forget });
+                self.tell_participant(request, participant, Event::Removed { forget });
             }
             Command::HostRemoved { host } => {
                 self.desk.host_removed(host);
@@ -320,7 +326,7 @@ impl Bridge {
     }
 
     /// A moderator's act on somebody who is in a meeting or waits for one.
-    fn to_participant(&mut self, request: RequestId, participant: CallId, event: Event) {
+    fn tell_participant(&mut self, request: RequestId, participant: CallId, event: Event) {
         let there = self.calls.get(&participant).is_some_and(|entry| match event {
             Event::Removed { .. } => entry.0.place.is_some() || entry.1.pending().is_some(),
             _ => entry.0.place.is_some(),
@@ -451,3 +457,46 @@ impl Bridge {
 
 /// The room a call waits in, and the meeting it waits for.
 type Waiting = Option<(HostId, Option<MeetingId>)>;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::bridge::rehearsal::Stage;
+
+    #[test]
+    fn a_decision_that_panics_ends_its_own_call_and_no_other() {
+        let mut stage = Stage::new(Instant::now());
+        stage.set_up("host ada pin 123456789").unwrap();
+        for line in [
+            "anna: call from +442079460001 network",
+            "anna: dial 123456789",
+            "bert: call from +442079460002 network",
+            "bert: dial 123456789",
+            "wait 3s",
+        ] {
+            stage.happen(line).unwrap();
+        }
+        let bridge = &mut stage.bridge;
+        let [anna, bert] = bridge.calls.keys().copied().collect::<Vec<_>>()[..] else { panic!("two calls") };
+
+        // As it stands while a decision about Anna is being made that never returns.
+        bridge.calls.remove(&anna).unwrap();
+        bridge.at_work = Some(anna);
+        let mut out = Vec::new();
+        assert_eq!(bridge.after_panic(&mut out), Some(anna));
+
+        let hang_up = Output::HangUp { call: anna, ending: Ending::InternalError };
+        assert!(out.contains(&hang_up), "{out:?}");
+        let saved = |output: &Output| matches!(output, Output::Save { record } if record.call == anna && record.ending == Ending::InternalError);
+        assert!(out.iter().any(saved), "{out:?}");
+        let snapshot = bridge.snapshot();
+        assert_eq!(snapshot.calls.iter().map(|call| call.call).collect::<Vec<_>>(), [bert]);
+        assert_eq!(snapshot.meetings[0].roster.len(), 1);
+
+        stage.happen("bert: hang up").unwrap();
+        stage.advance(Duration::from_secs(60));
+        assert!(stage.bridge.is_idle());
+    }
+}

@@ -21,7 +21,7 @@ pub struct LiveCall {
     pub trust: Trust,
     /// The state's name as in the record, such as `asking-pin`.
     pub state: &'static str,
-    pub since: Timestamp,
+    pub started_at: Timestamp,
     pub host: Option<HostId>,
     pub meeting: Option<MeetingId>,
 }

@@ -87,6 +87,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     starts_at: now,
                     ends_at: now + Duration::from_secs(4 * 3600),
                     time_zone: None,
+                    recurrence: None,
                     invitees: Vec::new(),
                     known_callers: None,
                     wait_for_moderator: false,

@@ -4,7 +4,8 @@
 //! configuration.
 
 use super::raw::{
-    self, AccessNumber, CallerId, Http, Limits, Log, Meetings, Rtp, Sip, Store, Top, TrunkLimits, TrunkMedia,
+    self, AccessNumber, CallerId, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Store, Top, TrunkLimits,
+    TrunkMedia,
 };
 use super::read::{Presence, Section};
 
@@ -17,6 +18,7 @@ pub fn config() -> String {
     section::<Rtp>("[rtp]", &mut out);
     section::<Http>("[http]", &mut out);
     section::<Store>("[store]", &mut out);
+    section::<Mail>("[mail]", &mut out);
     section::<Meetings>("[meetings]", &mut out);
     section::<Limits>("[limits]", &mut out);
     section::<Log>("[log]", &mut out);

@@ -12,9 +12,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::fault::{Fault, Faults};
 use super::file::Document;
-use super::raw::{self, AccessNumber, Http, Limits, Log, Meetings, Rtp, Sip, Store, Top};
+use super::raw::{self, AccessNumber, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Store, Top};
 use super::read::{choice, within};
-use super::{Settings, trunks};
+use super::{Settings, outgoing, trunks};
 use crate::prompt::Pack;
 use crate::signalling::Listen;
 use crate::sip::Transport;
@@ -40,6 +40,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let rtp: Rtp = document.section("rtp", faults);
     let http: Http = document.section("http", faults);
     let store: Store = document.section("store", faults);
+    let mail: Mail = document.section("mail", faults);
     let meetings: Meetings = document.section("meetings", faults);
     let limits: Limits = document.section("limits", faults);
     let log: Log = document.section("log", faults);
@@ -60,6 +61,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
         faults.push("http.listen", format!("{} is taken by sip.listen, expected another port", http.listen));
     }
     let store = self::store(&store, &data_dir, faults);
+    let mail = outgoing::mail(&mail, &folder, faults);
     let bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
     let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
@@ -79,6 +81,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             media,
             http,
             store,
+            mail,
             bridge,
             trunks,
             access_numbers,
@@ -276,9 +279,14 @@ fn token_in(file: &Path) -> Result<Token, String> {
     let open = File::open(file).map_err(|error| {
         format!("{error}, expected a file with the operator's token, or {} set", super::TOKEN_VARIABLE)
     })?;
+    good_token(Token::new(private_text(open, "the operator's token")?.trim()))
+}
+
+/// The text of a file with a secret that not everybody can read.
+pub(super) fn private_text(open: File, what: &str) -> Result<String, String> {
     let about = open.metadata().map_err(|error| error.to_string())?;
     if !about.is_file() {
-        return Err("not a file, expected one with the operator's token".to_owned());
+        return Err(format!("not a file, expected one with {what}"));
     }
     let mode = about.permissions().mode() & 0o777;
     if mode & 0o007 != 0 {
@@ -288,8 +296,8 @@ fn token_in(file: &Path) -> Result<Token, String> {
     // A few bytes more than a token and its line end, so that a longer one is told as such.
     open.take(TOKEN_CHARACTERS_MAX as u64 + 8)
         .read_to_string(&mut text)
-        .map_err(|_| "not text, expected one line with the operator's token".to_owned())?;
-    good_token(Token::new(text.trim()))
+        .map_err(|_| format!("not text, expected one line with {what}"))?;
+    Ok(text)
 }
 
 fn store(raw: &Store, data_dir: &Path, faults: &mut Faults) -> Option<store::Settings> {

@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::types::{Country, Language, PhoneNumber, Token};
-use crate::{bridge, http, media, signalling, sip, store, telemetry};
+use crate::{bridge, http, mail, media, signalling, sip, store, telemetry};
 
 pub mod explain;
 mod fault;
 mod file;
 mod finish;
+mod outgoing;
 mod raw;
 mod read;
 mod trunks;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub media: media::Settings,
     pub http: http::Settings,
     pub store: store::Settings,
+    /// `None`: no mail is sent.
+    pub mail: Option<mail::Settings>,
     pub bridge: bridge::Settings,
     /// By name.
     pub trunks: Vec<sip::trunk::Trunk>,

@@ -72,6 +72,29 @@ section! {
 }
 
 section! {
+    /// Mail: invitations and their changes, sent to guests. Without a host none is sent, and the API still
+    /// gives the invitation of each meeting.
+    pub struct Mail {
+        /// The SMTP server that takes our mail: a name that its certificate is for.
+        host: Option<String> = Absent("\"mail.example.com\""),
+        /// Its port. Absent: 587 for "starttls", 465 for "tls", 25 for "none".
+        port: Option<usize> = Absent("587"),
+        /// "starttls" (plain until both have agreed to TLS, which must happen), "tls" (from the first
+        /// byte) or "none" (only to this machine: 127.0.0.1, ::1 or localhost).
+        security: String = Default("\"starttls\""),
+        /// The name to log in with. Absent: no log-in.
+        username: Option<String> = Absent("\"doorline\""),
+        /// File with its password: one line that only the service's user (and group) can read.
+        password_file: Option<String> = Absent("\"secrets/mail-password\""),
+        /// The address that mail comes from; answers go to the host of the meeting. The server must let
+        /// us use it, or guests' servers will not believe us.
+        from: Option<String> = Absent("\"doorline@example.com\""),
+        /// File with certificates (PEM) that are trusted beside the system's, for a server of your own.
+        ca_file: Option<String> = Absent("\"mail-ca.pem\""),
+    }
+}
+
+section! {
     /// The rules of meetings.
     pub struct Meetings {
         /// Digits of a PIN, 4 to 12, the same for all hosts, so that callers need no # after it. Short
@@ -195,6 +218,7 @@ pub const CONFIG: &Places = &[
     ("rtp", Rtp::KEYS),
     ("http", Http::KEYS),
     ("store", Store::KEYS),
+    ("mail", Mail::KEYS),
     ("meetings", Meetings::KEYS),
     ("limits", Limits::KEYS),
     ("log", Log::KEYS),

@@ -113,7 +113,7 @@ impl From<&LiveCall> for Call {
             number: call.number.as_ref().map(PhoneNumber::masked),
             withheld: call.number.is_none(),
             trust: call.trust,
-            started_at: call.since,
+            started_at: call.started_at,
             answered_at: None,
             joined_at: None,
             ended_at: None,
@@ -310,8 +310,8 @@ fn is_met(filter: &CallFilter, call: &LiveCall) -> bool {
         && filter.meeting.is_none_or(|meeting| call.meeting == Some(meeting))
         && filter.trunk.as_ref().is_none_or(|trunk| call.trunk == *trunk)
         && filter.number.as_ref().is_none_or(|number| call.number.as_ref() == Some(number))
-        && filter.from.is_none_or(|from| call.since >= from)
-        && filter.until.is_none_or(|until| call.since < until)
+        && filter.from.is_none_or(|from| call.started_at >= from)
+        && filter.until.is_none_or(|until| call.started_at < until)
 }
 
 fn id<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, Problem> {

@@ -14,10 +14,11 @@ use super::input::{Body, Id, Parameters, present};
 use super::invitation::{self, Invitation};
 use super::list::{List, Paging};
 use super::problem::Problem;
-use super::words::{KnownCallers, MeetingKind, MeetingState};
+use super::words::{DeliveryState, KnownCallers, MeetingKind, MeetingState};
 use super::{check, hosts};
+use crate::bridge::recurrence::BadRecurrence;
 use crate::bridge::view::MeetingState as State_;
-use crate::bridge::{Command, Rejection};
+use crate::bridge::{Command, Recurrence, Rejection};
 use crate::store::words::Word;
 use crate::store::{self, MeetingChange, NewMeeting};
 use crate::types::{Country, HostId, Language, MeetingId};
@@ -36,9 +37,11 @@ pub struct NewMeetingBody {
     /// IANA name: what times in invitations are told in. Absent: UTC.
     #[schema(example = "Europe/London")]
     time_zone: Option<String>,
-    /// Not supported yet: must be absent or null.
-    #[schema(value_type = Option<String>)]
-    recurrence: Option<serde_json::Value>,
+    /// A rule such as `FREQ=WEEKLY;BYDAY=TU,TH;COUNT=10` (RFC 5545 §3.3.10): daily to yearly, with INTERVAL,
+    /// COUNT or UNTIL, BYDAY, BYMONTHDAY, BYMONTH, BYSETPOS, WKST. Needs `time_zone`; `starts_at` and
+    /// `ends_at` are those of the first meeting. All share one code.
+    #[schema(example = "FREQ=WEEKLY;BYDAY=TU,TH;COUNT=10")]
+    recurrence: Option<String>,
     /// Mail addresses, at most 500.
     #[serde(default)]
     invitees: Vec<String>,
@@ -61,9 +64,10 @@ pub struct MeetingPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     time_zone: Option<Option<String>>,
-    /// Not supported yet: must be absent or null.
+    /// Null: it happens once.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
-    recurrence: Option<serde_json::Value>,
+    recurrence: Option<Option<String>>,
     /// In place of those it has.
     invitees: Option<Vec<String>>,
     /// Null: the host's.
@@ -90,6 +94,8 @@ pub struct Meeting {
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Timestamp>,
     time_zone: Option<String>,
+    /// As it was understood. `starts_at` and `ends_at` are those of the first meeting.
+    recurrence: Option<String>,
     pin: String,
     /// Null for a standard meeting.
     code: Option<String>,
@@ -99,6 +105,9 @@ pub struct Meeting {
     /// Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     invitation: Option<Invitation>,
+    /// What became of the invitations: the newest of each guest. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Vec<Delivery>>,
     invitees: Vec<String>,
     known_callers: Option<KnownCallers>,
     wait_for_moderator: bool,
@@ -125,14 +134,59 @@ pub struct AccessNumber {
     country: Option<Country>,
 }
 
+/// The way of an invitation to one guest.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Delivery {
+    recipient: String,
+    sequence: u32,
+    /// It takes the meeting out of the guest's calendar.
+    cancels: bool,
+    state: DeliveryState,
+    /// Times that it was handed to the mail server, or should have been.
+    attempts: u32,
+    /// While it is queued.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<Timestamp>,
+    /// What the mail server said to the last attempt that did not succeed.
+    last_error: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    queued_at: Timestamp,
+    /// When it was sent or given up.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    settled_at: Option<Timestamp>,
+}
+
+impl From<store::Delivery> for Delivery {
+    fn from(delivery: store::Delivery) -> Self {
+        Self {
+            recipient: delivery.recipient,
+            sequence: delivery.sequence,
+            cancels: delivery.cancels,
+            state: delivery.state.into(),
+            attempts: delivery.attempts,
+            next_attempt_at: delivery.next_attempt_at,
+            last_error: delivery.last_error,
+            queued_at: delivery.queued_at,
+            settled_at: delivery.settled_at,
+        }
+    }
+}
+
 impl Meeting {
-    fn of(context: &Context, host: &store::Host, meeting: store::Meeting, with_invitation: bool) -> Self {
+    /// `told`: with its invitation and what became of it.
+    fn of(
+        context: &Context,
+        host: &store::Host,
+        meeting: store::Meeting,
+        told: Option<Vec<store::Delivery>>,
+    ) -> Self {
         let numbers = &context.service.access_numbers;
         let access_numbers = numbers.iter().map(|number| AccessNumber {
             number: number.number.reveal().to_owned(),
             language: number.language.clone(),
             country: number.country,
         });
+        let invitation = invitation::of(host, &meeting, numbers);
         Self {
             id: meeting.id,
             host_id: meeting.host,
@@ -144,8 +198,10 @@ impl Meeting {
             pin: host.pin.reveal().to_owned(),
             code: meeting.code.as_ref().map(|code| code.reveal().to_owned()),
             access_numbers: access_numbers.collect(),
-            one_tap: invitation::one_tap(host, &meeting, numbers),
-            invitation: with_invitation.then(|| Invitation::of(host, &meeting, numbers)),
+            one_tap: invitation.one_tap(),
+            invitation: told.is_some().then(|| invitation.render().into()),
+            deliveries: told.map(|all| all.into_iter().map(Into::into).collect()),
+            recurrence: meeting.recurrence.as_ref().map(ToString::to_string),
             title: meeting.title,
             time_zone: meeting.time_zone,
             invitees: meeting.invitees,
@@ -171,7 +227,6 @@ pub async fn add_meeting(
     Body(body): Body<NewMeetingBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let host = hosts::visible(&context, caller, id).await?;
-    no_recurrence(body.recurrence.as_ref())?;
     let now = context.now();
     let new = NewMeeting {
         kind: body.kind.into(),
@@ -179,15 +234,17 @@ pub async fn add_meeting(
         starts_at: check::time("starts_at", &body.starts_at)?,
         ends_at: check::time("ends_at", &body.ends_at)?,
         time_zone: body.time_zone.as_deref().map(|text| check::time_zone("time_zone", text)).transpose()?,
+        recurrence: body.recurrence.as_deref().map(rule).transpose()?,
         invitees: check::invitees("invitees", &body.invitees)?,
         known_callers: body.known_callers.map(Into::into),
         wait_for_moderator: body.wait_for_moderator,
     };
     in_order(Some(new.starts_at), Some(new.ends_at))?;
-    not_over(new.ends_at, now)?;
+    not_over(last_end(new.starts_at, new.ends_at, new.time_zone.as_deref(), new.recurrence.as_ref())?, now)?;
     let meeting = context.store.add_meeting(id, &new, now).await?;
     let location = hosts::location("meetings", meeting.id);
-    Ok((StatusCode::CREATED, [location], Json(Meeting::of(&context, &host, meeting, true))))
+    let told = context.store.deliveries(meeting.id).await?;
+    Ok((StatusCode::CREATED, [location], Json(Meeting::of(&context, &host, meeting, Some(told)))))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -214,7 +271,7 @@ pub async fn list_meetings(
     let host = hosts::visible(&context, caller, id).await?;
     let range = Paging { limit: filter.limit, cursor: filter.cursor }.range()?;
     let page = context.store.meetings(id, filter.state.map(Into::into), range).await?;
-    Ok(Json(List::of(page, |meeting| Meeting::of(&context, &host, meeting, false))))
+    Ok(Json(List::of(page, |meeting| Meeting::of(&context, &host, meeting, None))))
 }
 
 /// One meeting with its invitation.
@@ -240,7 +297,6 @@ pub async fn patch_meeting(
     Body(body): Body<MeetingPatch>,
 ) -> Result<Json<Meeting>, Problem> {
     let meeting = visible(&context, caller, id).await?;
-    no_recurrence(body.recurrence.as_ref())?;
     let now = context.now();
     let change = MeetingChange {
         title: body.title.map(|text| check::line("title", &text)).transpose()?,
@@ -251,13 +307,25 @@ pub async fn patch_meeting(
             Some(None) => Some(None),
             None => None,
         },
+        recurrence: match body.recurrence {
+            Some(Some(text)) => Some(Some(rule(&text)?)),
+            Some(None) => Some(None),
+            None => None,
+        },
         invitees: body.invitees.map(|texts| check::invitees("invitees", &texts)).transpose()?,
         known_callers: body.known_callers.map(|word| word.map(Into::into)),
         wait_for_moderator: body.wait_for_moderator,
     };
     in_order(change.starts_at.or(meeting.starts_at), change.ends_at.or(meeting.ends_at))?;
-    if let Some(ends_at) = change.ends_at {
-        not_over(ends_at, now)?;
+    let timed = change.starts_at.is_some() || change.ends_at.is_some();
+    let times = change.starts_at.or(meeting.starts_at).zip(change.ends_at.or(meeting.ends_at));
+    if let Some((starts_at, ends_at)) = times {
+        let zone = change.time_zone.as_ref().unwrap_or(&meeting.time_zone).as_deref();
+        let rule = change.recurrence.as_ref().unwrap_or(&meeting.recurrence).as_ref();
+        let last = last_end(starts_at, ends_at, zone, rule)?;
+        if timed || change.recurrence.is_some() {
+            not_over(last, now)?;
+        }
     }
     let changed = context.store.change_meeting(id, &change, now).await?;
     shown(&context, changed).await
@@ -331,6 +399,33 @@ pub async fn new_code(
     shown(&context, meeting).await
 }
 
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationOrder {
+    /// Mail addresses, at most 500. Absent: the meeting's invitees. They learn of changes like invitees.
+    to: Option<Vec<String>>,
+    /// Also to those who have this version: they get it as the next one.
+    #[serde(default)]
+    again: bool,
+}
+
+/// Sends the invitation to those who do not have its newest version. It is on its way when this
+/// answers; what became of it is in `deliveries`.
+#[utoipa::path(post, path = "/meetings/{id}/invitations", tag = "meetings", params(("id" = String, Path)),
+    request_body = InvitationOrder,
+    responses((status = 202, body = Meeting), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn send_invitations(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id<MeetingId>,
+    Body(body): Body<InvitationOrder>,
+) -> Result<impl IntoResponse, Problem> {
+    visible(&context, caller, id).await?;
+    let to = body.to.map(|texts| check::invitees("to", &texts)).transpose()?;
+    let meeting = context.store.invite(id, to.as_deref(), body.again, context.now()).await?;
+    Ok((StatusCode::ACCEPTED, shown(&context, meeting).await?))
+}
+
 /// The meeting, if the caller may see it.
 pub async fn visible(context: &Context, caller: Caller, id: MeetingId) -> Result<store::Meeting, Problem> {
     let meeting = context.store.meeting(id).await?.ok_or_else(|| Problem::no_such("meeting"))?;
@@ -340,14 +435,30 @@ pub async fn visible(context: &Context, caller: Caller, id: MeetingId) -> Result
 
 async fn shown(context: &Context, meeting: store::Meeting) -> Result<Json<Meeting>, Problem> {
     let host = context.store.host(meeting.host).await?.ok_or_else(|| Problem::no_such("meeting"))?;
-    Ok(Json(Meeting::of(context, &host, meeting, true)))
+    let told = context.store.deliveries(meeting.id).await?;
+    Ok(Json(Meeting::of(context, &host, meeting, Some(told))))
 }
 
-fn no_recurrence(recurrence: Option<&serde_json::Value>) -> Result<(), Problem> {
-    match recurrence {
-        None | Some(serde_json::Value::Null) => Ok(()),
-        Some(_) => Err(Problem::invalid("recurrence", "recurring meetings are not supported yet")),
-    }
+fn rule(text: &str) -> Result<Recurrence, Problem> {
+    text.parse().map_err(|error: BadRecurrence| Problem::invalid("recurrence", error.to_string()))
+}
+
+/// When the last occurrence ends. The first must fit the rule.
+fn last_end(
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    time_zone: Option<&str>,
+    rule: Option<&Recurrence>,
+) -> Result<Timestamp, Problem> {
+    store::series(starts_at, ends_at, time_zone, rule).map(|series| series.ends_at()).map_err(|error| {
+        let field = match error {
+            BadRecurrence::WithoutTimeZone | BadRecurrence::NoTimeZone(_) => "time_zone",
+            BadRecurrence::EndsBeforeItStarts => "ends_at",
+            BadRecurrence::Ambiguous => "starts_at",
+            _ => "recurrence",
+        };
+        Problem::invalid(field, error.to_string())
+    })
 }
 
 fn in_order(starts_at: Option<Timestamp>, ends_at: Option<Timestamp>) -> Result<(), Problem> {

@@ -12,7 +12,7 @@ mod context;
 mod health;
 mod hosts;
 mod input;
-mod invitation;
+pub mod invitation;
 mod list;
 mod live;
 mod meetings;
@@ -35,12 +35,12 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use crate::mail::AccessNumber;
 pub use openapi::document;
 pub use settings::Settings;
 
 use crate::bridge::{self, Command, Rejection, Reply, Snapshot};
 use crate::store::Store;
-use crate::types::{Country, Language, PhoneNumber};
 use context::Context;
 use problem::Problem;
 
@@ -64,14 +64,6 @@ pub struct ServiceFacts {
     pub version: &'static str,
     /// The text of `/metrics`, in Prometheus' format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-}
-
-/// A number that callers dial.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AccessNumber {
-    pub number: PhoneNumber,
-    pub language: Language,
-    pub country: Option<Country>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -82,6 +82,7 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(meetings::open_meeting))
         .routes(routes!(meetings::close_meeting))
         .routes(routes!(meetings::new_code))
+        .routes(routes!(meetings::send_invitations))
         .routes(routes!(verified::list_verified, verified::revoke_all))
         .routes(routes!(verified::revoke))
         .routes(routes!(live::live))

@@ -136,9 +136,12 @@ impl From<store::Error> for Problem {
                 Refusal::NoSuchHost => Self::no_such("host"),
                 Refusal::NoSuchMeeting => Self::no_such("meeting"),
                 Refusal::EndsBeforeItStarts => Self::invalid("ends_at", "not later than starts_at"),
-                Refusal::Cancelled | Refusal::Standing | Refusal::NoCode | Refusal::AnotherIsOpen => {
-                    Self::conflict(refusal.to_string())
-                }
+                Refusal::NotItsDay => Self::invalid("recurrence", refusal.to_string()),
+                Refusal::Cancelled
+                | Refusal::Standing
+                | Refusal::NoCode
+                | Refusal::NoMail
+                | Refusal::AnotherIsOpen => Self::conflict(refusal.to_string()),
             },
             store::Error::Unreadable(_) => {
                 error!(cause = %error, "request failed");

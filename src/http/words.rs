@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::bridge::view;
+use crate::store;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident = $of:path { $($variant:ident),* }) => {
@@ -32,6 +33,10 @@ words!(
     /// With a one-time code, or by the PIN alone.
     MeetingKind = view::MeetingKind { OneTime, Standard }
 );
+words!(
+    /// `superseded`: a newer version was queued before this one was sent.
+    DeliveryState = store::DeliveryState { Queued, Sent, Failed, Superseded }
+);
 words!(MeetingState = view::MeetingState { Scheduled, Open, Closed, Cancelled });
 words!(
     /// What a remembered phone is still asked: nothing, this meeting's code once, or always the code.
@@ -53,6 +58,7 @@ mod tests {
         }
         same::<view::MeetingKind, MeetingKind>();
         same::<view::MeetingState, MeetingState>();
+        same::<store::DeliveryState, DeliveryState>();
         same::<view::KnownCallers, KnownCallers>();
     }
 }

@@ -17,16 +17,18 @@ use tracing::{error, info};
 use crate::bridge::{Answer, Bridge, Command, Question, Rejection, Reply, Snapshot};
 use crate::config::Settings;
 use crate::http::{self, ServiceFacts};
+use crate::mail::{self, Mailer};
 use crate::media::{self, Engine};
 use crate::prompt;
 use crate::server::clips::Clips;
 use crate::server::door::Door;
+use crate::server::invitations::Invitations;
 use crate::server::lines::Lines;
 use crate::server::questions::Questions;
 use crate::server::switchboard::{Sources, Switchboard};
 use crate::signalling::{self, Signalling};
 use crate::sip::endpoint;
-use crate::store::{self, Store};
+use crate::store::{self, Store, Windows};
 use crate::telemetry;
 use crate::types::{HostId, Language, MeetingId, Now};
 
@@ -46,6 +48,8 @@ pub enum StartError {
     Store(#[from] store::Error),
     #[error("prompts: {0}")]
     Prompts(#[from] prompt::Error),
+    #[error("mail: {0}")]
+    Mail(#[from] mail::Error),
     #[error("media: {0}")]
     Media(#[from] media::Error),
     #[error("signalling: {0}")]
@@ -65,6 +69,8 @@ pub struct Service {
     http: JoinHandle<()>,
     stop_http: oneshot::Sender<()>,
     switchboard: JoinHandle<()>,
+    /// Sends invitations, if mail is configured.
+    mail: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Service {
@@ -73,7 +79,12 @@ impl Service {
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|error| StartError::DataDir(settings.data_dir.clone(), error))?;
         let clips = Clips::new(&prompt::Pack::find(settings.prompts.as_deref(), &Language::english())?);
+        let mailer = settings.mail.as_ref().map(Mailer::new).transpose()?;
         let store = Store::open(&settings.store).await?;
+        store.set_windows(Windows {
+            early_join: settings.bridge.early_join,
+            overrun: settings.bridge.overrun,
+        });
         let put_back = store.after_crash(Now::read().date, settings.bridge.overrun).await?;
         if put_back > 0 {
             info!(meetings = put_back, "meetings left open by an earlier run are closed or scheduled again");
@@ -103,16 +114,17 @@ impl Service {
         let switchboard = tokio::spawn(switchboard.run(sources));
 
         let (stop_http, stopped) = oneshot::channel::<()>();
+        let access_numbers: Vec<http::AccessNumber> = settings
+            .access_numbers
+            .iter()
+            .map(|number| http::AccessNumber {
+                number: number.number.clone(),
+                language: number.language.clone(),
+                country: number.country,
+            })
+            .collect();
         let facts = ServiceFacts {
-            access_numbers: settings
-                .access_numbers
-                .iter()
-                .map(|number| http::AccessNumber {
-                    number: number.number.clone(),
-                    language: number.language.clone(),
-                    country: number.country,
-                })
-                .collect(),
+            access_numbers: access_numbers.clone(),
             rules,
             version: env!("CARGO_PKG_VERSION"),
             metrics: Arc::new(telemetry::metrics_text),
@@ -123,11 +135,19 @@ impl Service {
                 let _ = stopped.await;
             })
             .await?;
+        let mail = mailer.map(|mailer| {
+            let invitations = Invitations::new(store.clone(), access_numbers, mailer.from());
+            let (stop, stopped) = oneshot::channel::<()>();
+            let task = tokio::spawn(mail::run(invitations, mailer, async {
+                let _ = stopped.await;
+            }));
+            (stop, task)
+        });
         for listen in signalling.local_addresses() {
             info!(transport = listen.transport.name(), address = %listen.address, "SIP");
         }
         info!(address = %http_address, "HTTP");
-        Ok(Self { store, door, signalling, http_address, http, stop_http, switchboard })
+        Ok(Self { store, door, signalling, http_address, http, stop_http, switchboard, mail })
     }
 
     #[must_use]
@@ -178,13 +198,20 @@ impl Service {
     }
 
     async fn stop(self) {
-        let Self { store, door, signalling, http, stop_http, switchboard, .. } = self;
+        let Self { store, door, signalling, http, stop_http, switchboard, mail, .. } = self;
         // HTTP holds a clone of the door; the switchboard ends when the last one is gone.
         let _ = stop_http.send(());
         let _ = http.await;
         drop(door);
         let _ = switchboard.await;
         signalling.stop().await;
+        if let Some((stop, mut task)) = mail {
+            let _ = stop.send(());
+            // A letter that is on its way to the server is waited for, but not for ever.
+            if tokio::time::timeout(LAST_WRITES, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
         if tokio::time::timeout(LAST_WRITES, store.close()).await.is_err() {
             error!("the database did not close in time; what was queued is written at the next start");
         }

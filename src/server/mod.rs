@@ -6,6 +6,7 @@
 
 mod clips;
 mod door;
+pub mod invitations;
 mod lifecycle;
 mod lines;
 mod questions;

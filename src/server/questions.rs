@@ -35,14 +35,15 @@ impl Questions {
         (Self { places: Arc::new(Semaphore::new(QUESTIONS_MAX)), queue }, receiver)
     }
 
-    /// Sends a question on its way, or says at once that it cannot be asked.
-    pub(super) fn ask(&self, question: QuestionId, ask: Question) -> Result<(), Input> {
+    /// Sends a question on its way. The answer is here already when it cannot be asked.
+    pub(super) fn ask(&self, question: QuestionId, ask: Question) -> Option<Input> {
         let place = self.places.clone().try_acquire_owned().ok();
         let sent = place.and_then(|place| self.queue.try_send((question, ask, place)).ok());
-        sent.ok_or_else(|| {
-            metrics::counter!("doorline_overload_total", "queue" => "store").increment(1);
-            Input::Answer { question, answer: Answer::Unavailable }
-        })
+        if sent.is_some() {
+            return None;
+        }
+        metrics::counter!("doorline_overload_total", "queue" => "store").increment(1);
+        Some(Input::Answer { question, answer: Answer::Unavailable })
     }
 }
 

@@ -149,9 +149,7 @@ impl Switchboard {
     async fn carry_out(&mut self, output: Output) {
         match output {
             Output::Ask { question, ask } => {
-                if let Err(answer) = self.questions.ask(question, ask) {
-                    self.pending.push_back(answer);
-                }
+                self.pending.extend(self.questions.ask(question, ask));
             }
             Output::Save { record } => {
                 self.lines.forget(record.call);

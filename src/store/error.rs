@@ -50,6 +50,10 @@ pub enum Refusal {
     NoCode,
     #[error("the meeting would end before it starts")]
     EndsBeforeItStarts,
+    #[error("the first meeting is on none of the days of its recurrence, or has no time zone")]
+    NotItsDay,
+    #[error("no mail is sent: the configuration has no [mail]")]
+    NoMail,
     #[error("another meeting of this host is open")]
     AnotherIsOpen,
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
+use super::outbox::Method;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::words::Word;
@@ -177,8 +178,34 @@ impl Store {
             .bind(host.to_string())
             .execute(&mut *transaction)
             .await?;
+        self.tell_new_pin(&mut transaction, host, now).await?;
         transaction.commit().await?;
+        self.outbox().ring();
         self.host(host).await
+    }
+
+    /// Invitations to what is still to come name the old PIN: guests get new ones.
+    async fn tell_new_pin(
+        &self,
+        connection: &mut SqliteConnection,
+        host: HostId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let rows = sqlx::query(
+            "UPDATE meetings SET sequence = sequence + 1, updated_at = $2
+             WHERE host = $1 AND standing = 0 AND state IN ('scheduled', 'open')
+               AND coalesce(series_ends_at, ends_at) > $2 RETURNING id",
+        )
+        .bind(host.to_string())
+        .bind(millis(now))
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in &rows {
+            let meeting = self.read_back(&mut *connection, MeetingId(row.uuid("id")?)).await?;
+            let guests = self.audience(&mut *connection, &meeting).await?;
+            self.queue(&mut *connection, &meeting, Method::Request, &guests, now).await?;
+        }
+        Ok(())
     }
 
     /// Draws a new host PIN, which is told here and never again. `None`: no such host.

@@ -4,12 +4,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sqlx::SqliteConnection;
 
+use super::outbox::Method;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::words::Word;
 use super::{Error, Refusal, Store, draw};
 use crate::bridge::question::OpenedBy;
+use crate::bridge::recurrence;
 use crate::bridge::view::{KnownCallers, MeetingKind, MeetingState};
+use crate::bridge::{Recurrence, Series};
 use crate::types::{Code, HostId, MeetingId};
 
 /// A meeting as its host sees it.
@@ -22,10 +25,12 @@ pub struct Meeting {
     pub standing: bool,
     pub state: MeetingState,
     pub title: String,
+    /// Of the first occurrence.
     pub starts_at: Option<Timestamp>,
     pub ends_at: Option<Timestamp>,
     /// IANA name; what the host wrote the times in.
     pub time_zone: Option<String>,
+    pub recurrence: Option<Recurrence>,
     /// `None` for a standard meeting.
     pub code: Option<Code>,
     /// Mail addresses.
@@ -48,6 +53,7 @@ pub struct NewMeeting {
     pub starts_at: Timestamp,
     pub ends_at: Timestamp,
     pub time_zone: Option<String>,
+    pub recurrence: Option<Recurrence>,
     pub invitees: Vec<String>,
     pub known_callers: Option<KnownCallers>,
     pub wait_for_moderator: bool,
@@ -60,9 +66,33 @@ pub struct MeetingChange {
     pub starts_at: Option<Timestamp>,
     pub ends_at: Option<Timestamp>,
     pub time_zone: Option<Option<String>>,
+    pub recurrence: Option<Option<Recurrence>>,
     pub invitees: Option<Vec<String>>,
     pub known_callers: Option<Option<KnownCallers>>,
     pub wait_for_moderator: Option<bool>,
+}
+
+impl Meeting {
+    /// Its occurrences; `None` for the standing meeting, which has no times.
+    pub fn series(&self) -> Result<Option<Series>, recurrence::BadRecurrence> {
+        let Some((start, end)) = self.starts_at.zip(self.ends_at) else { return Ok(None) };
+        series(start, end, self.time_zone.as_deref(), self.recurrence.as_ref()).map(Some)
+    }
+}
+
+/// A meeting's occurrences in its time zone; without a rule UTC will do.
+pub fn series(
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    time_zone: Option<&str>,
+    recurrence: Option<&Recurrence>,
+) -> Result<Series, recurrence::BadRecurrence> {
+    let zone = match (time_zone, recurrence) {
+        (Some(name), _) => recurrence::time_zone(name)?,
+        (None, None) => TimeZone::UTC,
+        (None, Some(_)) => return Err(recurrence::BadRecurrence::WithoutTimeZone),
+    };
+    Series::new(starts_at, ends_at, zone, recurrence.cloned())
 }
 
 /// How a meeting stood before it was opened, to put it back if nobody waited for the answer.
@@ -84,6 +114,8 @@ impl Store {
         if millis(new.starts_at) >= millis(new.ends_at) {
             return Err(Refusal::EndsBeforeItStarts.into());
         }
+        let times = series(new.starts_at, new.ends_at, new.time_zone.as_deref(), new.recurrence.as_ref())
+            .map_err(|_| Refusal::NotItsDay)?;
         let id = MeetingId::fresh();
         let mut transaction = self.begin().await?;
         let known = sqlx::query("SELECT 1 FROM hosts WHERE id = $1")
@@ -100,8 +132,8 @@ impl Store {
         sqlx::query(
             "INSERT INTO meetings (id, host, kind, standing, state, title, starts_at, ends_at, time_zone,
                                    code_mac, code_sealed, invitees, known_callers, wait_for_moderator,
-                                   sequence, created_at, updated_at)
-             VALUES ($1, $2, $3, 0, 'scheduled', $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $13)",
+                                   sequence, created_at, updated_at, recurrence, series_ends_at)
+             VALUES ($1, $2, $3, 0, 'scheduled', $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $13, $14, $15)",
         )
         .bind(id.to_string())
         .bind(host.to_string())
@@ -116,10 +148,14 @@ impl Store {
         .bind(new.known_callers.map(Word::word))
         .bind(new.wait_for_moderator)
         .bind(millis(now))
+        .bind(new.recurrence.as_ref().map(ToString::to_string))
+        .bind(new.recurrence.as_ref().map(|_| millis(times.ends_at())))
         .execute(&mut *transaction)
         .await?;
         let meeting = self.read_back(&mut transaction, id).await?;
+        self.queue(&mut transaction, &meeting, Method::Request, &meeting.invitees, now).await?;
         transaction.commit().await?;
+        self.outbox().ring();
         Ok(meeting)
     }
 
@@ -161,7 +197,9 @@ impl Store {
     ) -> Result<Meeting, Error> {
         let mut transaction = self.begin().await?;
         let mut changed = self.read_for_change(&mut transaction, meeting).await?;
-        if changed.standing && (change.starts_at.is_some() || change.ends_at.is_some()) {
+        let before = changed.clone();
+        let timed = change.starts_at.is_some() || change.ends_at.is_some() || change.recurrence.is_some();
+        if changed.standing && timed {
             return Err(Refusal::Standing.into());
         }
         if let Some(title) = &change.title {
@@ -175,6 +213,11 @@ impl Store {
         if let Some(time_zone) = &change.time_zone {
             changed.time_zone.clone_from(time_zone);
         }
+        if let Some(recurrence) = &change.recurrence {
+            changed.recurrence.clone_from(recurrence);
+        }
+        let times = changed.series().map_err(|_| Refusal::NotItsDay)?;
+        let series_ends_at = times.filter(|_| changed.recurrence.is_some()).map(|times| times.ends_at());
         if let Some(invitees) = &change.invitees {
             changed.invitees.clone_from(invitees);
         }
@@ -182,14 +225,17 @@ impl Store {
             changed.known_callers = known_callers;
         }
         changed.wait_for_moderator = change.wait_for_moderator.unwrap_or(changed.wait_for_moderator);
-        let moved = change.starts_at.is_some() || change.ends_at.is_some();
-        if changed.state == MeetingState::Closed && moved && changed.ends_at.is_some_and(|end| end > now) {
+        let moved = (&changed.starts_at, &changed.ends_at, &changed.recurrence)
+            != (&before.starts_at, &before.ends_at, &before.recurrence);
+        let ends_at = series_ends_at.or(changed.ends_at);
+        if changed.state == MeetingState::Closed && moved && ends_at.is_some_and(|end| end > now) {
             changed.state = MeetingState::Scheduled;
         }
         sqlx::query(
             "UPDATE meetings SET title = $2, starts_at = $3, ends_at = $4, time_zone = $5, invitees = $6,
                     known_callers = $7, wait_for_moderator = $8, state = $9, sequence = sequence + 1,
-                    updated_at = $10
+                    updated_at = $10, recurrence = $11, series_ends_at = $12,
+                    closed_at = CASE WHEN $13 AND state <> 'open' THEN NULL ELSE closed_at END
              WHERE id = $1",
         )
         .bind(meeting.to_string())
@@ -202,10 +248,15 @@ impl Store {
         .bind(changed.wait_for_moderator)
         .bind(changed.state.word())
         .bind(millis(now))
+        .bind(changed.recurrence.as_ref().map(ToString::to_string))
+        .bind(series_ends_at.map(millis))
+        .bind(moved && changed.recurrence.is_some())
         .execute(&mut *transaction)
         .await?;
         let changed = self.read_back(&mut transaction, meeting).await?;
+        self.queue_change(&mut transaction, &before, &changed, now).await?;
         transaction.commit().await?;
+        self.outbox().ring();
         Ok(changed)
     }
 
@@ -228,7 +279,9 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         let changed = self.read_back(&mut transaction, meeting).await?;
+        self.queue_change(&mut transaction, &before, &changed, now).await?;
         transaction.commit().await?;
+        self.outbox().ring();
         Ok(changed)
     }
 
@@ -252,7 +305,10 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         let cancelled = self.read_back(&mut transaction, meeting).await?;
+        let guests = self.audience(&mut transaction, &cancelled).await?;
+        self.queue(&mut transaction, &cancelled, Method::Cancel, &guests, now).await?;
         transaction.commit().await?;
+        self.outbox().ring();
         Ok(cancelled)
     }
 
@@ -338,8 +394,8 @@ impl Store {
     pub async fn after_crash(&self, now: Timestamp, overrun: std::time::Duration) -> Result<u64, Error> {
         let found = sqlx::query(
             "UPDATE meetings SET
-                 state = CASE WHEN standing = 1 OR ends_at + $2 > $1 THEN 'scheduled' ELSE 'closed' END,
-                 closed_at = CASE WHEN standing = 1 OR ends_at + $2 > $1 THEN closed_at ELSE $1 END,
+                 state = CASE WHEN standing = 1 OR coalesce(series_ends_at, ends_at) + $2 > $1 THEN 'scheduled' ELSE 'closed' END,
+                 closed_at = CASE WHEN standing = 1 OR coalesce(series_ends_at, ends_at) + $2 > $1 THEN closed_at ELSE $1 END,
                  updated_at = $1
              WHERE state = 'open'",
         )
@@ -386,7 +442,7 @@ impl Store {
         Err(Error::NoneFree("one-time code"))
     }
 
-    async fn read_back(
+    pub(super) async fn read_back(
         &self,
         connection: &mut SqliteConnection,
         meeting: MeetingId,
@@ -408,7 +464,7 @@ impl Store {
         if meeting.state == MeetingState::Cancelled { Err(Refusal::Cancelled.into()) } else { Ok(meeting) }
     }
 
-    fn read_meeting(&self, row: &Row) -> Result<Meeting, Error> {
+    pub(super) fn read_meeting(&self, row: &Row) -> Result<Meeting, Error> {
         let id = MeetingId(row.uuid("id")?);
         let sealed = row.bytes_or_null("code_sealed")?;
         Ok(Meeting {
@@ -421,6 +477,10 @@ impl Store {
             starts_at: row.time_or_null("starts_at")?,
             ends_at: row.time_or_null("ends_at")?,
             time_zone: row.text_or_null("time_zone")?,
+            recurrence: row
+                .text_or_null("recurrence")?
+                .map(|rule| rule.parse().map_err(|_| Error::Unreadable("recurrence")))
+                .transpose()?,
             code: sealed.map(|sealed| self.keys().unseal_code(id, &sealed)).transpose()?,
             invitees: serde_json::from_str(&row.text("invitees")?)
                 .map_err(|_| Error::Unreadable("invitees"))?,
@@ -440,9 +500,10 @@ fn list_to_text(list: &[String]) -> String {
     serde_json::to_string(list).expect("a list of strings is JSON")
 }
 
-/// A cancelled one stays cancelled: only what is open closes.
+/// A cancelled one stays cancelled: only what is open closes. A recurring one is scheduled again.
 const CLOSE: &str = "UPDATE meetings SET
-     state = CASE WHEN standing = 1 THEN 'scheduled' ELSE 'closed' END, closed_at = $2, updated_at = $2
+     state = CASE WHEN standing = 1 OR series_ends_at > $2 THEN 'scheduled' ELSE 'closed' END,
+     closed_at = $2, updated_at = $2
      WHERE id = $1 AND state = 'open'";
 
 /// A new code is none of this many before it.

@@ -12,6 +12,7 @@ mod hosts;
 mod key;
 mod meetings;
 mod numbers;
+mod outbox;
 mod page;
 mod records;
 mod row;
@@ -26,7 +27,7 @@ mod writes;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -35,7 +36,8 @@ use sqlx::{Row as _, SqlSafeStr, Transaction};
 
 pub use error::{Error, Refusal};
 pub use hosts::{Host, HostChange, NewHost};
-pub use meetings::{Meeting, MeetingChange, NewMeeting};
+pub use meetings::{Meeting, MeetingChange, NewMeeting, series};
+pub use outbox::{Delivery, DeliveryState, Due, Settled};
 pub use page::{Cursor, Page, Range};
 pub use records::{CallFilter, PastCall, PastKey, PastStep};
 pub use settings::Settings;
@@ -57,6 +59,15 @@ struct Inner {
     keys: Keys,
     writes: writes::Writes,
     records: records::Writer,
+    outbox: outbox::Bell,
+    windows: Mutex<Windows>,
+}
+
+/// How long before its start and after its end an occurrence of a recurring meeting still matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Windows {
+    pub early_join: Duration,
+    pub overrun: Duration,
 }
 
 impl std::fmt::Debug for Store {
@@ -105,9 +116,21 @@ impl Store {
             .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "on"))
             .await?;
+        let outbox = outbox::Bell::default();
+        let rules = crate::bridge::Settings::default();
+        let windows = Mutex::new(Windows { early_join: rules.early_join, overrun: rules.overrun });
         let records = records::Writer::start(writer.clone(), spill::Spill::beside(&path)).await;
         let writes = writes::Writes::start(writer.clone());
-        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, writes, records }) })
+        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, writes, records, outbox, windows }) })
+    }
+
+    /// Which occurrence of a recurring meeting matters; the bridge's defaults until this is called.
+    pub fn set_windows(&self, windows: Windows) {
+        *self.inner.windows.lock().unwrap_or_else(PoisonError::into_inner) = windows;
+    }
+
+    fn windows(&self) -> Windows {
+        *self.inner.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the database for one row; for `/readyz`.
@@ -190,7 +213,10 @@ fn migrations() -> Migrator {
     let migration = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(vec![migration(1, "first", include_str!("migrations/sqlite/0001_first.sql"))])
+    Migrator::with_migrations(vec![
+        migration(1, "first", include_str!("migrations/sqlite/0001_first.sql")),
+        migration(2, "invitations", include_str!("migrations/sqlite/0002_invitations.sql")),
+    ])
 }
 
 /// The key that the database was written with; a new one for a new database.

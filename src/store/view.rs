@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::row::{Columns, Row, millis};
-use super::{Error, Store};
+use super::{Error, Store, Windows};
 use crate::bridge::view::{HostView, MeetingState, MeetingView};
 use crate::types::{HostId, MeetingId};
 
@@ -31,7 +31,7 @@ impl Store {
         let mut standard_meeting = None;
         let mut meetings = Vec::with_capacity(rows.len());
         for row in &rows {
-            let meeting = read_view(host, row)?;
+            let meeting = self.read_view(host, row, now)?;
             if row.flag("standing")? {
                 standard_meeting = Some(meeting.id);
             }
@@ -52,7 +52,34 @@ impl Store {
     }
 }
 
-fn read_view(host: HostId, row: &Row) -> Result<MeetingView, Error> {
+impl Store {
+    fn read_view(&self, host: HostId, row: &Row, now: Timestamp) -> Result<MeetingView, Error> {
+        let mut view = read_first(host, row)?;
+        if row.text_or_null("recurrence")?.is_some() {
+            let opened_at = row.time_or_null("opened_at")?.filter(|_| view.state == MeetingState::Open);
+            let meeting = self.read_meeting(row)?;
+            // A time zone that the system has lost since must not keep the host's other callers out.
+            let Some(series) = meeting.series().ok().flatten() else { return Ok(view) };
+            let Windows { early_join, overrun } = self.windows();
+            let at = |time| series.occurrence(time, early_join, overrun);
+            // A live one is the occurrence that it was opened for.
+            let one = at(opened_at.unwrap_or(now));
+            let was_this = view.closed_at.is_some_and(|closed| at(closed) == one);
+            match view.state {
+                MeetingState::Scheduled if was_this => view.state = MeetingState::Closed,
+                MeetingState::Closed if !was_this => view.state = MeetingState::Scheduled,
+                _ => {}
+            }
+            // That an earlier occurrence closed is of no concern to who calls for this one.
+            view.closed_at = view.closed_at.filter(|_| was_this);
+            view.starts_at = Some(one.starts_at);
+            view.ends_at = Some(one.ends_at);
+        }
+        Ok(view)
+    }
+}
+
+fn read_first(host: HostId, row: &Row) -> Result<MeetingView, Error> {
     let state = row.word("state")?;
     let opened_by = row.word_or_null("opened_by")?;
     Ok(MeetingView {
@@ -91,8 +118,8 @@ const CLOSED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 const MEETINGS_THAT_MATTER: &str = "SELECT * FROM (
     SELECT * FROM meetings WHERE host = $1 AND (
         state = 'open' OR standing = 1 OR id = $5
-        OR (state = 'scheduled' AND ends_at >= $2 AND starts_at <= $3)
-        OR (state = 'closed' AND (closed_at >= $4 OR ends_at >= $4))
+        OR (state = 'scheduled' AND coalesce(series_ends_at, ends_at) >= $2 AND starts_at <= $3)
+        OR (state = 'closed' AND (closed_at >= $4 OR coalesce(series_ends_at, ends_at) >= $4))
         OR (state = 'cancelled' AND updated_at >= $4)
         OR (state = 'cancelled' AND ends_at >= $4 AND starts_at <= $3))
     ORDER BY state = 'open' DESC, standing DESC, id = $5 DESC, starts_at LIMIT 500

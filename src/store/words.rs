@@ -1,5 +1,6 @@
 //! The words that tables and the API use for the bridge's enums: one name each, everywhere.
 
+use super::outbox::{DeliveryState, Method};
 use crate::bridge::input::DigitSource;
 use crate::bridge::question::OpenedBy;
 use crate::bridge::snapshot::{Entered, Role};
@@ -36,6 +37,13 @@ words!(KnownCallers {
     StraightThrough = "straight-through",
     CodeOnce = "code-once",
     AlwaysCode = "always-code"
+});
+words!(Method { Request = "request", Cancel = "cancel" });
+words!(DeliveryState {
+    Queued = "queued",
+    Sent = "sent",
+    Failed = "failed",
+    Superseded = "superseded"
 });
 words!(OpenedBy { Moderator = "moderator", Caller = "caller" });
 words!(Role { Moderator = "moderator", Guest = "guest" });

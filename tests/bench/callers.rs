@@ -19,6 +19,15 @@ pub struct Callers {
     core: usize,
 }
 
+/// One window.
+pub struct Talk {
+    pub heard: Vec<Heard>,
+    /// How long it really took.
+    pub took: Duration,
+    /// Processor time that the service's thread used in it.
+    pub busy: Duration,
+}
+
 /// What one leg got in the window.
 #[derive(Clone)]
 pub struct Heard {
@@ -66,15 +75,15 @@ impl Callers {
     }
 
     /// Every leg that `talks` says its tone and the rest say silence, for a while and then for the
-    /// window. Returns what each got in the window, and the processor time that the thread named
-    /// `service` used in it.
+    /// window. The callers' own lateness counts against the trial: what they could not send in
+    /// time was not carried.
     pub fn talk(
         &self,
         legs: &[SocketAddr],
         talks: impl Fn(usize) -> bool,
         window: Duration,
         service: &str,
-    ) -> (Vec<Heard>, Duration) {
+    ) -> Talk {
         let payloads: Vec<[u8; FRAME]> = (0..legs.len())
             .map(|leg| {
                 let mut payload = [Law::Mu.silence(); FRAME];
@@ -89,12 +98,13 @@ impl Callers {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 super::pin(self.core);
+                super::before_others();
                 let mut load = Load::new(self, legs, &payloads);
                 load.run(Duration::from_millis(1_500));
                 load.heard.fill(Heard { packets: 0, last: [0xff; FRAME] });
-                let before = used();
+                let (before, begun) = (used(), Instant::now());
                 load.run(window);
-                (load.heard, used() - before)
+                Talk { heard: load.heard, took: begun.elapsed(), busy: used() - before }
             });
             thread.join().unwrap()
         })

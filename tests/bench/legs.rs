@@ -1,7 +1,7 @@
 //! How many legs one core carries, beside what the same core can do with the same packets and no
 //! sound at all (a bare UDP echo), in the same run.
 //!
-//!     cargo bench --bench legs                # about two minutes
+//!     cargo bench --bench legs                # two to four minutes
 //!     cargo bench --bench legs -- --full      # windows of 20 s
 //!     cargo bench --bench legs -- --cost      # processor time alone, on a machine that is not idle
 //!
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use callers::{Callers, Heard};
+use callers::{Callers, Talk};
 use doorline::audio::Codec;
 use doorline::media::socket::{self, Inbox};
 use doorline::media::{Engine, Error, LegSettings, Settings};
@@ -54,9 +54,10 @@ fn main() {
 
 fn legs_per_core(window: Duration) {
     println!("{:<34} {:>6} {:>8} {:>12} {:>9}", "", "legs", "least", "per packet", "hear all");
+    println!("(late: what 99.9 % of the phases, set-up included, were not later than)");
     let echo = most(&|legs| run_echo(legs, window), 12_000, "bare UDP echo");
     let talking = Scene { room: 3, talkers: usize::MAX };
-    let mixed = most(&|legs| run_engine(legs, talking, window), echo.legs, "rooms of 3, all talk");
+    let mixed = most(&|legs| run_engine(legs, talking, window), 12_000, "rooms of 3, all talk");
     println!();
     println!("legs per core, bare echo             {:>6}", echo.legs);
     println!("legs per core, rooms of 3, all talk  {:>6}", mixed.legs);
@@ -101,6 +102,8 @@ struct Trial {
     cost_us: f64,
     /// Legs that hear whom they should, and nobody else; `None`: an echo.
     hear_all: Option<usize>,
+    /// What 99.9 % of the phases were not later than, set-up included.
+    late: Option<Duration>,
 }
 
 impl Trial {
@@ -109,25 +112,36 @@ impl Trial {
     }
 }
 
-/// The most legs for which a trial is good, to 3 %: by halving, from the outside in.
-fn most(trial: &dyn Fn(usize) -> Trial, ceiling: usize, name: &str) -> Trial {
+/// The most legs for which a trial is good, to 4 %: by halving, from the outside in. A trial fails
+/// when it fails three times: a neighbour on the machine may spoil one.
+fn most(once: &dyn Fn(usize) -> Trial, ceiling: usize, name: &str) -> Trial {
     let print = |trial: &Trial| {
         println!(
-            "{name:<34} {:>6} {:>6.1} % {:>9.2} µs {:>9}{}",
+            "{name:<34} {:>6} {:>6.1} % {:>9.2} µs {:>9} {:>12}{}",
             trial.legs,
             100.0 * trial.least,
             trial.cost_us,
             trial.hear_all.map_or("-".to_owned(), |hear| format!("{hear}")),
+            trial.late.map_or(String::new(), |late| format!("late {late:?}")),
             if trial.is_good() { "" } else { "   too many" },
         );
     };
     let (mut good, mut bad) = (0, ceiling);
-    let mut best = Trial { legs: 0, least: 0.0, cost_us: 0.0, hear_all: None };
+    let mut best = Trial { legs: 0, least: 0.0, cost_us: 0.0, hear_all: None, late: None };
     // The processor time of a small trial tells where to begin.
     let mut next = 600;
-    while bad - good > (good / 32).max(30) {
-        let trial = trial(next / 3 * 3);
-        print(&trial);
+    while bad - good > (good / 25).max(30) {
+        let try_it = || {
+            let trial = once(next / 3 * 3);
+            print(&trial);
+            trial
+        };
+        let mut trial = try_it();
+        for _ in 0..2 {
+            if !trial.is_good() {
+                trial = try_it();
+            }
+        }
         let guess = (20_000.0 / trial.cost_us.max(0.1) * 0.92) as usize;
         if trial.is_good() {
             good = trial.legs;
@@ -156,14 +170,15 @@ fn run_echo(legs: usize, window: Duration) -> Trial {
         let stop = stop.clone();
         std::thread::Builder::new().name("echo".to_owned()).spawn(move || echo(&sockets, &stop)).unwrap()
     };
-    let (heard, busy) = callers.talk(&addresses, |_| true, window, "echo");
+    let talk = callers.talk(&addresses, |_| true, window, "echo");
     stop.store(true, Relaxed);
     server.join().unwrap();
-    trial(&heard, busy, window, None)
+    trial(&talk, None, None)
 }
 
 /// The tick of the media threads with nothing in it: the same four phases, the same system calls.
 fn echo(sockets: &[(UdpSocket, SocketAddr)], stop: &AtomicBool) {
+    before_others();
     let mut inbox = Inbox::default();
     let mut deadline = Instant::now();
     let quarter = sockets.len().div_ceil(4);
@@ -189,8 +204,9 @@ fn run_engine(legs: usize, scene: Scene, window: Duration) -> Trial {
     let (engine, events) = start();
     let addresses = fill(&engine, &callers, legs, scene.room);
     let talks = |leg: usize| leg % scene.room < scene.talkers;
-    let (heard, busy) = callers.talk(&addresses, talks, window, "media-0");
-    let hear_all = heard
+    let talk = callers.talk(&addresses, talks, window, "media-0");
+    let hear_all = talk
+        .heard
         .iter()
         .enumerate()
         .filter(|(leg, heard)| {
@@ -203,18 +219,20 @@ fn run_engine(legs: usize, scene: Scene, window: Duration) -> Trial {
                 .all(|other| heard.hears(other) == (other != *leg && talks(other)))
         })
         .count();
+    let late = engine.figures()[0].lateness_quantile(0.999);
     drop((engine, events));
-    trial(&heard, busy, window, Some(hear_all))
+    trial(&talk, Some(hear_all), late)
 }
 
-fn trial(heard: &[Heard], busy: Duration, window: Duration, hear_all: Option<usize>) -> Trial {
-    let due = window.as_secs_f64() * 50.0;
+fn trial(talk: &Talk, hear_all: Option<usize>, late: Option<Duration>) -> Trial {
+    let Talk { heard, took, busy } = talk;
+    let due = took.as_secs_f64() * 50.0;
     let least = heard.iter().map(|heard| heard.packets).min().unwrap_or(0);
     // A packet more or less may fall to either side of the window's edges.
     let least = ((f64::from(least) + 1.0) / due).min(1.0);
     let packets: u32 = heard.iter().map(|heard| heard.packets).sum();
     let cost_us = busy.as_secs_f64() * 1e6 / f64::from(packets.max(1));
-    Trial { legs: heard.len(), least, cost_us, hear_all }
+    Trial { legs: heard.len(), least, cost_us, hear_all, late }
 }
 
 fn start() -> (Engine, doorline::media::Events) {
@@ -302,6 +320,12 @@ fn pin(core: usize) {
         libc::CPU_SET(core, &mut set);
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
     }
+}
+
+/// The weight that the media threads ask for, for all who are compared with them.
+fn before_others() {
+    // SAFETY: sets a number of the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) };
 }
 
 fn raise_descriptor_limit() {

@@ -146,8 +146,18 @@ impl Api {
             // The list does not tell the Call-ID; each record does.
             self.items("/calls?live=false&limit=200").iter().find_map(|call| {
                 let id = text(call, "id");
-                let record = others.insert(id.clone()).then(|| self.get(&format!("/calls/{id}")).good())?;
-                (record["sip_call_id"] == sip_call_id).then_some(record)
+                if others.contains(&id) {
+                    return None;
+                }
+                let record = self.get(&format!("/calls/{id}")).good();
+                if record["sip_call_id"] == sip_call_id {
+                    return Some(record);
+                }
+                // One that has just ended may still be shown as it was when it was alive.
+                if record["live"] == false {
+                    others.insert(id);
+                }
+                None
             })
         })
     }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use doorline::cli::phone::{tone, wav};
 
-/// A tone that somebody speaks is heard at least this loud, also after G.711 and the mix.
-pub const HEARD_DB: f64 = -40.0;
+/// A tone that a phone speaks (at -20 dB) is heard at least this loud; no prompt has so much of one.
+pub const HEARD_DB: f64 = -24.0;
 
 /// What nobody speaks stays below this.
 pub const UNHEARD_DB: f64 = -60.0;

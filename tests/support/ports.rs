@@ -1,7 +1,8 @@
 //! Ports for one service, that no other test of this machine takes meanwhile.
 //!
 //! They come in blocks below the kernel's ephemeral range, so that a phone's socket never sits on the
-//! port that a service wants back after a restart. A lock file claims a block across processes.
+//! port that a service wants back after a restart. A lock file claims a block across processes. A
+//! few ports of a block may be somebody else's: the service passes over those.
 
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -11,9 +12,17 @@ const FIRST: u16 = 11_000;
 const BLOCK: u16 = 256;
 const BLOCKS: u16 = 80;
 
+/// The ports of a block that are for SIP and HTTP; the rest is for RTP.
+const FIXED: u16 = 32;
+
+/// So many ports for RTP are enough for every test.
+const RTP_LEAST: usize = 120;
+
 /// One block, claimed as long as this lives.
 pub struct Ports {
-    first: u16,
+    sip: u16,
+    http: u16,
+    rtp: RangeInclusive<u16>,
     _claim: File,
 }
 
@@ -27,39 +36,48 @@ impl Ports {
         std::fs::create_dir_all(&folder).expect("the folder for port claims can be made");
         // Different processes begin at different places, so that they seldom meet.
         let offset = (std::process::id() % u32::from(BLOCKS)) as u16;
-        for n in 0..BLOCKS {
-            let first = FIRST + (n + offset) % BLOCKS * BLOCK;
-            let claim = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(folder.join(first.to_string()))
-                .expect("a claim file can be opened");
-            if claim.try_lock().is_ok() && is_free(first) {
-                return Self { first, _claim: claim };
-            }
-        }
-        panic!("all {BLOCKS} blocks of test ports are in use");
+        (0..BLOCKS)
+            .find_map(|n| {
+                let first = FIRST + (n + offset) % BLOCKS * BLOCK;
+                let claim = OpenOptions::new()
+                    .create(true)
+                    .truncate(false)
+                    .write(true)
+                    .open(folder.join(first.to_string()))
+                    .expect("a claim file can be opened");
+                claim.try_lock().ok()?;
+                Self::of_block(first, claim)
+            })
+            .unwrap_or_else(|| panic!("all {BLOCKS} blocks of test ports are in use"))
     }
 
     /// For SIP, over UDP and TCP.
     pub fn sip(&self) -> u16 {
-        self.first
+        self.sip
     }
 
     pub fn http(&self) -> u16 {
-        self.first + 2
+        self.http
     }
 
-    /// For RTP and RTCP: room for a hundred legs.
+    /// For RTP and RTCP: room for some sixty legs at least.
     pub fn rtp(&self) -> RangeInclusive<u16> {
-        self.first + 16..=self.first + BLOCK - 1
+        self.rtp.clone()
+    }
+
+    fn of_block(first: u16, claim: File) -> Option<Self> {
+        let mut fixed = (first..first + FIXED).filter(|&port| udp_is_free(port) && tcp_is_free(port));
+        let (sip, http) = (fixed.next()?, fixed.next()?);
+        let rtp = first + FIXED..=first + BLOCK - 1;
+        let free = rtp.clone().filter(|&port| udp_is_free(port)).count();
+        (free >= RTP_LEAST).then_some(Self { sip, http, rtp, _claim: claim })
     }
 }
 
-/// Whether every port of the block can be bound, TCP where we need TCP.
-fn is_free(first: u16) -> bool {
-    let here = Ipv4Addr::LOCALHOST;
-    (first..first + BLOCK).all(|port| UdpSocket::bind((here, port)).is_ok())
-        && [first, first + 2].into_iter().all(|port| TcpListener::bind((here, port)).is_ok())
+fn udp_is_free(port: u16) -> bool {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+fn tcp_is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

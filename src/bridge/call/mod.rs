@@ -1,18 +1,25 @@
 //! One caller, from hello to good-bye.
 
-pub(crate) mod collect;
+mod collect;
+mod enter;
+mod entry;
 pub(crate) mod flow;
-pub(crate) mod menu;
+mod hello;
+mod inside;
+mod leaving;
+mod menu;
+mod sound;
+pub(crate) mod state;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::bridge::guess::Rounds;
-use crate::bridge::input::{Caller, Incoming};
+use crate::bridge::input::{Caller, DigitSource, Incoming};
 use crate::bridge::view::Known;
 use crate::bridge::{PlaybackId, QuestionId};
-use crate::types::{CallId, HostId, MeetingId, Now};
+use crate::types::{CallId, Digit, HostId, MeetingId, Now};
 
 /// What is true of a call in every state. What only one state needs is in that state.
 #[derive(Debug)]
@@ -23,6 +30,8 @@ pub(crate) struct Call {
     /// Hosts that remember this phone and let it in today.
     pub known: Vec<Known>,
     pub typed: collect::Typed,
+    /// The last key, where and when it was heard.
+    pub last_key: Option<(Digit, DigitSource, Instant)>,
     pub rounds: Rounds,
     /// A caller who is not admitted by then has to go: entries are slow, but not for ever.
     pub hold_until: Instant,
@@ -50,8 +59,9 @@ impl Call {
             trunk: incoming.trunk,
             known: Vec::new(),
             typed: collect::Typed::default(),
+            last_key: None,
             rounds: Rounds::new(),
-            hold_until: now.instant + flow::HOLD,
+            hold_until: now.instant + state::HOLD,
             playing: None,
             music: false,
             place: None,
@@ -61,4 +71,19 @@ impl Call {
             timer: None,
         }
     }
+
+    /// Whether this is a press of its own. Some gateways send one press twice, as an event in RTP
+    /// and by INFO: the same key from another source within [`ONE_PRESS`] is the same press.
+    pub(crate) fn presses(&mut self, digit: Digit, source: DigitSource, now: Instant) -> bool {
+        let again = self.last_key.is_some_and(|(last, from, at)| {
+            last == digit && from != source && now.saturating_duration_since(at) < ONE_PRESS
+        });
+        if !again {
+            self.last_key = Some((digit, source, now));
+        }
+        !again
+    }
 }
+
+/// Two sources that tell of one press do so within this.
+const ONE_PRESS: Duration = Duration::from_millis(100);

@@ -19,7 +19,7 @@
 //!
 //! ```text
 //! > anna: call from +442079460001 network [over lab]      > anna: call withheld      > anna: ring …
-//! > anna: dial 123456789#       > anna: hang up | cancel | lose media | lose transport
+//! > anna: dial 123456789# [twice]       > anna: hang up | cancel | lose media | lose transport
 //! > wait 20s                    > store gone | store back | store slow 2s | store silent
 //! > ada opens review | closes review | cancels review      > remove ada      > drain
 //! > mute anna | unmute anna | remove anna | remove and forget anna

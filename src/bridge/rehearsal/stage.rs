@@ -205,14 +205,8 @@ impl Stage {
                 let call = self.call(name)?;
                 self.feed(Input::Answered { call });
             }
-            ["dial", keys] => {
-                let call = self.call(name)?;
-                for key in keys.chars() {
-                    let digit = Digit::from_char(key).ok_or(format!("key {key:?}"))?;
-                    self.feed(Input::Digit { call, digit, source: DigitSource::Rtp });
-                    self.advance(KEY_TIME);
-                }
-            }
+            ["dial", keys] => self.dial(name, keys, &[DigitSource::Rtp])?,
+            ["dial", keys, "twice"] => self.dial(name, keys, &[DigitSource::Rtp, DigitSource::Info])?,
             ["hang", "up"] => self.hung_up(name, HangUp::Caller)?,
             ["cancel"] => self.hung_up(name, HangUp::Cancelled)?,
             ["lose", "transport"] => self.hung_up(name, HangUp::Transport)?,
@@ -402,6 +396,19 @@ impl Stage {
         self.give(Input::HungUp { call, how });
         self.close_leg(call);
         self.advance(Duration::ZERO);
+        Ok(())
+    }
+
+    /// Each key is told by each source, one right after the other.
+    fn dial(&mut self, name: &str, keys: &str, sources: &[DigitSource]) -> Result<(), String> {
+        let call = self.call(name)?;
+        for key in keys.chars() {
+            let digit = Digit::from_char(key).ok_or(format!("key {key:?}"))?;
+            for source in sources {
+                self.feed(Input::Digit { call, digit, source: *source });
+            }
+            self.advance(KEY_TIME);
+        }
         Ok(())
     }
 

@@ -12,10 +12,10 @@ use crate::sip::{Flow, Transport};
 use crate::types::CallId;
 
 /// xorshift64*: a small seeded generator, good enough to lose packets.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -1,7 +1,8 @@
 //! The endpoint in virtual time: scripts of one peer ([`script`]), and two endpoints over a network
-//! that loses, doubles and reorders ([`lossy`]).
+//! that loses, doubles and reorders ([`lossy`]), and messages that are broken ([`mangled`]).
 
 mod answering;
 mod calling;
 mod lossy;
+mod mangled;
 mod script;

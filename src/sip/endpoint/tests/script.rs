@@ -281,11 +281,7 @@ impl Stage {
             words.extend(response.headers.get(name).map(|value| format!("[{name}: {value}]")));
         }
         let says_allow = matches!(response.status, 405 | 501);
-        assert_eq!(
-            says_allow && response.headers.get("Allow").is_none(),
-            false,
-            "405 and 501 say what is allowed"
-        );
+        assert!(!says_allow || response.headers.get("Allow").is_some(), "405 and 501 say what is allowed");
         words
     }
 }

@@ -1,0 +1,193 @@
+//! Admission of one caller: judged by what is on now, then into the mix, to wait, or out.
+
+use crate::bridge::admission::{Proof, Verdict};
+use crate::bridge::call::Call;
+use crate::bridge::call::entry::ask_code;
+use crate::bridge::call::leaving::leave;
+use crate::bridge::call::sound::{quiet, say};
+use crate::bridge::call::state::{About, HOLD, OPENING_TIME, REASSURANCE, State};
+use crate::bridge::desk::{Asker, Desk};
+use crate::bridge::meeting::Row;
+use crate::bridge::snapshot::{Entered, Role};
+use crate::bridge::view::{HostView, Known, MeetingKind};
+use crate::bridge::{Ending, Output, Prompt, Question, verify};
+use crate::types::{HostId, MeetingId, PhoneNumber, Trust};
+
+/// What a caller has shown without a code.
+pub(super) fn base_proof(desk: &Desk, call: &Call, host: &HostView) -> Proof {
+    let own = call.caller.number.as_ref().is_some_and(|number| host.numbers.contains(number));
+    if own && call.caller.trust == Trust::Signed {
+        Proof::Moderator
+    } else if known_to(call, host.id).is_some() {
+        Proof::Remembered { shared: desk.shared(&call.caller) }
+    } else {
+        Proof::Pin
+    }
+}
+
+pub(super) fn known_to(call: &Call, host: HostId) -> Option<&Known> {
+    call.known.iter().find(|known| known.host.id == host)
+}
+
+/// Judges the caller by what is on now, and acts.
+pub(super) fn admit(desk: &mut Desk, call: &mut Call, host: Box<HostView>, proof: Proof) -> State {
+    let verdict = desk.judge(&host, proof, &call.caller);
+    act(desk, call, host, proof, verdict)
+}
+
+pub(super) fn act(
+    desk: &mut Desk,
+    call: &mut Call,
+    host: Box<HostView>,
+    proof: Proof,
+    verdict: Verdict,
+) -> State {
+    let now = desk.now().instant;
+    let host_id = host.id;
+    desk.record(call.id, |record| record.host = Some(host_id));
+    match verdict {
+        Verdict::Join(entered, role) => enter(desk, call, host, proof, entered, role),
+        Verdict::Open(meeting, by) => {
+            desk.open_for_caller(&host, meeting, by);
+            State::Opening { host, proof, until: now + OPENING_TIME }
+        }
+        Verdict::AskCode => {
+            let prompt =
+                if known_to(call, host_id).is_some() { Prompt::KnownEnterCode } else { Prompt::EnterCode };
+            ask_code(desk, call, About::Proved(host, prompt), vec![prompt])
+        }
+        Verdict::WaitForStart(meeting) => wait(desk, call, host, proof, meeting, Prompt::WaitForStart),
+        Verdict::WaitForModerator(meeting) => {
+            wait(desk, call, host, proof, meeting, Prompt::WaitForModerator)
+        }
+        Verdict::Refuse(ending) => {
+            desk.explain(call.id, format!("kept out: {}", shown(proof)));
+            leave(desk, call, ending)
+        }
+    }
+}
+
+pub(super) fn wait(
+    desk: &mut Desk,
+    call: &mut Call,
+    host: Box<HostView>,
+    proof: Proof,
+    meeting: MeetingId,
+    prompt: Prompt,
+) -> State {
+    let now = desk.now().instant;
+    call.typed.clear();
+    say(desk, call, vec![prompt]);
+    call.music = true;
+    desk.out.push(Output::PlayLoop { call: call.id, prompt: Prompt::Music });
+    desk.record(call.id, |record| record.meeting = Some(meeting));
+    desk.explain(call.id, format!("may wait: {}", shown(proof)));
+    let until = now + desk.settings.waiting;
+    State::Waiting { host, proof, meeting, remind: now + REASSURANCE, until }
+}
+
+/// Into the mix, as soon as may be; what is said is said while the room is heard.
+pub(super) fn enter(
+    desk: &mut Desk,
+    call: &mut Call,
+    host: Box<HostView>,
+    proof: Proof,
+    entered: Entered,
+    role: Role,
+) -> State {
+    let Some(live) = desk.live(host.id) else { return leave(desk, call, Ending::MeetingEnded) };
+    let (meeting, one_time) = (live.view.id, live.view.kind == MeetingKind::OneTime);
+    let number = call.caller.number.clone();
+    let at = desk.now().date;
+    let row = Row { role, number, entered, joined_at: at, muted_self: false, muted_hard: false };
+    let first = desk.join(call.id, host.id, row, one_time && entered == Entered::Remembered);
+    call.place = Some((host.id, meeting));
+    call.typed.clear();
+    desk.record(call.id, |record| {
+        record.host = Some(host.id);
+        record.meeting = Some(meeting);
+        record.entered = Some(entered);
+        record.joined_at.get_or_insert(at);
+    });
+    desk.explain(call.id, format!("let in: {}", shown(proof)));
+
+    let known = known_to(call, host.id).map(|known| known.verified);
+    if first {
+        call.playing = Some(desk.play(call.id, vec![Prompt::FirstHere]));
+    } else if known.is_none() {
+        call.playing = Some(desk.play(call.id, vec![Prompt::Joining]));
+    }
+    if let Some(verified) = known {
+        desk.ask(Asker::Nobody, Question::Used { verified, date: at });
+    }
+    if let Proof::Code(_) = proof
+        && one_time
+        && let Some(number) = verify::may_be_remembered(&call.caller, &desk.settings).cloned()
+    {
+        if let Some(live) = desk.room(host.id).live.as_mut() {
+            live.proved.insert(number.clone());
+        }
+        if known.is_none() && call.remembered != Some(host.id) {
+            remember(desk, call, host.id, meeting, number);
+        }
+    }
+    State::InMeeting { host, meeting, role, star: None }
+}
+
+/// Has the phone remembered. The caller is told when it is durable (R5).
+pub(super) fn remember(
+    desk: &mut Desk,
+    call: &mut Call,
+    host: HostId,
+    meeting: MeetingId,
+    number: PhoneNumber,
+) {
+    desk.owed.retain(|(_, other, owed)| (*other, owed) != (host, &number));
+    let asker = Asker::Remember { call: call.id, host, number: number.clone(), forget: false };
+    let trust = call.caller.trust;
+    let trunk = call.trunk.clone();
+    let question = desk.ask(asker, Question::Remember { host, number, meeting, trust, trunk });
+    call.remembering = Some(question);
+}
+
+pub(super) const fn shown(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Pin => "the PIN was right",
+        Proof::Code(_) => "the details and the one-time code were right",
+        Proof::Remembered { shared: false } => "the phone is remembered",
+        Proof::Remembered { shared: true } => "the phone is remembered, but another live call has its number",
+        Proof::Moderator => "the host's own number, signed",
+    }
+}
+
+/// From a standard meeting that had to give way into the one that took its place (R2).
+pub(super) fn follow_on(desk: &mut Desk, call: &mut Call, host: Box<HostView>, ending: Ending) -> State {
+    call.hold_until = desk.now().instant + HOLD;
+    let proof = base_proof(desk, call, &host);
+    match desk.judge(&host, proof, &call.caller) {
+        Verdict::AskCode => ask_code_of_another(desk, call, host),
+        verdict @ (Verdict::Join(..) | Verdict::WaitForModerator(_)) => {
+            desk.step(call.id, "following");
+            act(desk, call, host, proof, verdict)
+        }
+        _ => leave(desk, call, ending),
+    }
+}
+
+pub(super) fn ask_code_of_another(desk: &mut Desk, call: &mut Call, host: Box<HostView>) -> State {
+    call.hold_until = desk.now().instant + HOLD;
+    quiet(desk, call);
+    let prompt = Prompt::OtherMeetingEnterCode;
+    ask_code(desk, call, About::Proved(host, prompt), vec![prompt])
+}
+
+/// The meeting that just opened is one with a code, and not the one waited for.
+pub(super) fn another_one_time_meeting(
+    desk: &Desk,
+    host: HostId,
+    opened: Option<MeetingId>,
+    meeting: MeetingId,
+) -> bool {
+    opened.is_some_and(|opened| opened != meeting)
+        && desk.live(host).is_some_and(|live| live.view.kind == MeetingKind::OneTime)
+}
