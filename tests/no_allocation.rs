@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::tone;
-use doorline::audio::{Clip, Codec, FRAME};
+use doorline::audio::{Clip, Codec, Encoder, FRAME};
 use doorline::media::{Engine, Event, LegSettings, Settings};
 use doorline::rtp::packet::Header;
 use doorline::types::{CallId, MeetingId};
@@ -76,7 +76,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_nonblocking(true).unwrap();
             let to = engine.open(call).unwrap();
-            let codec = Codec::ALL[n as usize % 2];
+            let codec = Codec::ALL[n as usize % 3];
             engine.configure(
                 call,
                 LegSettings {
@@ -87,12 +87,13 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     codec,
                     payload_type: codec.payload_type(),
                     event_payload_type: Some(101),
+                    ptime: Duration::from_millis(10 * (1 + n as u64 % 3)),
                     they_send: true,
                     they_receive: true,
                 },
             );
             engine.play_loop(call, clip.clone());
-            phones.push((call, socket, to, codec));
+            phones.push((call, socket, to, codec, Encoder::new(codec)));
         }
         let begun = Instant::now();
         for tick in 0..350_u32 {
@@ -116,8 +117,8 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 340 => phones.iter().for_each(|(call, ..)| engine.close(*call)),
                 _ => {}
             }
-            for (n, (_, socket, to, codec)) in phones.iter().enumerate() {
-                let mut packet = [codec.silence(); 12 + FRAME];
+            for (n, (_, socket, to, codec, encoder)) in phones.iter_mut().enumerate() {
+                let mut packet = [0; 12 + FRAME];
                 // A loss now and then, and a key.
                 if (tick as usize + n).is_multiple_of(50) {
                     continue;
@@ -131,13 +132,14 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     packet[12..16].copy_from_slice(&[n as u8, 0x8a, 0, 160]);
                     16
                 } else {
-                    let sound: Vec<i16> = tone(300.0, 9_000.0, tick as usize * FRAME, FRAME).collect();
-                    codec.encode(&sound, &mut packet[12..]);
+                    let frame = codec.rate().frame();
+                    let sound: Vec<i16> = tone(300.0, 9_000.0, tick as usize * frame, frame).collect();
+                    encoder.encode(&sound, &mut packet[12..]);
                     packet.len()
                 };
-                socket.send_to(&packet[..length], to).unwrap();
+                socket.send_to(&packet[..length], *to).unwrap();
                 // Something that is no RTP, too.
-                socket.send_to(b"GET / HTTP/1.0", to).unwrap();
+                socket.send_to(b"GET / HTTP/1.0", *to).unwrap();
                 while socket.recv(&mut [0; 1_500]).is_ok() {}
             }
             while let Some(event) = events.try_next() {

@@ -7,7 +7,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use doorline::audio::g711::Codec;
+use doorline::audio::Codec;
+use doorline::audio::g711::Law;
 use doorline::cli::phone::{Call, DigitsBy, Happening, Plan, Voice, Who, tone};
 use doorline::rtp::packet::Packet;
 use doorline::rtp::telephone_event::{Event as KeyEvent, Receiver as KeyReceiver};
@@ -77,7 +78,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
     let ours = Local {
         rtp: rtp.local_addr().unwrap(),
         rtcp_port: 9,
-        codecs: vec![CodecName::Pcma, CodecName::Pcmu],
+        codecs: vec![CodecName::Pcma, CodecName::Pcmu, CodecName::G722],
         events: true,
         rtcp_mux: true,
         session_id: 1,
@@ -278,8 +279,8 @@ fn a_prompt_is_known_by_its_sound_and_not_taken_for_another() {
             let softer: Vec<i16> = said.iter().map(|&s| (i32::from(s) * 7 / 10) as i16).collect();
             let mut codes = vec![0; softer.len()];
             let mut line = vec![0; softer.len()];
-            Codec::Pcma.encode(&softer, &mut codes);
-            Codec::Pcma.decode(&codes, &mut line);
+            Law::A.encode(&softer, &mut codes);
+            Law::A.decode(&codes, &mut line);
             (prompt, [vec![0; 4_321], line, vec![0; 8_000]].concat())
         })
         .collect();

@@ -7,8 +7,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use doorline::audio::goertzel::{amplitude, tone};
-use doorline::audio::{Clip, Codec, FRAME};
+use doorline::audio::goertzel::{amplitude_at, tone, tone_at};
+use doorline::audio::{Clip, Codec, Decoder, Encoder, FRAME};
 use doorline::media::{Engine, Error, Event, Events, LegSettings, Settings};
 use doorline::rtp::packet::{Header, Packet};
 use doorline::rtp::telephone_event::Sender;
@@ -26,6 +26,8 @@ struct Phone {
     socket: UdpSocket,
     engine: SocketAddr,
     codec: Codec,
+    encoder: Encoder,
+    decoder: Decoder,
     frequency: f64,
     loudness: f64,
     speaks: bool,
@@ -47,9 +49,12 @@ impl Phone {
             self.send(EVENTS, packet.marker, packet.timestamp, &packet.event.bytes());
         } else if self.speaks {
             self.keys = None;
-            let sound: Vec<i16> = tone(self.frequency, self.loudness, self.clock as usize, FRAME).collect();
+            let rate = self.codec.rate();
+            let from = self.clock as usize * rate.per_tick();
+            let sound: Vec<i16> =
+                tone_at(rate.hz(), self.frequency, self.loudness, from, rate.frame()).collect();
             let mut payload = [0; FRAME];
-            self.codec.encode(&sound, &mut payload);
+            self.encoder.encode(&sound, &mut payload);
             self.send(self.codec.payload_type(), false, self.clock, &payload);
         }
         self.clock = self.clock.wrapping_add(FRAME as u32);
@@ -71,21 +76,21 @@ impl Phone {
             assert_eq!(from, self.engine, "sound comes from the address in our SDP");
             let packet = Packet::parse(&buffer[..length]).unwrap();
             assert_eq!(packet.header.payload_type, self.codec.payload_type());
-            let mut samples = [0; FRAME];
-            self.codec.decode(packet.payload, &mut samples);
+            let mut samples = vec![0; packet.payload.len() * self.codec.rate().per_tick()];
+            self.decoder.decode(packet.payload, &mut samples);
             self.heard.extend(samples);
             self.numbers.push(packet.header.sequence);
         }
     }
 
     fn last(&self, seconds: f64) -> &[i16] {
-        let count = (seconds * 8_000.0) as usize;
+        let count = (seconds * self.codec.rate().hz() as f64) as usize;
         assert!(self.heard.len() >= count, "heard only {} samples", self.heard.len());
         &self.heard[self.heard.len() - count..]
     }
 
     fn hears(&self, frequency: f64) -> f64 {
-        amplitude(self.last(0.5), frequency)
+        amplitude_at(self.codec.rate().hz(), self.last(0.5), frequency)
     }
 
     fn press(&mut self, key: char) {
@@ -119,17 +124,22 @@ impl Lab {
 
     /// A call with a tone of its own. Its number is its place in `phones`.
     fn call(&mut self) -> usize {
+        self.call_with([Codec::Pcmu, Codec::Pcma][self.phones.len() % 2])
+    }
+
+    fn call_with(&mut self, codec: Codec) -> usize {
         let number = self.phones.len();
         let call = CallId::numbered(number as u128 + 1);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let engine = self.engine.open(call).unwrap();
-        let codec = Codec::ALL[number % 2];
         self.phones.push(Phone {
             call,
             socket,
             engine,
             codec,
+            encoder: Encoder::new(codec),
+            decoder: Decoder::new(codec),
             frequency: 400.0 + 250.0 * number as f64,
             loudness: 3_000.0,
             speaks: true,
@@ -154,6 +164,7 @@ impl Lab {
             codec: phone.codec,
             payload_type: phone.codec.payload_type(),
             event_payload_type: Some(EVENTS),
+            ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
         }
@@ -232,6 +243,44 @@ fn five_callers_hear_all_others_and_a_second_room_hears_nothing_of_them() {
     let closed = lab.happened.iter().filter(|event| matches!(event, Event::Closed { .. })).count();
     assert_eq!(closed, 8);
     assert_eq!(lab.engine.figures().iter().map(|worker| worker.legs + worker.rooms).sum::<u64>(), 0);
+}
+
+#[test]
+fn wide_and_narrow_callers_hear_each_other_and_the_wide_ones_more() {
+    let mut lab = Lab::new(1);
+    let wide = lab.call_with(Codec::G722);
+    let narrow = lab.call_with(Codec::Pcmu);
+    let other = lab.call_with(Codec::G722);
+    (0..3).for_each(|number| lab.join(number, 1));
+    lab.run(1.5);
+    for number in 0..3 {
+        lab.assert_hears(number, &(0..3).filter(|&other| other != number).collect::<Vec<_>>());
+    }
+    // What no narrow codec can carry.
+    lab.phones[wide].frequency = 6_000.0;
+    lab.run(1.0);
+    lab.assert_hears(other, &[wide, narrow]);
+    assert!(lab.phones[narrow].hears(2_000.0) < 60.0, "it folds back");
+    // A prompt for each, in its codec.
+    for number in 0..3 {
+        lab.engine.play(lab.phones[number].call, 1, vec![clip(2_700.0, 1.0)]);
+    }
+    lab.run(0.8);
+    for phone in &lab.phones {
+        assert!((4_500.0..5_500.0).contains(&phone.hears(2_700.0)), "{}", phone.hears(2_700.0));
+    }
+    // The codec changes in the middle of the call, and so does the length of its packets.
+    lab.phones[wide].codec = Codec::Pcma;
+    lab.phones[wide].encoder = Encoder::new(Codec::Pcma);
+    lab.phones[wide].decoder = Decoder::new(Codec::Pcma);
+    lab.phones[wide].heard.clear();
+    lab.phones[wide].frequency = 500.0;
+    let settings = LegSettings { ptime: Duration::from_millis(60), ..lab.settings(wide) };
+    lab.engine.configure(lab.phones[wide].call, settings);
+    lab.run(1.5);
+    for number in 0..3 {
+        lab.assert_hears(number, &(0..3).filter(|&other| other != number).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -1,16 +1,21 @@
 //! A piece of recorded sound, ready to be played to any leg.
 //!
-//! Made once at start: brought to the mixing rate through a proper low-pass, and encoded for each
-//! codec, so that a caller who hears only a prompt costs a copy.
+//! Made once at start: brought to both mixing rates through a proper low-pass, and encoded in
+//! G.711, so that a caller who hears only a prompt costs a copy. G.722 has a memory: how a prompt is
+//! coded depends on what was said before it, so each leg codes its own.
 
 use std::io::Cursor;
 
-use super::{Codec, RATE};
+use super::g711::Law;
+use super::resample::Up;
+use super::{FRAME, RATE, Rate};
 
-/// Sound at the mixing rate.
+/// The same sound at each mixing rate.
 #[derive(Debug)]
 pub struct Clip {
-    samples: Box<[i16]>,
+    narrow: Box<[i16]>,
+    /// Twice as many.
+    wide: Box<[i16]>,
     pcmu: Box<[u8]>,
     pcma: Box<[u8]>,
 }
@@ -53,39 +58,65 @@ impl Clip {
     /// From samples at 16 kHz.
     #[must_use]
     pub fn from_16_khz(samples: &[i16]) -> Self {
-        Self::new(halved(samples))
+        let mut wide = samples.to_vec();
+        wide.resize(samples.len().next_multiple_of(2), 0);
+        Self::of(halved(samples), wide)
     }
 
-    /// From samples at the mixing rate.
+    /// From samples at [`RATE`].
     #[must_use]
     pub fn new(samples: Vec<i16>) -> Self {
-        let encoded = |codec: Codec| {
-            let mut codes = vec![0; samples.len()];
-            codec.encode(&samples, &mut codes);
+        let wide = doubled(&samples);
+        Self::of(samples, wide)
+    }
+
+    fn of(narrow: Vec<i16>, wide: Vec<i16>) -> Self {
+        let encoded = |law: Law| {
+            let mut codes = vec![0; narrow.len()];
+            law.encode(&narrow, &mut codes);
             codes.into_boxed_slice()
         };
-        Self { pcmu: encoded(Codec::Pcmu), pcma: encoded(Codec::Pcma), samples: samples.into_boxed_slice() }
+        Self { pcmu: encoded(Law::Mu), pcma: encoded(Law::A), narrow: narrow.into(), wide: wide.into() }
     }
 
-    /// At [`RATE`].
+    /// Ticks of 8 kHz.
     #[must_use]
-    pub fn samples(&self) -> &[i16] {
-        &self.samples
+    pub fn length(&self) -> usize {
+        self.narrow.len()
     }
 
-    /// One byte per sample.
     #[must_use]
-    pub fn encoded(&self, codec: Codec) -> &[u8] {
-        match codec {
-            Codec::Pcmu => &self.pcmu,
-            Codec::Pcma => &self.pcma,
+    pub fn samples(&self, rate: Rate) -> &[i16] {
+        match rate {
+            Rate::Narrow => &self.narrow,
+            Rate::Wide => &self.wide,
+        }
+    }
+
+    /// One byte per tick.
+    #[must_use]
+    pub fn encoded(&self, law: Law) -> &[u8] {
+        match law {
+            Law::Mu => &self.pcmu,
+            Law::A => &self.pcma,
         }
     }
 
     #[must_use]
     pub fn seconds(&self) -> f32 {
-        self.samples.len() as f32 / RATE as f32
+        self.length() as f32 / RATE as f32
     }
+}
+
+/// As in the tick, but in its place: the filter's delay is taken out.
+fn doubled(samples: &[i16]) -> Vec<i16> {
+    let mut filter = Up::default();
+    let mut out = vec![0; 2 * (samples.len() + Up::DELAY)];
+    let padded: Vec<i16> = samples.iter().copied().chain([0; Up::DELAY]).collect();
+    for (samples, out) in padded.chunks(FRAME).zip(out.chunks_mut(2 * FRAME)) {
+        filter.process(samples, out);
+    }
+    out.split_off(2 * Up::DELAY)
 }
 
 /// Every second sample, after a low-pass that keeps what lies above 4 kHz from folding back: a
@@ -132,14 +163,28 @@ mod tests {
     fn speech_passes_and_what_is_above_does_not_fold_back() {
         for frequency in [200.0, 1_000.0, 3_000.0, 3_400.0] {
             let clip = Clip::from_16_khz(&sine_16_khz(frequency));
-            assert_eq!(clip.samples().len(), 8_000);
-            let got = amplitude(&clip.samples()[400..7_600], frequency);
+            assert_eq!(clip.samples(Rate::Narrow).len(), 8_000);
+            let got = amplitude(&clip.samples(Rate::Narrow)[400..7_600], frequency);
             assert!((got - 10_000.0).abs() < 150.0, "{frequency} Hz: {got}");
         }
         for frequency in [4_200.0, 5_000.0, 7_000.0] {
             let clip = Clip::from_16_khz(&sine_16_khz(frequency));
-            let got = amplitude(&clip.samples()[400..7_600], 8_000.0 - frequency);
+            let got = amplitude(&clip.samples(Rate::Narrow)[400..7_600], 8_000.0 - frequency);
             assert!(got < 10.0, "{frequency} Hz comes back with {got}");
+        }
+    }
+
+    #[test]
+    fn both_rates_say_the_same_at_the_same_time() {
+        let wide = sine_16_khz(1_000.0);
+        let narrow: Vec<i16> = wide.iter().copied().step_by(2).collect();
+        for clip in [Clip::from_16_khz(&wide), Clip::new(narrow.clone())] {
+            assert_eq!(clip.samples(Rate::Wide).len(), 2 * clip.length());
+            for n in 100..7_900 {
+                let [narrow_got, wide_got] = [clip.samples(Rate::Narrow)[n], clip.samples(Rate::Wide)[2 * n]];
+                assert!((narrow_got - narrow[n]).abs() < 60 && (wide_got - wide[2 * n]).abs() < 60, "at {n}");
+                assert!((clip.samples(Rate::Wide)[2 * n + 1] - wide[2 * n + 1]).abs() < 60, "at {n}");
+            }
         }
     }
 
@@ -158,8 +203,8 @@ mod tests {
             writer.finalize().unwrap();
             file.into_inner()
         };
-        assert_eq!(Clip::from_wav(&wav(1, 16_000)).unwrap().samples().len(), 160);
-        assert_eq!(Clip::from_wav(&wav(1, 8_000)).unwrap().encoded(Codec::Pcma).len(), 320);
+        assert_eq!(Clip::from_wav(&wav(1, 16_000)).unwrap().length(), 160);
+        assert_eq!(Clip::from_wav(&wav(1, 8_000)).unwrap().encoded(Law::A).len(), 320);
         let error = Clip::from_wav(&wav(2, 44_100)).unwrap_err().to_string();
         assert!(error.contains("2 channels") && error.contains("44100"), "{error}");
         assert!(Clip::from_wav(b"RIFF, but no wave").is_err());

@@ -1,11 +1,22 @@
 //! One meeting's sound: everybody hears all others, nobody hears themselves.
 //!
-//! Each tick every member's frame is added up once. Who said something gets the sum without
-//! themselves; all who only listen get the same sum, encoded once per codec.
+//! Each tick every member's frame is added up once, at the highest rate that any member's codec has:
+//! narrow legs of a wide room are brought up before and down after. Who said something gets the sum
+//! without themselves; all who only listen get the same sum, brought down once and encoded once per
+//! codec.
+//!
+//! G.722 and the filters remember, and the peer's decoder remembers what it was sent. So a listener
+//! who begins to speak goes on with a *copy* of the shared encoder: its decoder notices nothing.
+//! One who falls silent stays on their own encoder, while both encode the same sound and become
+//! alike, until a decoder could not tell one from the other: each tick it is tried out whether it
+//! would make the same of the shared bytes, within the codec's own noise. That is so in the next
+//! pause of the room at the latest; through a tone without end it may never be. G.711 in a narrow room remembers nothing and changes at once.
 
+use super::g722;
 use super::mixer::{self, Sum};
 use super::player::{Filled, Player};
-use super::{Codec, FADE, FRAME, Frame, Leg, SILENCE};
+use super::resample::Down;
+use super::{Codec, FADE, FADE_MAX, FRAME, FRAME_MAX, Frame, Leg, Rate, SILENCE, level};
 use crate::rtp::Moment;
 
 /// A room's sound between ticks. Its members stand elsewhere: it is told their places.
@@ -13,19 +24,27 @@ use crate::rtp::Moment;
 pub struct Conference {
     /// Prompts for all, such as the tone for one who joins.
     pub player: Player,
+    rate: Rate,
     /// The sum of the last tick.
     sum: Sum,
     /// Fade-outs of those who left since.
-    tail: [i32; FADE],
+    tail: [i32; FADE_MAX],
+    shared: Shared,
 }
 
 impl Default for Conference {
     fn default() -> Self {
-        Self { player: Player::default(), sum: [0; FRAME], tail: [0; FADE] }
+        Self {
+            player: Player::default(),
+            rate: Rate::default(),
+            sum: [0; FRAME_MAX],
+            tail: [0; FADE_MAX],
+            shared: Shared::default(),
+        }
     }
 }
 
-/// A payload for whom it may concern.
+/// A payload for whom it may concern: 20 ms of any codec.
 pub type Payload = [u8; FRAME];
 
 impl Conference {
@@ -34,7 +53,9 @@ impl Conference {
     }
 
     pub fn leave(&mut self, leg: &mut Leg) {
-        for (sum, sample) in self.tail.iter_mut().zip(leg.leave_room(&self.sum)) {
+        let sum = &self.sum[..self.rate.frame()];
+        let tail = leg.leave_room(sum, self.rate, &self.shared);
+        for (sum, sample) in self.tail.iter_mut().zip(tail) {
             *sum += i32::from(sample);
         }
     }
@@ -48,332 +69,160 @@ impl Conference {
         now: Moment,
         mut send: impl FnMut(&mut L, &Payload),
     ) {
-        self.sum = [0; FRAME];
-        for (sum, tail) in self.sum.iter_mut().zip(std::mem::replace(&mut self.tail, [0; FADE])) {
-            *sum = tail;
+        let mut rate = Rate::Narrow;
+        for &member in members {
+            if let Some(leg) = legs[member as usize].as_mut() {
+                rate = rate.max((**leg).as_mut().rate());
+            }
+        }
+        if rate != self.rate {
+            self.change_rate(rate, members, legs);
+        }
+        let sum = &mut self.sum[..rate.frame()];
+        sum.fill(0);
+        for (sum, tail) in sum.iter_mut().zip(&mut self.tail) {
+            *sum = std::mem::take(tail);
         }
         for &member in members {
             let Some(leg) = legs[member as usize].as_mut() else { continue };
             let leg = (**leg).as_mut();
-            if leg.speak(now) {
-                mixer::add(&mut self.sum, leg.spoken());
+            if leg.speak(rate, now) {
+                mixer::add(sum, leg.spoken());
             }
         }
         let mut prompt = SILENCE;
-        if !matches!(self.player.fill(&mut prompt), Filled::Nothing) {
-            mixer::add(&mut self.sum, &prompt);
+        let prompt = &mut prompt[..rate.frame()];
+        if !matches!(self.player.fill(rate, prompt), Filled::Nothing) {
+            mixer::add(sum, prompt);
         }
 
-        let mut shared = Shared::default();
+        self.shared.begin();
         let mut private = SILENCE;
+        let mut lower = [0; FRAME];
         let mut payload = [0; FRAME];
         for &member in members {
             let Some(line) = legs[member as usize].as_mut() else { continue };
             let leg = (**line).as_mut();
+            let own = leg.rate();
             if leg.send_to().is_none() {
+                leg.take_own_stream(&self.shared);
                 leg.pause();
                 // Its prompts end when they would have ended.
-                leg.hear(&mut private);
+                leg.hear(&mut private[..own.frame()]);
                 continue;
             }
             let codec = leg.codec();
-            if leg.hears_the_room() {
-                send(line, shared.payload(codec, &self.sum));
+            if leg.takes_shared(rate, &mut self.shared, sum) {
+                send(line, self.shared.payload(codec, rate, sum));
                 continue;
             }
-            mixer::heard_without(&self.sum, leg.spoken(), &mut private);
-            leg.hear(&mut private);
-            codec.encode(&private, &mut payload);
+            let heard = &mut private[..rate.frame()];
+            mixer::heard_without(sum, leg.spoken(), heard);
+            let heard = if own == rate {
+                heard
+            } else {
+                leg.lower(heard, &mut lower);
+                &mut lower[..]
+            };
+            leg.hear(heard);
+            leg.encode(heard, &mut payload);
             send(line, &payload);
         }
+    }
+
+    /// The first wide leg has come, or the last one gone. All hear the old sound fade out and the new
+    /// one fade in, because the filters that now begin or end delay it.
+    #[cold]
+    fn change_rate<L: AsMut<Leg>>(&mut self, rate: Rate, members: &[u32], legs: &mut [Option<Box<L>>]) {
+        let sum = &self.sum[..self.rate.frame()];
+        for &member in members {
+            if let Some(leg) = legs[member as usize].as_mut() {
+                (**leg).as_mut().break_off(sum, self.rate, &self.shared);
+            }
+        }
+        let tail = self.tail;
+        self.tail = match rate {
+            Rate::Wide => std::array::from_fn(|n| tail[n / 2]),
+            Rate::Narrow => std::array::from_fn(|n| if n < FADE { tail[2 * n] } else { 0 }),
+        };
+        self.sum = [0; FRAME_MAX];
+        self.rate = rate;
+        self.shared = Shared::default();
     }
 }
 
 /// What all silent listeners hear, made when the first of them needs it.
-#[derive(Default)]
-struct Shared {
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The sum, and what narrow legs hear of it in a wide room.
     frame: Option<Frame>,
+    narrow: Option<[i16; FRAME]>,
     encoded: [Option<Payload>; Codec::ALL.len()],
+    /// Before this tick and after it, once it is made.
+    down: [Down; 2],
+    g722: [g722::Encoder; 2],
 }
 
 impl Shared {
-    fn payload(&mut self, codec: Codec, sum: &Sum) -> &Payload {
-        let frame = self.frame.get_or_insert_with(|| {
-            let mut frame = SILENCE;
-            mixer::heard(sum, &mut frame);
-            frame
-        });
-        self.encoded[codec as usize].get_or_insert_with(|| {
+    fn begin(&mut self) {
+        if self.narrow.take().is_some() {
+            self.down.swap(0, 1);
+        }
+        if self.encoded[Codec::G722 as usize].is_some() {
+            self.g722.swap(0, 1);
+        }
+        self.frame = None;
+        self.encoded = [None; Codec::ALL.len()];
+    }
+
+    /// As they were at the end of the last tick.
+    pub(super) fn down(&self) -> &Down {
+        &self.down[0]
+    }
+
+    pub(super) fn g722(&self) -> &g722::Encoder {
+        &self.g722[0]
+    }
+
+    /// What G.722 may be off by without being heard, in half samples: what it makes of silence itself,
+    /// and 36 dB below this tick's peak.
+    pub(super) fn noise(&self, rate: Rate) -> i32 {
+        let peak = self.frame.as_ref().map_or(0, |frame| level::peak(&frame[..rate.frame()]));
+        16 + i32::from(peak) / 128
+    }
+
+    /// The same for all who ask in one tick.
+    pub(super) fn payload(&mut self, codec: Codec, rate: Rate, sum: &[i32]) -> &Payload {
+        let Self { frame, narrow, encoded, down, g722, .. } = self;
+        encoded[codec as usize].get_or_insert_with(|| {
+            let frame = frame.get_or_insert_with(|| {
+                let mut frame = SILENCE;
+                mixer::heard(sum, &mut frame[..rate.frame()]);
+                frame
+            });
             let mut payload = [0; FRAME];
-            codec.encode(frame, &mut payload);
+            match codec.law() {
+                None => {
+                    let [before, after] = g722;
+                    after.clone_from(before);
+                    after.encode(frame, &mut payload);
+                }
+                Some(law) if rate == Rate::Narrow => law.encode(&frame[..FRAME], &mut payload),
+                Some(law) => {
+                    let narrow = narrow.get_or_insert_with(|| {
+                        let mut narrow = [0; FRAME];
+                        let [before, after] = down;
+                        after.clone_from(before);
+                        after.process(frame, &mut narrow);
+                        narrow
+                    });
+                    law.encode(narrow, &mut payload);
+                }
+            }
             payload
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::audio::goertzel::{amplitude, tone};
-    use crate::audio::{Clip, LegSettings, Playback, Seed};
-    use crate::rtp::packet::{Header, Packet};
-
-    /// A room in virtual time: each caller says a tone of their own and writes down what they hear.
-    struct Room {
-        conference: Conference,
-        legs: Vec<Option<Box<Leg>>>,
-        members: Vec<u32>,
-        heard: Vec<Vec<i16>>,
-        codecs: Vec<Codec>,
-        /// Amplitude of each caller's tone.
-        loudness: f64,
-        ticks: usize,
-    }
-
-    fn frequency(caller: usize) -> f64 {
-        400.0 + 200.0 * caller as f64
-    }
-
-    impl Room {
-        fn of(callers: usize) -> Self {
-            let codecs: Vec<_> = (0..callers).map(|n| Codec::ALL[n % 2]).collect();
-            let mut room = Self {
-                conference: Conference::default(),
-                legs: codecs.iter().map(|&codec| Some(Box::new(leg(codec)))).collect(),
-                members: Vec::new(),
-                heard: vec![Vec::new(); callers],
-                codecs,
-                loudness: 3_000.0,
-                ticks: 0,
-            };
-            (0..callers).for_each(|caller| room.join(caller));
-            room
-        }
-
-        fn leg(&mut self, caller: usize) -> &mut Leg {
-            self.legs[caller].as_mut().unwrap()
-        }
-
-        fn join(&mut self, caller: usize) {
-            self.conference.enter(self.legs[caller].as_mut().unwrap());
-            self.members.push(caller as u32);
-        }
-
-        fn leave(&mut self, caller: usize) {
-            self.conference.leave(self.legs[caller].as_mut().unwrap());
-            self.members.retain(|&member| member != caller as u32);
-        }
-
-        fn run(&mut self, ticks: usize) {
-            for _ in 0..ticks {
-                let now = Moment::new(0, Duration::from_millis(20 * self.ticks as u64));
-                for caller in 0..self.legs.len() {
-                    let sound: Vec<i16> =
-                        tone(frequency(caller), self.loudness, self.ticks * FRAME, FRAME).collect();
-                    let mut bytes = [0; 12 + FRAME];
-                    let codec = self.codecs[caller];
-                    codec.encode(&sound, &mut bytes[12..]);
-                    Header {
-                        payload_type: codec.payload_type(),
-                        marker: false,
-                        sequence: self.ticks as u16,
-                        timestamp: (self.ticks * FRAME) as u32,
-                        ssrc: 1,
-                    }
-                    .write(&mut bytes);
-                    self.leg(caller).receive(&bytes, peer(), now);
-                }
-                let mut sent = vec![None; self.legs.len()];
-                let mut send = |leg: &mut Leg, payload: &Payload| {
-                    let mut bytes = [0; 12 + FRAME];
-                    bytes[12..].copy_from_slice(payload);
-                    leg.packet(&mut bytes);
-                    let caller = Packet::parse(&bytes).unwrap().header.ssrc as usize;
-                    assert!(sent[caller].replace(*payload).is_none(), "caller {caller} was sent two packets");
-                };
-                self.conference.tick(&self.members, &mut self.legs, now, &mut send);
-                for (caller, sent) in sent.iter_mut().enumerate() {
-                    if !self.members.contains(&(caller as u32)) {
-                        let mut payload = [0; FRAME];
-                        self.legs[caller].as_mut().unwrap().idle(&mut payload);
-                        *sent = Some(payload);
-                    }
-                    let mut frame = SILENCE;
-                    self.codecs[caller].decode(&sent.unwrap(), &mut frame);
-                    self.heard[caller].extend(frame);
-                }
-                self.ticks += 1;
-            }
-        }
-
-        /// How loud `caller` hears each tone in the last `ticks`, in units of what was said.
-        fn matrix_row(&self, caller: usize, ticks: usize) -> Vec<f64> {
-            let heard = &self.heard[caller];
-            let last = &heard[heard.len() - ticks * FRAME..];
-            (0..self.legs.len()).map(|other| amplitude(last, frequency(other)) / self.loudness).collect()
-        }
-
-        fn assert_hears(&self, caller: usize, others: &[usize]) {
-            for (other, loudness) in self.matrix_row(caller, 50).into_iter().enumerate() {
-                let expected = if others.contains(&other) { 1.0 } else { 0.0 };
-                assert!((loudness - expected).abs() < 0.05, "{caller} hears {other} at {loudness:.3}");
-            }
-        }
-
-        /// The largest step between two samples anyone heard, since a tick.
-        fn largest_step(&self, caller: usize, since: usize) -> i32 {
-            let heard = &self.heard[caller][since * FRAME..];
-            heard.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap_or(0)
-        }
-    }
-
-    fn peer() -> SocketAddr {
-        "192.0.2.1:4000".parse().unwrap()
-    }
-
-    /// Its SSRC is its place, so that tests know whose packet they see.
-    fn leg(codec: Codec) -> Leg {
-        use std::cell::Cell;
-        thread_local!(static PLACE: Cell<u32> = const { Cell::new(0) });
-        let ssrc = PLACE.get();
-        PLACE.set(ssrc + 1);
-        let mut leg = Leg::new(Seed { ssrc, ..Seed::default() }, Moment::default());
-        leg.configure(
-            LegSettings {
-                remote_rtp: Some(peer()),
-                remote_rtcp: None,
-                signalling_ip: peer().ip(),
-                latch: false,
-                codec,
-                payload_type: codec.payload_type(),
-                event_payload_type: Some(101),
-                they_send: true,
-                they_receive: true,
-            },
-            Moment::default(),
-        );
-        leg
-    }
-
-    #[test]
-    fn everybody_hears_all_others_and_not_themselves() {
-        for callers in [1, 2, 3, 5, 12] {
-            std::thread::spawn(move || {
-                let mut room = Room::of(callers);
-                if callers > 5 {
-                    room.loudness = 1_500.0;
-                }
-                room.run(100);
-                for caller in 0..callers {
-                    let others: Vec<_> = (0..callers).filter(|&other| other != caller).collect();
-                    room.assert_hears(caller, &others);
-                }
-            })
-            .join()
-            .unwrap();
-        }
-    }
-
-    #[test]
-    fn joins_leaves_mutes_and_holds_change_who_is_heard_and_never_click() {
-        let mut room = Room::of(4);
-        room.run(100);
-        let quiet = (0..4).map(|caller| room.largest_step(caller, 20)).max().unwrap();
-
-        room.leg(1).mute(true);
-        room.run(100);
-        room.assert_hears(0, &[2, 3]);
-        room.assert_hears(1, &[0, 2, 3]);
-        room.leg(1).mute(false);
-        room.run(100);
-        room.assert_hears(0, &[1, 2, 3]);
-
-        room.leave(2);
-        room.run(100);
-        room.assert_hears(0, &[1, 3]);
-        room.assert_hears(2, &[]);
-        room.join(2);
-        room.run(100);
-        room.assert_hears(0, &[1, 2, 3]);
-        room.assert_hears(2, &[0, 1, 3]);
-
-        for caller in 0..4 {
-            let step = room.largest_step(caller, 20);
-            assert!(
-                step <= quiet + quiet / 8,
-                "{caller} heard a step of {step}, {quiet} while nothing changed"
-            );
-        }
-    }
-
-    #[test]
-    fn a_minute_of_a_1_khz_tone_comes_through_without_a_break() {
-        let mut room = Room::of(4);
-        // 1 kHz is caller 3's; the others keep silent.
-        for caller in 0..3 {
-            room.leg(caller).mute(true);
-        }
-        room.loudness = 8_000.0;
-        room.run(3_000);
-        for caller in 0..3 {
-            let heard = &room.heard[caller][20 * FRAME..];
-            // A tone of 8 samples a period repeats itself; only the codec may make a difference.
-            for (at, pair) in heard.windows(9).enumerate() {
-                let difference = (i32::from(pair[8]) - i32::from(pair[0])).abs();
-                assert!(difference <= 520, "{caller}: a break of {difference} at sample {at}");
-            }
-        }
-        assert!(room.matrix_row(3, 50).iter().all(|&loudness| loudness < 0.01));
-    }
-
-    #[test]
-    fn a_prompt_is_heard_by_its_leg_alone_and_stops_nobody() {
-        let mut room = Room::of(3);
-        room.run(50);
-        let prompt = Arc::new(Clip::new(tone(2_500.0, 5_000.0, 0, 16_000).collect()));
-        room.leg(0).player.play(Playback::new(Some(1), vec![prompt])).unwrap();
-        room.run(100);
-        room.assert_hears(1, &[0, 2]);
-        room.assert_hears(2, &[0, 1]);
-        let last =
-            |room: &Room, caller: usize| room.heard[caller][room.heard[caller].len() - 4_000..].to_vec();
-        assert!((amplitude(&last(&room, 0), 2_500.0) - 5_000.0).abs() < 200.0);
-        assert!(room.matrix_row(0, 50)[1] > 0.2, "the room goes on softly underneath");
-        for caller in [1, 2] {
-            assert!(amplitude(&last(&room, caller), 2_500.0) < 50.0);
-        }
-        room.run(100);
-        room.assert_hears(0, &[1, 2]);
-        assert_eq!(room.leg(0).player.finished().pop_front().unwrap().id, Some(1));
-    }
-
-    #[test]
-    fn a_tone_for_the_room_is_heard_by_all() {
-        let mut room = Room::of(3);
-        for caller in 0..3 {
-            room.leg(caller).mute(caller > 0);
-        }
-        let chime = Arc::new(Clip::new(tone(2_500.0, 5_000.0, 0, 8_000).collect()));
-        room.run(50);
-        room.conference.player.play(Playback::new(None, vec![chime])).unwrap();
-        room.run(50);
-        for heard in &room.heard {
-            assert!((amplitude(&heard[heard.len() - 4_000..], 2_500.0) - 5_000.0).abs() < 200.0);
-        }
-    }
-
-    #[test]
-    fn five_hundred_who_shout_do_not_wrap_around() {
-        let mut room = Room::of(500);
-        room.loudness = 30_000.0;
-        room.run(20);
-        for caller in [0, 499] {
-            let loudest = room.heard[caller].iter().map(|sample| i32::from(*sample).abs()).max().unwrap();
-            assert!((30_000..=32_767).contains(&loudest), "{loudest}");
-        }
-    }
-}
+mod tests;

@@ -5,34 +5,24 @@
 
 use std::sync::LazyLock;
 
-/// How a leg's sound is coded.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Codec {
-    /// µ-law, static payload type 0.
-    #[default]
-    Pcmu,
-    /// A-law, static payload type 8.
-    Pcma,
+/// Which of the two tables.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Law {
+    /// µ-law, PCMU.
+    Mu,
+    /// A-law, PCMA.
+    A,
 }
 
-impl Codec {
-    pub const ALL: [Self; 2] = [Self::Pcmu, Self::Pcma];
-
-    /// RFC 3551 §6.
-    #[must_use]
-    pub const fn payload_type(self) -> u8 {
-        match self {
-            Self::Pcmu => 0,
-            Self::Pcma => 8,
-        }
-    }
+impl Law {
+    pub const ALL: [Self; 2] = [Self::Mu, Self::A];
 
     /// The code of a silent sample.
     #[must_use]
     pub const fn silence(self) -> u8 {
         match self {
-            Self::Pcmu => 0xff,
-            Self::Pcma => 0xd5,
+            Self::Mu => 0xff,
+            Self::A => 0xd5,
         }
     }
 
@@ -54,16 +44,16 @@ impl Codec {
 
     fn tables(self) -> &'static Tables {
         match self {
-            Self::Pcmu => &PCMU,
-            Self::Pcma => &PCMA,
+            Self::Mu => &PCMU,
+            Self::A => &PCMA,
         }
     }
+}
 
-    /// Makes the tables now, so that the first frame does not have to.
-    pub fn prepare() {
-        for codec in Self::ALL {
-            codec.tables();
-        }
+/// Makes the tables now, so that the first frame does not have to.
+pub fn prepare() {
+    for law in Law::ALL {
+        law.tables();
     }
 }
 
@@ -93,41 +83,41 @@ mod tests {
 
     #[test]
     fn each_code_survives_the_way_through_its_sample() {
-        for codec in Codec::ALL {
+        for law in Law::ALL {
             for code in 0..=255 {
                 let (mut sample, mut again) = ([0], [0]);
-                codec.decode(&[code], &mut sample);
-                codec.encode(&sample, &mut again);
+                law.decode(&[code], &mut sample);
+                law.encode(&sample, &mut again);
                 // µ-law has two zeros; both are silence.
-                assert!(again[0] == code || sample[0] == 0, "{codec:?} {code:#04x}");
+                assert!(again[0] == code || sample[0] == 0, "{law:?} {code:#04x}");
             }
         }
     }
 
     #[test]
     fn reference_values_of_the_standard() {
-        let decoded = |codec: Codec, code| {
+        let decoded = |law: Law, code| {
             let mut sample = [0];
-            codec.decode(&[code], &mut sample);
+            law.decode(&[code], &mut sample);
             sample[0]
         };
-        assert_eq!(decoded(Codec::Pcmu, 0x80), 32_124);
-        assert_eq!(decoded(Codec::Pcmu, 0x00), -32_124);
-        assert_eq!(decoded(Codec::Pcmu, Codec::Pcmu.silence()), 0);
-        assert_eq!(decoded(Codec::Pcma, 0xaa), 32_256);
-        assert_eq!(decoded(Codec::Pcma, Codec::Pcma.silence()), 8);
+        assert_eq!(decoded(Law::Mu, 0x80), 32_124);
+        assert_eq!(decoded(Law::Mu, 0x00), -32_124);
+        assert_eq!(decoded(Law::Mu, Law::Mu.silence()), 0);
+        assert_eq!(decoded(Law::A, 0xaa), 32_256);
+        assert_eq!(decoded(Law::A, Law::A.silence()), 8);
     }
 
     #[test]
     fn the_error_stays_below_one_step_of_its_segment() {
-        for codec in Codec::ALL {
+        for law in Law::ALL {
             for sample in (-32_000..=32_000_i16).step_by(7) {
                 let (mut code, mut back) = ([0], [0]);
-                codec.encode(&[sample], &mut code);
-                codec.decode(&code, &mut back);
+                law.encode(&[sample], &mut code);
+                law.decode(&code, &mut back);
                 let error = (i32::from(back[0]) - i32::from(sample)).abs();
                 let allowed = (i32::from(sample).abs() / 16).max(16);
-                assert!(error <= allowed, "{codec:?} {sample} came back as {}", back[0]);
+                assert!(error <= allowed, "{law:?} {sample} came back as {}", back[0]);
             }
         }
     }

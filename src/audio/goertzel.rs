@@ -6,10 +6,16 @@ use super::RATE;
 /// a whole number of its periods gives 32,767. 0 for no samples.
 #[must_use]
 pub fn amplitude(samples: &[i16], frequency: f64) -> f64 {
+    amplitude_at(RATE, samples, frequency)
+}
+
+/// As [`amplitude`], of samples at `rate` a second.
+#[must_use]
+pub fn amplitude_at(rate: usize, samples: &[i16], frequency: f64) -> f64 {
     if samples.is_empty() {
         return 0.0;
     }
-    let angle = std::f64::consts::TAU * frequency / RATE as f64;
+    let angle = std::f64::consts::TAU * frequency / rate as f64;
     let factor = 2.0 * angle.cos();
     let (mut last, mut before) = (0.0, 0.0);
     for &sample in samples {
@@ -24,8 +30,19 @@ pub fn amplitude(samples: &[i16], frequency: f64) -> f64 {
 /// A sine of `frequency` Hz and `amplitude`, `count` samples long, from phase 0 at sample `from`:
 /// stretches that follow each other join without a step.
 pub fn tone(frequency: f64, amplitude: f64, from: usize, count: usize) -> impl Iterator<Item = i16> {
+    tone_at(RATE, frequency, amplitude, from, count)
+}
+
+/// As [`tone`], of samples at `rate` a second.
+pub fn tone_at(
+    rate: usize,
+    frequency: f64,
+    amplitude: f64,
+    from: usize,
+    count: usize,
+) -> impl Iterator<Item = i16> {
     (from..from + count).map(move |n| {
-        let angle = std::f64::consts::TAU * frequency * n as f64 / RATE as f64;
+        let angle = std::f64::consts::TAU * frequency * n as f64 / rate as f64;
         (amplitude * angle.sin()).round() as i16
     })
 }

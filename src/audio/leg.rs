@@ -7,10 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::conceal;
+use super::conference::Shared;
+use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
 use super::ramp::{Ramp, UNITY};
-use super::{Codec, FADE, FRAME, Frame, SILENCE, level};
+use super::resample::{Down, Up};
+use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, level, mixer};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo};
 use crate::rtp::telephone_event::{Event, Receiver};
@@ -33,6 +36,8 @@ pub struct LegSettings {
     pub payload_type: u8,
     /// Telephone-event's number; `None`: not agreed, no keys in RTP.
     pub event_payload_type: Option<u8>,
+    /// How long the packets are that the peer wants; see [`Packetizer::set`].
+    pub ptime: Duration,
     /// The direction attributes: false while we are on hold, or hold them.
     pub they_send: bool,
     pub they_receive: bool,
@@ -79,6 +84,9 @@ const KEY_ECHO: Duration = Duration::from_millis(60);
 const COMFORT_NOISE: u8 = 13;
 /// What a prompt leaves of the room's sound: -12 dB.
 const DUCKED: i32 = UNITY / 4;
+/// A codec or a filter with a memory must hear what the room's listeners hear for this many ticks
+/// before the leg may take their stream: see [`Conference`](super::Conference).
+const SETTLING: u8 = 5;
 /// Our name in reports. It says nothing about the machine or the caller (RFC 7022 §4.1).
 const NAME: &str = "doorline";
 
@@ -107,7 +115,10 @@ pub struct Leg {
 
     // -- to the peer --
     sending: Header,
+    packetizer: Packetizer,
+    encoder: Encoder,
     packets_sent: u32,
+    bytes_sent: u32,
     sent_reported: u32,
     /// The next packet is the first after a pause.
     begins: bool,
@@ -119,11 +130,21 @@ pub struct Leg {
     // -- in a room --
     in_room: bool,
     muted: bool,
-    /// What others hear of it this tick; exactly what was added to the sum.
+    /// What others hear of it this tick, at the room's rate; exactly what was added to the sum.
     spoken: Frame,
+    spoken_rate: Rate,
     speaks: bool,
     spoken_gain: Ramp,
     heard_gain: Ramp,
+    /// What breaks off of its voice, to be heard by others under its next frame.
+    spoken_tail: Option<[i16; FADE_MAX]>,
+    /// Between its codec's rate and the room's, where they differ.
+    up: Up,
+    down: Down,
+    /// Ticks for which it has heard just what the room's listeners hear.
+    settled: u8,
+    /// It takes their stream; its own encoder and filter have stopped.
+    on_shared: bool,
 }
 
 impl Leg {
@@ -151,7 +172,10 @@ impl Leg {
             round_trip_ms: None,
             control_from: None,
             sending,
+            packetizer: Packetizer::default(),
+            encoder: Encoder::default(),
             packets_sent: 0,
+            bytes_sent: 0,
             sent_reported: 0,
             begins: true,
             wait_until: now.elapsed + PEER_WAIT,
@@ -160,18 +184,25 @@ impl Leg {
             in_room: false,
             muted: false,
             spoken: SILENCE,
+            spoken_rate: Rate::default(),
             speaks: false,
             spoken_gain: Ramp::at(0),
             heard_gain: Ramp::at(0),
+            spoken_tail: None,
+            up: Up::default(),
+            down: Down::default(),
+            settled: 0,
+            on_shared: false,
         }
     }
 
     /// The first answer, or a later one. Sequence numbers, SSRC and statistics go on.
     pub fn configure(&mut self, settings: LegSettings, now: Moment) {
         self.latch.renegotiate(settings.remote_rtp, settings.signalling_ip, settings.latch);
-        if self.settings.as_ref().is_some_and(|before| before.codec != settings.codec) {
-            self.playout.restart();
+        if self.codec() != settings.codec {
+            self.change_codec(settings.codec);
         }
+        self.packetizer.set(settings.ptime);
         self.control_from = None;
         // What was silent because of a hold has a minute from now.
         self.last_heard = now.elapsed;
@@ -181,6 +212,25 @@ impl Leg {
         }
         self.sending.payload_type = settings.payload_type & 0x7f;
         self.settings = Some(settings);
+    }
+
+    /// Both streams begin anew, as the peer's do. What was heard of the leg fades out, and what it
+    /// hears fades in.
+    fn change_codec(&mut self, codec: Codec) {
+        self.playout.begin(codec);
+        self.encoder = Encoder::new(codec);
+        let unsent = self.packetizer.clear();
+        self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent as u32);
+        if self.speaks {
+            self.spoken_tail =
+                Some(conceal::tail(&self.spoken[..self.spoken_rate.frame()], self.spoken_rate));
+        }
+        self.spoken_gain = Ramp::at(0);
+        self.heard_gain = Ramp::at(0);
+        self.up = Up::default();
+        self.down = Down::default();
+        self.settled = 0;
+        self.on_shared = false;
     }
 
     /// One datagram from the RTP port. The digit, if it is the first packet of a key press.
@@ -213,8 +263,12 @@ impl Leg {
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
             return self.keys.receive(header.sequence, header.timestamp, event);
         }
-        if is_sound && self.in_room && settings.they_send {
-            self.playout.insert(header.timestamp, packet.payload);
+        if self.in_room && settings.they_send {
+            if is_sound {
+                self.playout.insert(header.timestamp, packet.payload);
+            } else {
+                self.playout.be_silent(header.timestamp, packet.payload);
+            }
         }
         None
     }
@@ -293,52 +347,98 @@ impl Leg {
     pub fn enter_room(&mut self) {
         self.in_room = true;
         self.playout.restart();
+        self.begin_hearing();
+    }
+
+    /// Fades in what it hears and what others hear of it.
+    fn begin_hearing(&mut self) {
         self.spoken = SILENCE;
         self.speaks = false;
         self.spoken_gain = Ramp::at(0);
         self.heard_gain = Ramp::at(0);
+        self.spoken_tail = None;
+        self.up = Up::default();
+        self.down = Down::default();
+        self.settled = 0;
+        self.on_shared = false;
     }
 
     /// Goes out of the room. `sum` is what the room last sounded like. What this leg last said
     /// comes back as a fade-out for those who stay; what it last heard fades out for itself.
-    pub fn leave_room(&mut self, sum: &super::mixer::Sum) -> [i16; FADE] {
-        let mut heard = SILENCE;
-        super::mixer::heard_without(sum, &self.spoken, &mut heard);
-        let gain = self.heard_gain.gain();
-        self.player.add_tail(conceal::tail(&heard).map(|sample| (i32::from(sample) * gain / UNITY) as i16));
-        let tail = conceal::tail(&self.spoken);
+    pub(super) fn leave_room(&mut self, sum: &[i32], rate: Rate, shared: &Shared) -> [i16; FADE_MAX] {
+        let tail = conceal::tail(&self.spoken[..rate.frame()], rate);
+        self.break_off(sum, rate, shared);
         self.in_room = false;
-        self.speaks = false;
-        self.spoken = SILENCE;
         tail
+    }
+
+    /// What it heard until now fades out, and what it hears next fades in: the room's rate changes, or
+    /// it leaves.
+    pub(super) fn break_off(&mut self, sum: &[i32], rate: Rate, shared: &Shared) {
+        self.take_own_stream(shared);
+        let mut heard = SILENCE;
+        let heard = &mut heard[..rate.frame()];
+        mixer::heard_without(sum, &self.spoken, heard);
+        let own = self.rate();
+        let tail = if own < rate {
+            let mut narrow = [0; FRAME];
+            // The end of a frame owes nothing to the frame before.
+            Down::default().process(heard, &mut narrow);
+            conceal::tail(&narrow, own)
+        } else {
+            // A wide leg in what was a narrow room until now has only just changed: its gain is 0.
+            conceal::tail(heard, own)
+        };
+        let gain = self.heard_gain.gain();
+        self.player.add_tail(tail.map(|sample| (i32::from(sample) * gain / UNITY) as i16));
+        self.begin_hearing();
     }
 
     pub fn mute(&mut self, muted: bool) {
         self.muted = muted;
     }
 
-    /// Makes this tick's frame; then [`Leg::spoken`] has it. False: others hear nothing of it.
-    pub fn speak(&mut self, now: Moment) -> bool {
+    /// Makes this tick's frame at the room's rate, which is no lower than the leg's own; then
+    /// [`Leg::spoken`] has it. False: others hear nothing of it.
+    pub fn speak(&mut self, rate: Rate, now: Moment) -> bool {
         let settings = self.settings.as_ref();
         let heard = !self.muted && settings.is_some_and(|settings| settings.they_send);
-        self.spoken_gain.go_to(if heard && now.elapsed >= self.key_until { UNITY } else { 0 });
-        let codec = settings.map_or(Codec::default(), |settings| settings.codec);
-        let any = self.playout.frame(codec, &mut self.spoken);
+        let target = if heard && now.elapsed >= self.key_until { UNITY } else { 0 };
+        self.spoken_gain.go_to(target);
+        self.spoken_rate = rate;
+        let own = self.playout.rate();
+        let mut narrow = [0; FRAME];
+        let samples = if own == rate { &mut self.spoken[..rate.frame()] } else { &mut narrow[..] };
+        let any = self.playout.frame(samples);
         if !any || self.spoken_gain.is_closed() {
             // The gain may move while there is nothing to hear.
-            self.spoken_gain = Ramp::at(if heard && now.elapsed >= self.key_until { UNITY } else { 0 });
+            self.spoken_gain = Ramp::at(target);
             self.speaks = false;
         } else {
-            self.spoken_gain.apply(&mut self.spoken);
-            self.speaks = !level::is_silent(&self.spoken);
+            self.spoken_gain.apply(samples);
+            self.speaks = !level::is_silent(samples);
         }
         if !self.speaks {
-            self.spoken = SILENCE;
+            samples.fill(0);
+        }
+        if own != rate {
+            if self.speaks || self.up.sounds() {
+                self.speaks = true;
+                self.up.process(&narrow, &mut self.spoken);
+            } else {
+                self.spoken.fill(0);
+            }
+        }
+        if let Some(tail) = self.spoken_tail.take() {
+            self.speaks = true;
+            for (sample, tail) in self.spoken[..rate.fade()].iter_mut().zip(tail) {
+                *sample = sample.saturating_add(tail);
+            }
         }
         self.speaks
     }
 
-    /// What others hear of it this tick.
+    /// What others hear of it this tick, at the room's rate.
     #[must_use]
     pub fn spoken(&self) -> &Frame {
         &self.spoken
@@ -349,22 +449,65 @@ impl Leg {
         self.speaks
     }
 
-    /// Whether it hears exactly what every silent listener hears.
+    /// Whether it hears exactly what every silent listener hears, and may be sent the same bytes.
     #[must_use]
     pub fn hears_the_room(&self) -> bool {
         !self.speaks && self.heard_gain.is_unity() && self.player.is_idle()
     }
 
-    /// Turns the room's sound for this leg into what it really hears: fading in after joining,
-    /// softer under its own prompts.
-    pub fn hear(&mut self, heard: &mut Frame) {
+    /// Once a tick in a room of this rate: whether it takes the stream that is made once for all
+    /// listeners.
+    pub(super) fn takes_shared(&mut self, rate: Rate, shared: &mut Shared, sum: &[i32]) -> bool {
+        let hears = self.hears_the_room();
+        if self.codec().law().is_some() && rate == Rate::Narrow {
+            return hears;
+        }
+        if !hears {
+            self.settled = 0;
+            self.take_own_stream(shared);
+            return false;
+        }
+        if !self.on_shared {
+            // The shared stream runs for those who are on their way to it, too.
+            self.settled = self.settled.saturating_add(1).min(SETTLING);
+            let codec = self.codec();
+            let codes = *shared.payload(codec, rate, sum);
+            self.on_shared = self.settled == SETTLING
+                && (codec.law().is_some()
+                    || self.encoder.g722.may_go_on_as(shared.g722(), &codes, shared.noise(rate)));
+        }
+        self.on_shared
+    }
+
+    #[cfg(test)]
+    pub(super) fn takes_shared_stream(&self) -> bool {
+        self.on_shared
+    }
+
+    /// Goes on by itself where the shared stream is.
+    pub(super) fn take_own_stream(&mut self, shared: &Shared) {
+        if std::mem::take(&mut self.on_shared) {
+            self.encoder.g722.clone_from(shared.g722());
+            self.down.clone_from(shared.down());
+        }
+    }
+
+    /// Brings the room's sound for this leg to its own rate.
+    pub(super) fn lower(&mut self, wide: &[i16], narrow: &mut [i16]) {
+        self.down.process(wide, narrow);
+    }
+
+    /// Turns the room's sound for this leg, at its own rate, into what it really hears: fading in
+    /// after joining, softer under its own prompts.
+    pub fn hear(&mut self, heard: &mut [i16]) {
         let mut prompt = SILENCE;
-        let told = !matches!(self.player.fill(&mut prompt), Filled::Nothing);
+        let prompt = &mut prompt[..heard.len()];
+        let told = !matches!(self.player.fill(self.codec().rate(), prompt), Filled::Nothing);
         self.heard_gain.go_to(if told { DUCKED } else { UNITY });
         self.heard_gain.apply(heard);
         if told {
             for (heard, prompt) in heard.iter_mut().zip(prompt) {
-                *heard = heard.saturating_add(prompt);
+                *heard = heard.saturating_add(*prompt);
             }
         }
     }
@@ -375,11 +518,20 @@ impl Leg {
     pub fn idle(&mut self, payload: &mut [u8; FRAME]) {
         let codec = self.codec();
         let mut frame = SILENCE;
-        match self.player.fill(&mut frame) {
-            Filled::Nothing => payload.fill(codec.silence()),
-            Filled::Clip(clip, at) => payload.copy_from_slice(&clip.encoded(codec)[at..at + FRAME]),
-            Filled::Samples => codec.encode(&frame, payload),
+        let frame = &mut frame[..codec.rate().frame()];
+        let filled = self.player.fill(codec.rate(), frame);
+        match (filled, codec.law()) {
+            (Filled::Nothing, Some(law)) => payload.fill(law.silence()),
+            (Filled::Clip(clip, at), Some(law)) => {
+                payload.copy_from_slice(&clip.encoded(law)[at..at + FRAME]);
+            }
+            _ => self.encoder.encode(frame, payload),
         }
+    }
+
+    /// Encodes what it alone hears, at its own rate.
+    pub fn encode(&mut self, heard: &[i16], payload: &mut [u8; FRAME]) {
+        self.encoder.encode(heard, payload);
     }
 
     #[must_use]
@@ -387,19 +539,35 @@ impl Leg {
         self.settings.as_ref().map_or(Codec::default(), |settings| settings.codec)
     }
 
-    /// Writes the header of this tick's packet, to be sent now.
-    pub fn packet(&mut self, packet: &mut [u8]) {
-        self.sending.marker = std::mem::take(&mut self.begins);
-        self.sending.write(packet);
-        self.sending.sequence = self.sending.sequence.wrapping_add(1);
-        self.sending.timestamp = self.sending.timestamp.wrapping_add(FRAME as u32);
-        self.packets_sent = self.packets_sent.wrapping_add(1);
+    /// Of its codec.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.codec().rate()
+    }
+
+    /// Takes the bytes of one tick; `send` is handed each packet that is full now, header and all:
+    /// none to two, as the peer asked for long or short ones.
+    pub fn packets(&mut self, payload: &[u8; FRAME], mut send: impl FnMut(&[u8])) {
+        let Self { sending, packetizer, begins, packets_sent, bytes_sent, .. } = self;
+        packetizer.push(payload, |payload| {
+            let mut packet = [0; Header::LENGTH + PACKET_MAX];
+            let packet = &mut packet[..Header::LENGTH + payload.len()];
+            packet[Header::LENGTH..].copy_from_slice(payload);
+            sending.marker = std::mem::take(begins);
+            sending.write(packet);
+            sending.sequence = sending.sequence.wrapping_add(1);
+            sending.timestamp = sending.timestamp.wrapping_add(payload.len() as u32);
+            *packets_sent = packets_sent.wrapping_add(1);
+            *bytes_sent = bytes_sent.wrapping_add(payload.len() as u32);
+            send(packet);
+        });
     }
 
     /// This tick sends nothing; time passes all the same.
     pub fn pause(&mut self) {
         self.begins = true;
-        self.sending.timestamp = self.sending.timestamp.wrapping_add(FRAME as u32);
+        let unsent = self.packetizer.clear();
+        self.sending.timestamp = self.sending.timestamp.wrapping_add((unsent + FRAME) as u32);
     }
 
     /// When a report is due, writes it and says how long it is.
@@ -430,11 +598,11 @@ impl Leg {
         });
         let sent = self.packets_sent != self.sent_reported;
         self.sent_reported = self.packets_sent;
-        let sender = sent.then(|| SenderInfo {
+        let sender = sent.then_some(SenderInfo {
             ntp: now.ntp,
             timestamp: self.sending.timestamp,
             packets: self.packets_sent,
-            bytes: self.packets_sent.wrapping_mul(FRAME as u32),
+            bytes: self.bytes_sent,
         });
         Report { ssrc: self.sending.ssrc, sender, about, cname: NAME, goodbye }.write(out)
     }
@@ -481,6 +649,7 @@ mod tests {
             codec: Codec::Pcmu,
             payload_type: 0,
             event_payload_type: Some(101),
+            ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
         }
@@ -530,7 +699,7 @@ mod tests {
             if (40..50).contains(&n) {
                 leg.receive(&packet(101, 2 * n + 1, 6_400, &[7, 10, 0, 160]), from, now);
             }
-            if leg.speak(now) {
+            if leg.speak(Rate::Narrow, now) {
                 spoke.push(n);
             }
         }
@@ -579,12 +748,12 @@ mod tests {
         for n in 0..1_500_u64 {
             let now = at(n * 20);
             let later = at(n * 20 + 30);
-            let mut bytes = [0xff; 172];
-            here.packet(&mut bytes);
+            let mut bytes = [0; 172];
+            here.packets(&[0xff; FRAME], |packet| bytes.copy_from_slice(packet));
             if n % 10 != 0 {
                 there.receive(&bytes, from, later);
             }
-            there.packet(&mut bytes);
+            there.packets(&[0xff; FRAME], |packet| bytes.copy_from_slice(packet));
             here.receive(&bytes, from, later);
             if let Some(length) = here.report(now, &mut buffer) {
                 there.receive_control(&buffer[..length], from, later);
@@ -622,13 +791,13 @@ mod tests {
         let mut leg = leg(settings());
         assert_eq!(leg.send_to(), Some(PEER.parse().unwrap()));
         let mut bytes = [0; 172];
-        leg.packet(&mut bytes);
+        leg.packets(&[0; FRAME], |packet| bytes.copy_from_slice(packet));
         let before = Packet::parse(&bytes).unwrap().header;
         leg.configure(LegSettings { they_receive: false, ..settings() }, at(0));
         assert_eq!(leg.send_to(), None);
         assert_eq!(leg.send_control_to(), Some("192.0.2.1:4001".parse().unwrap()));
         (0..50).for_each(|_| leg.pause());
-        leg.packet(&mut bytes);
+        leg.packets(&[0; FRAME], |packet| bytes.copy_from_slice(packet));
         let after = Packet::parse(&bytes).unwrap().header;
         assert!(before.marker && after.marker);
         assert_eq!(after.sequence, before.sequence.wrapping_add(1));
@@ -650,7 +819,7 @@ mod tests {
                 } else {
                     leg.receive(&datagram, PEER.parse().unwrap(), now);
                 }
-                leg.speak(now);
+                leg.speak(Rate::Narrow, now);
             }
         }
     }

@@ -1,30 +1,27 @@
 //! Adding voices: one sum per conference, and each speaker hears the sum without their own voice
 //! (mix-minus).
 
-use super::{FRAME, Frame};
+use super::FRAME_MAX;
 
-/// The sum of a conference's voices, wide enough that no number of callers overflows it.
-pub type Sum = [i32; FRAME];
+/// The sum of a conference's voices, wide enough that no number of callers overflows it. As with a
+/// [`Frame`](super::Frame), the room's rate says how much of it counts.
+pub type Sum = [i32; FRAME_MAX];
 
-pub fn add(sum: &mut Sum, frame: &Frame) {
+pub fn add(sum: &mut [i32], frame: &[i16]) {
     for (total, &sample) in sum.iter_mut().zip(frame) {
         *total += i32::from(sample);
     }
 }
 
 /// What a listener hears: the whole sum.
-pub fn heard(sum: &Sum, out: &mut Frame) {
-    limit(sum, out);
+pub fn heard(sum: &[i32], out: &mut [i16]) {
+    limit(sum.iter().copied(), out);
 }
 
 /// What a speaker hears: the sum without what they said themselves, which must be exactly what
 /// was added.
-pub fn heard_without(sum: &Sum, own: &Frame, out: &mut Frame) {
-    let mut rest = [0; FRAME];
-    for ((rest, &total), &own) in rest.iter_mut().zip(sum).zip(own) {
-        *rest = total - i32::from(own);
-    }
-    limit(&rest, out);
+pub fn heard_without(sum: &[i32], own: &[i16], out: &mut [i16]) {
+    limit(sum.iter().zip(own).map(|(&total, &own)| total - i32::from(own)), out);
 }
 
 /// Above this, -2.5 dBov, the limiter bends: three quarters of full scale.
@@ -35,16 +32,16 @@ const HEADROOM: i32 = i16::MAX as i32 - KNEE;
 /// A soft limiter: below the knee nothing changes; above, however much is added, full scale is
 /// approached and never passed. The curve has no corner, so loud crosstalk distorts less than
 /// clipping would.
-fn limit(sum: &Sum, out: &mut Frame) {
+fn limit(sum: impl Iterator<Item = i32> + Clone, out: &mut [i16]) {
     let mut largest = 0;
-    for (out, &total) in out.iter_mut().zip(sum) {
+    for (out, total) in out.iter_mut().zip(sum.clone()) {
         largest = largest.max(total.abs());
         *out = total as i16;
     }
     if largest <= KNEE {
         return;
     }
-    for (out, &total) in out.iter_mut().zip(sum) {
+    for (out, total) in out.iter_mut().zip(sum) {
         let over = i64::from(total.abs() - KNEE);
         if over > 0 {
             let bent = KNEE + (over * i64::from(HEADROOM) / (over + i64::from(HEADROOM))) as i32;
@@ -56,6 +53,7 @@ fn limit(sum: &Sum, out: &mut Frame) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::FRAME;
 
     #[test]
     fn a_speaker_hears_all_others_and_not_themselves() {

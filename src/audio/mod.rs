@@ -4,36 +4,48 @@
 //! all of it runs inside the 20 ms tick.
 
 pub mod clip;
+pub mod codec;
 pub mod conceal;
 pub mod conference;
 pub mod g711;
+pub mod g722;
 pub mod goertzel;
 pub mod jitter_buffer;
 pub mod leg;
 pub mod level;
 pub mod mixer;
+pub mod packetizer;
 pub mod player;
 pub mod playout;
 pub mod ramp;
+pub mod resample;
 
 pub use clip::Clip;
+pub use codec::{Codec, Decoder, Encoder, Rate};
 pub use conference::Conference;
-pub use g711::Codec;
+
 pub use leg::{Leg, LegSettings, Quality, Seed};
 pub use player::{Playback, Player};
 
-/// Samples a second that we mix at. Everything that counts samples says so in terms of this and
-/// [`FRAME`], so that rooms with wider legs can be mixed at a higher rate one day.
+/// Samples a second of a narrow room, and ticks of the RTP clock of every codec. Rooms with a
+/// wider leg are mixed at [`Rate::Wide`].
 pub const RATE: usize = 8_000;
 
-/// Samples in one tick of 20 ms.
+/// Samples of a narrow room in one tick of 20 ms; also RTP clock ticks and bytes, with every codec.
 pub const FRAME: usize = RATE / 50;
 
-/// 20 ms of sound: 16-bit linear samples, full scale ±32,767.
-pub type Frame = [i16; FRAME];
+/// Samples of a wide room in one tick.
+pub const FRAME_MAX: usize = 2 * FRAME;
+
+/// Room for 20 ms of sound at any rate: 16-bit linear samples, full scale ±32,767. How many of them
+/// count is said beside it, or by the slice.
+pub type Frame = [i16; FRAME_MAX];
 
 /// Nothing to hear.
-pub const SILENCE: Frame = [0; FRAME];
+pub const SILENCE: Frame = [0; FRAME_MAX];
 
-/// Samples of a fade that is too short to be heard as one and too long to click: 5 ms.
+/// Samples at [`RATE`] of a fade that is too short to be heard as one and too long to click: 5 ms.
 pub const FADE: usize = RATE / 200;
+
+/// As many at the highest rate.
+pub const FADE_MAX: usize = 2 * FADE;

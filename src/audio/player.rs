@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Clip, FADE, FRAME, Frame};
+use super::{Clip, FADE_MAX, FRAME, Rate};
 
 /// Clips to be played one after the other.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Playback {
     /// What its end is reported by; `None`: nobody asked.
     pub id: Option<u64>,
     clips: Vec<Arc<Clip>>,
-    /// Where it is: number of the clip, sample in it.
+    /// Where it is: number of the clip, tick of 8 kHz in it.
     clip: usize,
     at: usize,
 }
@@ -28,7 +28,9 @@ pub struct Player {
     finished: VecDeque<Playback>,
     sounding: Sounding,
     /// The rest of what broke off, to be heard under the next frame.
-    tail: Option<[i16; FADE]>,
+    tail: Option<[i16; FADE_MAX]>,
+    /// Of the last frame.
+    rate: Rate,
 }
 
 /// What the last frame ended with.
@@ -43,7 +45,7 @@ enum Sounding {
 #[derive(Debug)]
 pub enum Filled {
     Nothing,
-    /// Exactly 20 ms of this clip from this sample on: its encoded form may be sent as it is.
+    /// Exactly 20 ms of this clip from this tick on: its encoded form may be sent as it is.
     Clip(Arc<Clip>, usize),
     /// Something in between; only the samples tell.
     Samples,
@@ -60,6 +62,7 @@ impl Default for Player {
             finished: VecDeque::with_capacity(PLAYBACKS_MAX + 1),
             sounding: Sounding::Nothing,
             tail: None,
+            rate: Rate::default(),
         }
     }
 }
@@ -96,8 +99,8 @@ impl Player {
     }
 
     /// Puts a fade-out of something else, such as the room just left, under the next frame.
-    pub fn add_tail(&mut self, tail: [i16; FADE]) {
-        let sum = self.tail.get_or_insert([0; FADE]);
+    pub fn add_tail(&mut self, tail: [i16; FADE_MAX]) {
+        let sum = self.tail.get_or_insert([0; FADE_MAX]);
         for (sum, sample) in sum.iter_mut().zip(tail) {
             *sum = sum.saturating_add(sample);
         }
@@ -113,10 +116,12 @@ impl Player {
         self.queue.is_empty() && self.music.is_none() && self.tail.is_none()
     }
 
-    /// The next 20 ms, into `out` whatever the answer says.
-    pub fn fill(&mut self, out: &mut Frame) -> Filled {
+    /// The next 20 ms, into all of `out` whatever the answer says, which is as long as `rate` wants.
+    pub fn fill(&mut self, rate: Rate, out: &mut [i16]) -> Filled {
+        self.rate = rate;
         if let Some((clip, at)) = self.whole_frame() {
-            out.copy_from_slice(&clip.samples()[at..at + FRAME]);
+            let from = at * rate.per_tick();
+            out.copy_from_slice(&clip.samples(rate)[from..from + rate.frame()]);
             return Filled::Clip(clip, at);
         }
         out.fill(0);
@@ -125,20 +130,20 @@ impl Player {
             return Filled::Nothing;
         }
         let mut at = 0;
-        while at < FRAME {
+        while at < out.len() {
             if let Some(prompt) = self.queue.front_mut() {
                 if self.sounding == Sounding::Music {
                     self.break_off();
                     continue;
                 }
-                at += prompt.read(&mut out[at..]);
+                at += prompt.read(rate, &mut out[at..]);
                 self.sounding = Sounding::Prompt;
                 if prompt.is_over() {
                     self.finished.extend(self.queue.pop_front());
                 }
             } else if let Some(music) = &mut self.music {
                 let rest = &mut out[at..];
-                let count = music.read(rest);
+                let count = music.read(rate, rest);
                 if music.is_over() {
                     music.rewind();
                     if music.is_over() {
@@ -147,7 +152,7 @@ impl Player {
                     }
                 }
                 if self.sounding != Sounding::Music {
-                    fade_in(&mut rest[..count]);
+                    fade_in(&mut rest[..count], rate);
                     self.sounding = Sounding::Music;
                 }
                 at += count;
@@ -177,7 +182,7 @@ impl Player {
         };
         let clip = playback.clips.get(playback.clip)?.clone();
         let at = playback.at;
-        if clip.samples().len() < at + FRAME {
+        if clip.length() < at + FRAME {
             return None;
         }
         playback.advance(FRAME);
@@ -200,7 +205,7 @@ impl Player {
             Sounding::Prompt => self.queue.front(),
             Sounding::Music => self.music.as_ref(),
         };
-        if let Some(tail) = sounding.map(Playback::tail) {
+        if let Some(tail) = sounding.map(|playback| playback.tail(self.rate)) {
             self.add_tail(tail);
         }
         self.sounding = Sounding::Nothing;
@@ -214,18 +219,18 @@ impl Playback {
     }
 
     /// Copies the next samples; fewer than `out` is long only at the end.
-    fn read(&mut self, out: &mut [i16]) -> usize {
-        let count = self.peek(out);
-        self.advance(count);
+    fn read(&mut self, rate: Rate, out: &mut [i16]) -> usize {
+        let count = self.peek(rate, out);
+        self.advance(count / rate.per_tick());
         count
     }
 
     /// As [`Playback::read`], without moving on.
-    fn peek(&self, out: &mut [i16]) -> usize {
+    fn peek(&self, rate: Rate, out: &mut [i16]) -> usize {
         let mut filled = 0;
-        let mut at = self.at;
+        let mut at = self.at * rate.per_tick();
         for clip in self.clips.get(self.clip..).unwrap_or_default() {
-            let rest = &clip.samples()[at..];
+            let rest = &clip.samples(rate)[at..];
             let count = rest.len().min(out.len() - filled);
             out[filled..filled + count].copy_from_slice(&rest[..count]);
             filled += count;
@@ -234,10 +239,10 @@ impl Playback {
         filled
     }
 
-    fn advance(&mut self, samples: usize) {
-        self.at += samples;
+    fn advance(&mut self, ticks: usize) {
+        self.at += ticks;
         while let Some(clip) = self.clips.get(self.clip) {
-            let length = clip.samples().len();
+            let length = clip.length();
             if self.at < length {
                 break;
             }
@@ -247,7 +252,7 @@ impl Playback {
     }
 
     fn is_over(&self) -> bool {
-        self.clips.get(self.clip..).unwrap_or_default().iter().all(|clip| clip.samples().is_empty())
+        self.clips.get(self.clip..).unwrap_or_default().iter().all(|clip| clip.length() == 0)
     }
 
     fn rewind(&mut self) {
@@ -256,34 +261,37 @@ impl Playback {
     }
 
     /// The sound that would have come next, fading out.
-    fn tail(&self) -> [i16; FADE] {
-        let mut tail = [0; FADE];
-        self.peek(&mut tail);
-        for (n, sample) in tail.iter_mut().enumerate() {
-            *sample = (i32::from(*sample) * (FADE - n) as i32 / (FADE as i32 + 1)) as i16;
+    fn tail(&self, rate: Rate) -> [i16; FADE_MAX] {
+        let mut tail = [0; FADE_MAX];
+        let fade = rate.fade();
+        self.peek(rate, &mut tail[..fade]);
+        for (n, sample) in tail[..fade].iter_mut().enumerate() {
+            *sample = (i32::from(*sample) * (fade - n) as i32 / (fade as i32 + 1)) as i16;
         }
         tail
     }
 }
 
-fn fade_in(samples: &mut [i16]) {
-    for (n, sample) in samples.iter_mut().take(FADE).enumerate() {
-        *sample = (i32::from(*sample) * (n as i32 + 1) / (FADE as i32 + 1)) as i16;
+fn fade_in(samples: &mut [i16], rate: Rate) {
+    let fade = rate.fade();
+    for (n, sample) in samples.iter_mut().take(fade).enumerate() {
+        *sample = (i32::from(*sample) * (n as i32 + 1) / (fade as i32 + 1)) as i16;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::FADE;
     use crate::audio::goertzel::{amplitude, tone};
 
     fn clip(value: i16, samples: usize) -> Arc<Clip> {
         Arc::new(Clip::new(vec![value; samples]))
     }
 
-    fn frame(player: &mut Player) -> Frame {
+    fn frame(player: &mut Player) -> [i16; FRAME] {
         let mut frame = [99; FRAME];
-        player.fill(&mut frame);
+        player.fill(Rate::Narrow, &mut frame);
         frame
     }
 
@@ -304,7 +312,7 @@ mod tests {
         assert_eq!(heard, [vec![1; 100], vec![3; 200], vec![4; 20]].concat());
         assert_eq!(rest[..], [vec![4; 20], vec![0; 140]].concat());
         assert!(player.is_idle());
-        assert!(matches!(player.fill(&mut [0; FRAME]), Filled::Nothing));
+        assert!(matches!(player.fill(Rate::Narrow, &mut [0; FRAME]), Filled::Nothing));
     }
 
     #[test]
@@ -313,9 +321,9 @@ mod tests {
         player.play(Playback::new(None, vec![clip(5, 400)])).unwrap();
         let mut out = [0; FRAME];
         for expected in [0, 160] {
-            assert!(matches!(player.fill(&mut out), Filled::Clip(_, at) if at == expected));
+            assert!(matches!(player.fill(Rate::Narrow, &mut out), Filled::Clip(_, at) if at == expected));
         }
-        assert!(matches!(player.fill(&mut out), Filled::Samples));
+        assert!(matches!(player.fill(Rate::Narrow, &mut out), Filled::Samples));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! A gain that never jumps: it takes one frame to reach where it is told to go, so that joining,
 //! leaving and muting do not click.
 
-use super::{FRAME, Frame};
-
 /// Gains are in 1/32,768, from 0 (nothing) to [`UNITY`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ramp {
@@ -41,13 +39,14 @@ impl Ramp {
         self.now == 0 && self.target == 0
     }
 
-    pub fn apply(&mut self, frame: &mut Frame) {
+    pub fn apply(&mut self, frame: &mut [i16]) {
         if self.is_unity() {
             return;
         }
         let (from, step) = (self.now, self.target - self.now);
+        let count = frame.len() as i32;
         for (n, sample) in frame.iter_mut().enumerate() {
-            let gain = from + step * (n as i32 + 1) / FRAME as i32;
+            let gain = from + step * (n as i32 + 1) / count;
             *sample = ((i32::from(*sample) * gain) >> 15) as i16;
         }
         self.now = self.target;
@@ -57,6 +56,7 @@ impl Ramp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::FRAME;
 
     #[test]
     fn a_gain_arrives_after_one_frame_without_a_step() {

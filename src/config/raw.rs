@@ -188,8 +188,8 @@ section! {
 section! {
     /// Sound on this trunk.
     pub struct TrunkMedia {
-        /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". This version speaks pcma and
-        /// pcmu and passes over the others.
+        /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". "g722" is wideband: a
+        /// meeting with such a caller is mixed at 16 kHz. "opus" is not in this version, passed over.
         codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
         /// Where key presses come from: "auto" (RFC 4733 events when negotiated), "rfc4733", "info"
         /// (SIP INFO alone; otherwise INFO works too). "inband" (tones) is not in this version.

@@ -616,14 +616,14 @@ impl Line {
     }
 
     fn send(&mut self, payload: &[u8; FRAME], counters: &Counters) {
-        let mut packet = [0; 12 + FRAME];
-        packet[12..].copy_from_slice(payload);
-        self.leg.packet(&mut packet);
-        let Some(to) = self.leg.send_to() else { return };
-        let sent =
-            if self.connected == Some(to) { self.rtp.send(&packet) } else { self.rtp.send_to(&packet, to) };
-        let counter = if sent.is_ok() { &counters.packets_out } else { &counters.send_failures };
-        add(counter, 1);
+        let to = self.leg.send_to();
+        let Self { leg, rtp, connected, .. } = self;
+        leg.packets(payload, |packet| {
+            let Some(to) = to else { return };
+            let sent = if *connected == Some(to) { rtp.send(packet) } else { rtp.send_to(packet, to) };
+            let counter = if sent.is_ok() { &counters.packets_out } else { &counters.send_failures };
+            add(counter, 1);
+        });
     }
 
     fn send_control(&self, report: &[u8]) {
@@ -721,6 +721,7 @@ mod tests {
                 codec: Codec::Pcmu,
                 payload_type: 0,
                 event_payload_type: None,
+                ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
             };

@@ -348,7 +348,7 @@ impl Lines {
 
     /// Our side of a session whose leg listens at `rtp`.
     fn local(&self, rtp: SocketAddr, trunk: &Trunk, session_id: u64) -> Local {
-        let speaks = |codec: &CodecName| matches!(codec, CodecName::Pcma | CodecName::Pcmu);
+        let speaks = |codec: &CodecName| matches!(codec, CodecName::Pcma | CodecName::Pcmu | CodecName::G722);
         Local {
             rtp: SocketAddr::new(self.external_address.unwrap_or(rtp.ip()), rtp.port()),
             rtcp_port: rtp.port() + 1,

@@ -65,6 +65,7 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         codec: codec(negotiated.codec),
         payload_type: negotiated.payload_type,
         event_payload_type: negotiated.event_payload_type,
+        ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),
     }
@@ -75,7 +76,8 @@ fn codec(name: CodecName) -> Codec {
     match name {
         CodecName::Pcmu => Codec::Pcmu,
         CodecName::Pcma => Codec::Pcma,
-        CodecName::G722 | CodecName::Opus => unreachable!("neither offered nor accepted"),
+        CodecName::G722 => Codec::G722,
+        CodecName::Opus => unreachable!("neither offered nor accepted"),
     }
 }
 

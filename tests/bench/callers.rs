@@ -4,8 +4,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use doorline::audio::g711::Law;
 use doorline::audio::goertzel::{amplitude, tone};
-use doorline::audio::{Codec, FRAME, level};
+use doorline::audio::{FRAME, level};
 use doorline::rtp::packet::Header;
 
 /// Sockets that share the callers; each has a receive buffer of its own.
@@ -43,7 +44,7 @@ fn frequency(leg: usize) -> f64 {
 impl Heard {
     fn samples(&self) -> [i16; FRAME] {
         let mut samples = [0; FRAME];
-        Codec::Pcmu.decode(&self.last, &mut samples);
+        Law::Mu.decode(&self.last, &mut samples);
         samples
     }
 
@@ -85,10 +86,10 @@ impl Callers {
     ) -> Talk {
         let payloads: Vec<[u8; FRAME]> = (0..legs.len())
             .map(|leg| {
-                let mut payload = [Codec::Pcmu.silence(); FRAME];
+                let mut payload = [Law::Mu.silence(); FRAME];
                 if talks(leg) {
                     let sound: Vec<i16> = tone(frequency(leg), 6_000.0, 0, FRAME).collect();
-                    Codec::Pcmu.encode(&sound, &mut payload);
+                    Law::Mu.encode(&sound, &mut payload);
                 }
                 payload
             })

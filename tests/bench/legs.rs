@@ -262,6 +262,7 @@ fn fill(engine: &Engine, callers: &Callers, legs: usize, room: usize) -> Vec<Soc
                 codec: Codec::Pcmu,
                 payload_type: 0,
                 event_payload_type: Some(101),
+                ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
             },

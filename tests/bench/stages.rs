@@ -4,8 +4,12 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use doorline::audio::goertzel::tone;
-use doorline::audio::{Codec, Conference, FRAME, Leg, LegSettings, SILENCE, Seed, level, mixer};
+use doorline::audio::g711::Law;
+use doorline::audio::goertzel::{tone, tone_at};
+use doorline::audio::resample::{Down, Up};
+use doorline::audio::{
+    Codec, Conference, Decoder, Encoder, FRAME, FRAME_MAX, Leg, LegSettings, Rate, Seed, level, mixer,
+};
 use doorline::media::socket::{self, Inbox};
 use doorline::rtp::Moment;
 use doorline::rtp::packet::Header;
@@ -22,20 +26,28 @@ pub fn print() {
     let conference = conference();
     line("mix, encode, header (rest of the tick)", conference - received - spoken);
     let samples: Vec<i16> = tone(500.0, 6_000.0, 0, FRAME).collect();
-    let own = samples.clone().try_into().unwrap();
+    let own = samples.clone();
     let mut sum = [0; FRAME];
     mixer::add(&mut sum, &own);
-    let mut out = SILENCE;
+    let mut out = [0; FRAME];
     line("  of it: one private mix", time(|| mixer::heard_without(black_box(&sum), &own, &mut out)));
     let mut codes = [0; FRAME];
-    line("  of it: one encoding", time(|| Codec::Pcmu.encode(black_box(&samples), &mut codes)));
-    line("  (one decoding)", time(|| Codec::Pcmu.decode(black_box(&codes), &mut out)));
+    line("  of it: one encoding", time(|| Law::Mu.encode(black_box(&samples), &mut codes)));
+    line("  (one decoding)", time(|| Law::Mu.decode(black_box(&codes), &mut out)));
     line(
         "  (one level)",
         time(|| {
             black_box(level::peak(black_box(&samples)));
         }),
     );
+    let wide: Vec<i16> = tone_at(16_000, 500.0, 6_000.0, 0, FRAME_MAX).collect();
+    let mut wide_out = [0; FRAME_MAX];
+    let (mut up, mut down) = (Up::default(), Down::default());
+    line("  (8 to 16 kHz)", time(|| up.process(black_box(&samples), &mut wide_out)));
+    line("  (16 to 8 kHz)", time(|| down.process(black_box(&wide), &mut out)));
+    let (mut encoder, mut decoder) = (Encoder::new(Codec::G722), Decoder::new(Codec::G722));
+    line("  (one G.722 encoding)", time(|| encoder.encode(black_box(&wide), &mut codes)));
+    line("  (one G.722 decoding)", time(|| decoder.decode(black_box(&codes), &mut wide_out)));
     line("socket out", socket_out);
     line("sum", socket_in + conference + socket_out);
 }
@@ -69,6 +81,7 @@ fn legs() -> Vec<Option<Box<Leg>>> {
                 codec: Codec::Pcmu,
                 payload_type: 0,
                 event_payload_type: Some(101),
+                ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
             };
@@ -82,7 +95,7 @@ fn legs() -> Vec<Option<Box<Leg>>> {
 fn packet(tick: usize) -> [u8; 12 + FRAME] {
     let mut packet = [0; 12 + FRAME];
     let sound: Vec<i16> = tone(500.0, 6_000.0, 0, FRAME).collect();
-    Codec::Pcmu.encode(&sound, &mut packet[12..]);
+    Law::Mu.encode(&sound, &mut packet[12..]);
     let header = Header {
         payload_type: 0,
         marker: false,
@@ -113,7 +126,7 @@ fn receive_and_speak() -> (f64, f64) {
         }
         let received = Instant::now();
         for leg in legs.iter_mut().flatten() {
-            black_box(leg.speak(at(tick)));
+            black_box(leg.speak(Rate::Narrow, at(tick)));
         }
         receiving += received - begun;
         speaking += received.elapsed();
@@ -138,10 +151,9 @@ fn conference() -> f64 {
                 leg.receive(&packet, peer(), at(tick));
             }
             conference.tick(members, &mut legs, at(tick), |leg: &mut Leg, payload| {
-                let mut bytes = [0; 12 + FRAME];
-                bytes[12..].copy_from_slice(payload);
-                leg.packet(&mut bytes);
-                black_box(&bytes);
+                leg.packets(payload, |packet| {
+                    black_box(packet);
+                });
                 sent += 1;
             });
         }

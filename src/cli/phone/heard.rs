@@ -27,10 +27,13 @@ pub struct Arrived<'a> {
     pub payload: &'a [u8],
 }
 
+/// Turns the bytes of a packet into as many samples, packet after packet.
+pub type Decode = Box<dyn FnMut(&[u8], &mut [i16]) + Send>;
+
 /// The time line of one call.
 pub struct Heard {
     builder: SampleBuilder<WholeFrames>,
-    decode: fn(u8) -> i16,
+    decode: Decode,
     ssrc: Option<u32>,
     /// The RTP timestamp that the next sample of the line would have.
     next: Option<u32>,
@@ -39,9 +42,8 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// `decode` turns one byte of G.711 into a sample.
     #[must_use]
-    pub fn new(decode: fn(u8) -> i16) -> Self {
+    pub fn new(decode: Decode) -> Self {
         Self { builder: builder(), decode, ssrc: None, next: None, samples: Vec::new(), packets: 0 }
     }
 
@@ -86,7 +88,9 @@ impl Heard {
         } else if gap > u32::MAX - GAP_MAX {
             return; // older than what already stands on the line
         }
-        self.samples.extend(frame.iter().map(|&byte| (self.decode)(byte)));
+        let at = self.samples.len();
+        self.samples.resize(at + frame.len(), 0);
+        (self.decode)(frame, &mut self.samples[at..]);
         self.next = Some(timestamp.wrapping_add(frame.len() as u32));
     }
 }
@@ -95,7 +99,7 @@ fn builder() -> SampleBuilder<WholeFrames> {
     SampleBuilder::new(PACKETS_LATE_MAX, WholeFrames, RATE)
 }
 
-/// G.711 has no header inside the payload, and every packet is whole in itself.
+/// G.711 and G.722 have no header inside the payload, and every packet is whole in itself.
 struct WholeFrames;
 
 impl Depacketizer for WholeFrames {
@@ -116,10 +120,16 @@ impl Depacketizer for WholeFrames {
 mod tests {
     use super::*;
 
+    fn as_they_are() -> Decode {
+        Box::new(|bytes, samples| {
+            bytes.iter().zip(samples).for_each(|(&byte, sample)| *sample = i16::from(byte));
+        })
+    }
+
     /// Hears packets given as (sequence, timestamp, byte), each of one frame of that byte; returns the
     /// line as (byte, how long) with the last packet of each case only there to release the others.
     fn line(packets: &[(u16, u32, u8)]) -> Vec<(i16, usize)> {
-        let mut heard = Heard::new(i16::from);
+        let mut heard = Heard::new(as_they_are());
         for &(sequence, timestamp, byte) in packets {
             heard.push(Arrived { sequence, timestamp, ssrc: 1, marker: false, payload: &[byte; 160] });
         }
@@ -168,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_new_source_goes_on_where_the_old_one_ended() {
-        let mut heard = Heard::new(i16::from);
+        let mut heard = Heard::new(as_they_are());
         for (ssrc, start, first) in [(1, 0, 100), (2, 9_000_000, 7)] {
             for n in 0..3u16 {
                 let timestamp = start + u32::from(n) * 160;

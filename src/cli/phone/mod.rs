@@ -30,7 +30,7 @@ pub use keys::Keys;
 pub use plan::{Plan, Presentation};
 pub use voice::Voice;
 
-use crate::audio::g711::Codec;
+use crate::audio::Codec;
 use crate::sip::Transport;
 
 /// How long we let an unanswered call ring.
@@ -89,7 +89,7 @@ pub struct Arguments {
     #[arg(long)]
     late_offer: bool,
     #[arg(long, value_enum, default_value = "pcmu")]
-    codec: Law,
+    codec: Spoken,
     /// Print one JSON object at the end instead of lines
     #[arg(long)]
     json: bool,
@@ -107,9 +107,11 @@ enum Until {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Law {
+enum Spoken {
     Pcmu,
     Pcma,
+    /// Wideband on the wire; the phone itself speaks and hears narrowband
+    G722,
 }
 
 /// What `--json` prints.
@@ -169,8 +171,9 @@ impl Arguments {
         plan.digits_by = self.digits_by;
         plan.late_offer = self.late_offer;
         plan.codec = match self.codec {
-            Law::Pcmu => Codec::Pcmu,
-            Law::Pcma => Codec::Pcma,
+            Spoken::Pcmu => Codec::Pcmu,
+            Spoken::Pcma => Codec::Pcma,
+            Spoken::G722 => Codec::G722,
         };
         if let Some(hz) = self.tone {
             anyhow::ensure!(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use super::fingers::DigitsBy;
 use super::keys::Keys;
 use super::voice::Voice;
-use crate::audio::g711::Codec;
+use crate::audio::Codec;
 use crate::sip::offer::CodecName;
 use crate::sip::wire::NameAddr;
 use crate::sip::{Transport, Uri};
@@ -93,6 +93,7 @@ impl Plan {
         match self.codec {
             Codec::Pcmu => CodecName::Pcmu,
             Codec::Pcma => CodecName::Pcma,
+            Codec::G722 => CodecName::G722,
         }
     }
 

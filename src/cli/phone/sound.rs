@@ -7,7 +7,8 @@ use super::fingers::{Fingers, Now, PRESS_FRAMES};
 use super::heard::{Arrived, Heard};
 use super::tone::{SILENT_DB, loudness};
 use super::voice::{FRAME, Frame, Voice};
-use crate::audio::g711::Codec;
+use crate::audio::resample::{Down, Up};
+use crate::audio::{Codec, Decoder, Encoder, FRAME_MAX, Rate};
 use crate::rtp::packet::{Header, Packet};
 use crate::rtp::telephone_event;
 use crate::sip::offer::Negotiated;
@@ -21,6 +22,9 @@ const DATAGRAM: usize = 2_048;
 pub struct Sound {
     socket: UdpSocket,
     codec: Codec,
+    encoder: Encoder,
+    /// The phone is narrow inside; a wide codec's sound is brought up before and down after.
+    up: Up,
     agreed: Option<Negotiated>,
     /// We hold: nothing is sent.
     pub holding: bool,
@@ -64,6 +68,8 @@ impl Sound {
         Ok(Self {
             socket,
             codec,
+            encoder: Encoder::new(codec),
+            up: Up::default(),
             agreed: None,
             holding: false,
             voice,
@@ -152,7 +158,14 @@ impl Sound {
     fn send_sound(&mut self, frame: &Frame) {
         let Some(payload_type) = self.agreed.as_ref().map(|agreed| agreed.payload_type) else { return };
         let mut codes = [0; FRAME];
-        self.codec.encode(frame, &mut codes);
+        match self.codec.rate() {
+            Rate::Narrow => self.encoder.encode(frame, &mut codes),
+            Rate::Wide => {
+                let mut wide = [0; FRAME_MAX];
+                self.up.process(frame, &mut wide);
+                self.encoder.encode(&wide, &mut codes);
+            }
+        }
         self.send(payload_type, self.header.timestamp, &codes);
     }
 
@@ -185,14 +198,18 @@ impl Sound {
     }
 }
 
-fn decoder(codec: Codec) -> fn(u8) -> i16 {
-    fn one(codec: Codec, code: u8) -> i16 {
-        let mut sample = [0];
-        codec.decode(&[code], &mut sample);
-        sample[0]
-    }
-    match codec {
-        Codec::Pcmu => |code| one(Codec::Pcmu, code),
-        Codec::Pcma => |code| one(Codec::Pcma, code),
-    }
+/// From bytes to samples at 8 kHz, one each.
+fn decoder(codec: Codec) -> super::heard::Decode {
+    let (mut decoder, mut down) = (Decoder::new(codec), Down::default());
+    Box::new(move |bytes, samples| match codec.rate() {
+        Rate::Narrow => decoder.decode(bytes, samples),
+        Rate::Wide => {
+            for (bytes, samples) in bytes.chunks(FRAME).zip(samples.chunks_mut(FRAME)) {
+                let mut wide = [0; FRAME_MAX];
+                let wide = &mut wide[..2 * bytes.len()];
+                decoder.decode(bytes, wide);
+                down.process(wide, samples);
+            }
+        }
+    })
 }

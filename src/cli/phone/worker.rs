@@ -12,7 +12,7 @@ use super::listener::{Listener, Noticed};
 use super::plan::Plan;
 use super::sound::{Sound, Wish};
 use super::wire::Wire;
-use crate::audio::g711::Codec;
+use crate::audio::Codec;
 use crate::sip::Farewell;
 use crate::sip::Flow;
 use crate::sip::endpoint::{Endpoint, Event, HowEnded, Outgoing, Settings};
@@ -285,10 +285,7 @@ impl Worker {
     }
 
     fn begin(&mut self, now: Instant, agreed: Negotiated) {
-        let codec = match self.codec {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        };
+        let codec = self.codec.name();
         self.tell(Happening::Answered { codec, keys_by_rtp: agreed.event_payload_type.is_some() });
         self.shared.change(|state| state.answered = true);
         self.sound.agree(agreed);

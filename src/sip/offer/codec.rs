@@ -26,8 +26,15 @@ pub(super) const EVENTS: &str = "telephone-event";
 /// What most phones use for events at 8 kHz.
 pub(super) const EVENT_PAYLOAD_TYPE: u8 = 101;
 
+/// Comfort noise at 8 kHz (RFC 3389 §4): how a peer that falls silent says what its silence is like.
+pub(super) const NOISE: &str = "CN";
+pub(super) const NOISE_PAYLOAD_TYPE: u8 = 13;
+
 /// What a payload type means without `a=rtpmap`.
 pub(super) fn statically(payload_type: u8) -> Option<Mapping> {
+    if payload_type == NOISE_PAYLOAD_TYPE {
+        return Some(Mapping { payload_type, name: NOISE.to_owned(), clock: 8_000, channels: 1 });
+    }
     let codec = [CodecName::Pcmu, CodecName::Pcma, CodecName::G722]
         .into_iter()
         .map(encoding)
@@ -50,6 +57,13 @@ impl Mapping {
         self.name.eq_ignore_ascii_case(codec.name)
             && self.clock == codec.clock
             && self.channels == codec.channels
+    }
+
+    /// At its static number alone: that is the one that media knows.
+    pub(super) fn is_noise(&self, clock: u32) -> bool {
+        self.name.eq_ignore_ascii_case(NOISE)
+            && self.clock == clock
+            && self.payload_type == NOISE_PAYLOAD_TYPE
     }
 
     pub(super) fn is_event(&self, clock: u32) -> bool {

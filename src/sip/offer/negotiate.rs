@@ -129,7 +129,10 @@ fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -
 }
 
 fn accepted(stream: &Stream, local: &Local, negotiated: &Negotiated) -> Media {
-    let taken = [Some(negotiated.payload_type), negotiated.event_payload_type];
+    let clock = encoding(negotiated.codec).clock;
+    let noise = stream.mappings.iter().find(|mapping| mapping.is_noise(clock));
+    let taken =
+        [Some(negotiated.payload_type), noise.map(|noise| noise.payload_type), negotiated.event_payload_type];
     let mapping = |pt: u8| stream.mappings.iter().find(|mapping| mapping.payload_type == pt).cloned();
     let mappings: Vec<Mapping> = taken.into_iter().flatten().filter_map(mapping).collect();
     audio(local, &stream.proto, &mappings, negotiated.direction.mirrored(), negotiated.rtcp_mux)
@@ -202,7 +205,7 @@ mod tests {
         Local {
             rtp: "192.0.2.10:20000".parse().unwrap(),
             rtcp_port: 20_001,
-            codecs: vec![CodecName::Pcma, CodecName::Pcmu],
+            codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
             events: true,
             rtcp_mux: true,
             session_id: 7,
@@ -270,6 +273,31 @@ mod tests {
                 "m=audio_4000_RTP/AVP_8_0 a=rtpmap:8_iLBC/8000",
                 "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv \
                  => Pcmu 0 no 192.0.2.1:4000 192.0.2.1:4001 20",
+            ),
+            (
+                "G.722 at its static type, whose clock and events' clock is 8000, in 30 ms",
+                "m=audio_4000_RTP/AVP_9_0_8_101 a=rtpmap:101_telephone-event/8000 a=ptime:30",
+                "m=audio 20000 RTP/AVP 9 101 | a=rtpmap:9 G722/8000 | a=rtpmap:101 telephone-event/8000 | \
+                 a=fmtp:101 0-15 | a=ptime:20 | a=sendrecv => G722 9 101 192.0.2.1:4000 192.0.2.1:4001 30",
+            ),
+            (
+                "G.722 at a dynamic type, no events of another clock, in at most 10 ms",
+                "m=audio_4000_RTP/AVP_99_101 a=rtpmap:99_g722/8000 a=rtpmap:101_telephone-event/16000 a=maxptime:10",
+                "m=audio 20000 RTP/AVP 99 | a=rtpmap:99 g722/8000 | a=ptime:20 | a=sendrecv \
+                 => G722 99 no 192.0.2.1:4000 192.0.2.1:4001 10",
+            ),
+            (
+                "a clock of 16000 is not the G.722 of RFC 3551",
+                "m=audio_4000_RTP/AVP_99_0 a=rtpmap:99_G722/16000",
+                "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv \
+                 => Pcmu 0 no 192.0.2.1:4000 192.0.2.1:4001 20",
+            ),
+            (
+                "comfort noise is taken with the codec",
+                "m=audio_4000_RTP/AVP_8_13_101 a=rtpmap:101_telephone-event/8000",
+                "m=audio 20000 RTP/AVP 8 13 101 | a=rtpmap:8 PCMA/8000 | a=rtpmap:13 CN/8000 | \
+                 a=rtpmap:101 telephone-event/8000 | a=fmtp:101 0-15 | a=ptime:20 | a=sendrecv \
+                 => Pcma 8 101 192.0.2.1:4000 192.0.2.1:4001 20",
             ),
             (
                 "other streams are refused in their place",
@@ -418,7 +446,7 @@ mod tests {
         assert_eq!(
             String::from_utf8_lossy(&ours),
             "v=0\r\no=- 7 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n\
-             m=audio 20000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+             m=audio 20000 RTP/AVP 9 8 0 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
              a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\na=rtcp-mux\r\n"
         );
         let phone = Local {
@@ -461,7 +489,7 @@ mod tests {
             ("m=video_4000_RTP/AVP_8", Unusable::Refused),
             ("m=audio_4000_RTP/AVP_8 m=audio_4002_RTP/AVP_8", Unusable::Refused),
             ("a=x", Unusable::Refused),
-            ("m=audio_4000_RTP/AVP_9", Unusable::NoCodec),
+            ("m=audio_4000_RTP/AVP_18", Unusable::NoCodec),
             ("m=audio_4000_RTP/AVP_8 c=IN_IP4_host", Unusable::Address),
         ];
         for (lines, expected) in cases {
