@@ -1,5 +1,7 @@
 # Builds Doorline from source. See docker-compose.yml for how it is run.
 FROM rust:1-bookworm AS build
+# CMake builds libopus.
+RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked && strip target/release/doorline

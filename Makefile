@@ -7,8 +7,8 @@ SHELL := /bin/bash
 # Where rustup puts cargo on a machine that had none.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-# What a build needs beside Rust: a C compiler for SQLite.
-BUILD_NEEDS := cc=build-essential
+# What a build needs beside Rust: a C compiler for SQLite, CMake for libopus.
+BUILD_NEEDS := cc=build-essential c++=build-essential cmake=cmake
 # What the tests need too: real SIPp, and Python for the prompts' scripts, a mail server and a calendar reader.
 TEST_NEEDS := $(BUILD_NEEDS) sipp=sip-tester python3=python3
 
