@@ -357,6 +357,7 @@ fn record(call: u128, host: Option<&Made>) -> CallRecord {
         number: "+447700900123".parse().ok(),
         withheld: false,
         trust: Trust::Network,
+        trust_reason: "network: P-Asserted-Identity on trunk lab".to_owned(),
         started_at,
         answered_at: Some(started_at),
         joined_at: None,
