@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::types::{Country, Language, PhoneNumber, Token};
-use crate::{bridge, http, mail, media, signalling, sip, store, telemetry};
+use crate::{bridge, http, mail, media, signalling, sip, stir, store, telemetry};
 
 pub mod explain;
 mod fault;
@@ -15,6 +15,7 @@ mod finish;
 mod outgoing;
 mod raw;
 mod read;
+mod signatures;
 mod trunks;
 
 pub use fault::Fault;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub prompts: Option<PathBuf>,
     pub signalling: signalling::Settings,
     pub media: media::Settings,
+    /// `None`: no signatures are verified.
+    pub stir: Option<stir::Settings>,
     pub http: http::Settings,
     pub store: store::Settings,
     /// `None`: no mail is sent.

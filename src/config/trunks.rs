@@ -6,7 +6,7 @@ use super::fault::{Fault, Faults};
 use super::file::Document;
 use super::raw::{self, CallerId, TrunkLimits, TrunkMedia};
 use super::read::{choice, within};
-use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk};
+use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk, Verstats};
 use crate::types::Country;
 
 /// Most trunk files in the folder.
@@ -51,9 +51,13 @@ fn read(faults: &mut Faults) -> Option<Trunk> {
     let media: TrunkMedia = document.section("media", faults);
     let limits: TrunkLimits = document.section("limits", faults);
     let top: raw::Trunk = document.top(faults);
+    let name = name("name", top.name, faults);
     Some(Trunk {
         allow: networks(&top.allow, faults),
-        name: name(top.name, faults),
+        group: top.group.map_or_else(|| name.clone(), |group| self::name("group", group, faults)),
+        name,
+        verstat: verstats(&caller_id, faults),
+        stir: caller_id.stir,
         believe: faults.keep("caller_id.trust", choice(&caller_id.trust, BELIEVE)).unwrap_or_default(),
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
@@ -89,15 +93,22 @@ fn compare(trunk: &Trunk, others: &[(PathBuf, Trunk)], faults: &mut Faults) {
     }
 }
 
-fn name(name: String, faults: &mut Faults) -> String {
+/// A name of ours, of a trunk or a group.
+fn name(key: &str, name: String, faults: &mut Faults) -> String {
     let good = (1..=40).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     // An empty one has been told as missing, unless it was written so.
-    if !good && !faults.found.iter().any(|fault| fault.key == "name") {
+    if !good && !faults.found.iter().any(|fault| fault.key == key) {
         let shown: String = name.chars().take(50).collect();
-        faults.push("name", format!("{shown:?}, expected 1 to 40 letters, digits, - and _"));
+        faults.push(key, format!("{shown:?}, expected 1 to 40 letters, digits, - and _"));
     }
     name
+}
+
+fn verstats(caller_id: &CallerId, faults: &mut Faults) -> Verstats {
+    const ALONE: &[(&str, Verstats)] = &[("unknown", Verstats::Stated), ("A", Verstats::AUnlessStated)];
+    let alone = faults.keep("caller_id.verstat_alone", choice(&caller_id.verstat_alone, ALONE));
+    alone.filter(|_| caller_id.verstat).unwrap_or_default()
 }
 
 fn networks(texts: &[String], faults: &mut Faults) -> Vec<Network> {
