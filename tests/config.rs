@@ -326,6 +326,11 @@ fn each_fault_names_file_key_and_reason() {
             "access_number = 5",
             "access_number: integer, expected parts [[access_number]]",
         ),
+        (
+            "a recording without end",
+            "[recording]\nmax_minutes = 0",
+            "recording.max_minutes: 0, expected 1 to 1440",
+        ),
         ("a short PIN", "[meetings]\npin_length = 3", "meetings.pin_length: 3, expected 4 to 12"),
         (
             "a slip in a word",

@@ -47,6 +47,12 @@ pub fn tone_at(
     })
 }
 
+/// The amplitude of a sine of so many dBm0: one of full scale is +3.14 dBm0 (ITU-T G.711).
+#[must_use]
+pub fn dbm0(level: f64) -> f64 {
+    32_767.0 * 10_f64.powf((level - 3.14) / 20.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

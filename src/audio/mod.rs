@@ -7,6 +7,7 @@ pub mod clip;
 pub mod codec;
 pub mod conceal;
 pub mod conference;
+pub mod dtmf;
 pub mod g711;
 pub mod g722;
 pub mod goertzel;

@@ -63,6 +63,12 @@ pub enum Output {
         muted: bool,
     },
 
+    /// Begin or end the recording of what the meeting sounds like.
+    Record {
+        meeting: MeetingId,
+        on: bool,
+    },
+
     // -- store --
     /// Ask; the answer comes as `Input::Answer` with the same id.
     Ask {

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::fault::{Fault, Faults};
 use super::file::Document;
-use super::raw::{self, AccessNumber, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Store, Top};
+use super::raw::{self, AccessNumber, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, Store, Top};
 use super::read::{choice, within};
 use super::{Settings, outgoing, trunks};
 use crate::prompt::Pack;
@@ -42,6 +42,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let store: Store = document.section("store", faults);
     let mail: Mail = document.section("mail", faults);
     let meetings: Meetings = document.section("meetings", faults);
+    let recording: Recording = document.section("recording", faults);
     let limits: Limits = document.section("limits", faults);
     let log: Log = document.section("log", faults);
     let numbers: Vec<(String, AccessNumber)> = document.sections("access_number", faults);
@@ -62,6 +63,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     }
     let store = self::store(&store, &data_dir, faults);
     let mail = outgoing::mail(&mail, &folder, faults);
+    let recording = self::recording(&recording, &data_dir, faults);
     let bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
     let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
@@ -79,6 +81,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             prompts,
             signalling,
             media,
+            recording,
             http,
             store,
             mail,
@@ -321,6 +324,21 @@ fn store(raw: &Store, data_dir: &Path, faults: &mut Faults) -> Option<store::Set
         faults.push("store.key_file", "empty, expected a file such as \"doorline.key\"");
     }
     Some(store::Settings { url: faults.keep("store.url", url)?, key_file: data_dir.join(&raw.key_file) })
+}
+
+fn recording(raw: &Recording, data_dir: &Path, faults: &mut Faults) -> media::recording::Settings {
+    let folder = data_dir.join(&raw.folder);
+    if raw.folder.is_empty() {
+        faults.push("recording.folder", "empty, expected a folder such as \"recordings\"");
+    } else if folder.exists() && !folder.is_dir() {
+        faults.push("recording.folder", format!("{} is a file, expected a folder", folder.display()));
+    }
+    let minutes = faults.keep("recording.max_minutes", within(raw.max_minutes, 1..=1440)).unwrap_or(1);
+    media::recording::Settings {
+        folder,
+        per_caller: raw.per_caller,
+        longest: Duration::from_secs(60 * minutes),
+    }
 }
 
 fn bridge(

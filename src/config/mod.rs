@@ -31,6 +31,7 @@ pub struct Settings {
     pub prompts: Option<PathBuf>,
     pub signalling: signalling::Settings,
     pub media: media::Settings,
+    pub recording: media::recording::Settings,
     pub http: http::Settings,
     pub store: store::Settings,
     /// `None`: no mail is sent.

@@ -122,6 +122,22 @@ section! {
 }
 
 section! {
+    /// Recordings that moderators ask for. They are sound as people hear it, not encrypted: whoever can
+    /// read the folder can listen.
+    pub struct Recording {
+        /// The folder of the WAV files, relative to data_dir; made with the first one, for the service's
+        /// user alone. Their names are the meeting's id and the time (UTC) they began. Nothing is deleted
+        /// by the service. 16-bit sound takes 115 MB an hour, half of it while all phones are narrowband.
+        folder: String = Default("\"recordings\""),
+        /// Beside what all hear, a WAV with a channel for each caller, and a table that says whose channel
+        /// is whose. It takes as much again for each caller who speaks.
+        per_caller: bool = Default("false"),
+        /// A recording ends after so many minutes, 1 to 1440.
+        max_minutes: u64 = Default("240"),
+    }
+}
+
+section! {
     /// How much at once.
     pub struct Limits {
         /// Most callers in one meeting, 2 to 10000. The next one hears that it is full.
@@ -220,6 +236,7 @@ pub const CONFIG: &Places = &[
     ("store", Store::KEYS),
     ("mail", Mail::KEYS),
     ("meetings", Meetings::KEYS),
+    ("recording", Recording::KEYS),
     ("limits", Limits::KEYS),
     ("log", Log::KEYS),
     ("access_number", AccessNumber::KEYS),

@@ -10,10 +10,11 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::engine::Shared;
+use super::recording::{RecordingEnd, Tape};
 use super::worker::{Line, RoomShell};
 use crate::audio::Playback;
 use crate::audio::leg::Quality;
-use crate::types::{CallId, Digit};
+use crate::types::{CallId, Digit, MeetingId};
 
 /// One thing that happened to a leg.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +29,8 @@ pub enum Event {
     Closed { call: CallId, quality: Quality },
     /// An order for this leg found no room and was not carried out. End the call.
     Overload { call: CallId },
+    /// A recording is over, and its file is whole: once for each that began, and for each that could not.
+    RecordingEnded { meeting: MeetingId, why: RecordingEnd },
 }
 
 /// What a worker gives back, to be freed outside the tick.
@@ -36,6 +39,7 @@ pub enum Returned {
     Playback(Playback),
     Room(Box<RoomShell>),
     Members(Vec<u32>),
+    Tape(Box<Tape>),
 }
 
 impl Returned {
@@ -141,6 +145,7 @@ impl Events {
                     Returned::Playback(over) => drop(over),
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
+                    Returned::Tape(over) => drop(over),
                 }
             }
         }

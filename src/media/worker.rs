@@ -16,6 +16,7 @@ use rtrb::{Consumer, Producer};
 use super::engine::EVENTS_MAX;
 use super::events::{Bell, Event, Returned};
 use super::figures::{Counters, add, take_one};
+use super::recording::Tape;
 use super::socket::{self, Inbox};
 use crate::audio::{Conference, FRAME, Leg, LegSettings, Playback};
 use crate::rtp::Moment;
@@ -92,6 +93,7 @@ struct Room {
     place: usize,
     /// Mixing it failed once; it waits for its end.
     broken: bool,
+    tape: Option<Box<Tape>>,
 }
 
 /// What the control side asks of a worker. Places of lines and rooms are given out by it, so the
@@ -143,6 +145,11 @@ pub enum Order {
         room: u32,
         playback: Playback,
     },
+    /// Record into this tape from now on; what was recorded into another before ends.
+    Record {
+        room: u32,
+        tape: Option<Box<Tape>>,
+    },
     CloseRoom {
         room: u32,
     },
@@ -172,6 +179,7 @@ impl RoomShell {
             phase: 0,
             place: 0,
             broken: false,
+            tape: None,
         })
     }
 }
@@ -325,6 +333,10 @@ impl Worker {
         room.conference.tick(&room.members, &mut self.lines, now, |line: &mut Line, payload| {
             line.send(payload, counters);
         });
+        if let Some(tape) = &mut room.tape {
+            let lines = room.members.iter().filter_map(|&place| self.lines[place as usize].as_deref());
+            tape.record(&room.conference, lines.map(|line| (line.call, &line.leg)));
+        }
         while let Some(playback) = room.conference.player.finished().pop_front() {
             self.post.free(Returned::Playback(playback));
         }
@@ -417,6 +429,15 @@ impl Worker {
                 };
                 if let Err(playback) = refused {
                     self.post.free(Returned::Playback(playback));
+                }
+            }
+            Order::Record { room, tape } => {
+                let before = match &mut self.rooms[room as usize] {
+                    Some(shell) => std::mem::replace(&mut shell.0.tape, tape),
+                    None => tape,
+                };
+                if let Some(over) = before {
+                    self.post.free(Returned::Tape(over));
                 }
             }
             Order::CloseRoom { room } => self.close_room(room),

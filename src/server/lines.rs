@@ -264,6 +264,11 @@ impl Lines {
 
     pub(super) async fn on_media(&mut self, event: media::Event, inputs: &mut VecDeque<Input>) {
         inputs.push_back(match event {
+            media::Event::RecordingEnded { meeting, why } => {
+                metrics::counter!("doorline_recordings_total", "ending" => why.word()).increment(1);
+                info!(%meeting, why = why.word(), "recording over");
+                return;
+            }
             media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
             media::Event::Played { call, playback } => Input::Played { call, playback: PlaybackId(playback) },
             media::Event::MediaLost { call } => Input::MediaLost { call },
@@ -301,6 +306,7 @@ impl Lines {
             Output::Join { call, meeting } => self.media.join(call, meeting),
             Output::Leave { call } => self.media.leave(call),
             Output::Mute { call, muted } => self.media.mute(call, muted),
+            Output::Record { meeting, on } => self.media.record(meeting, on),
             Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } => {
                 unreachable!("the switchboard carries these out itself")
             }

@@ -306,7 +306,10 @@ impl Stage {
                 | Output::Leave { call }
                 | Output::Mute { call, .. } => Some(call),
                 Output::Save { record } => Some(&record.call),
-                Output::PlayToMeeting { .. } | Output::Ask { .. } | Output::Reply { .. } => None,
+                Output::PlayToMeeting { .. }
+                | Output::Record { .. }
+                | Output::Ask { .. }
+                | Output::Reply { .. } => None,
             };
             let name = call.and_then(|call| self.names.get(call)).filter(|name| !name.is_empty());
             self.said.push(name.map_or(what.clone(), |name| format!("{name}: {what}")));
