@@ -186,9 +186,10 @@ impl Room {
     pub(crate) fn is_deserted(&self) -> bool {
         self.live.as_ref().is_some_and(|live| {
             live.roster.is_empty()
-                && !self.pending.values().any(|awaits| {
-                    *awaits == Awaits::Write || awaits.meeting() == Some(live.view.id)
-                })
+                && !self
+                    .pending
+                    .values()
+                    .any(|awaits| *awaits == Awaits::Write || awaits.meeting() == Some(live.view.id))
         })
     }
 
@@ -199,7 +200,8 @@ impl Room {
 
     pub(crate) fn count_waiting(&mut self) {
         if let Some(live) = &mut self.live {
-            live.waiting = self.pending.values().filter(|awaits| **awaits == Awaits::Start(live.view.id)).count();
+            live.waiting =
+                self.pending.values().filter(|awaits| **awaits == Awaits::Start(live.view.id)).count();
         }
     }
 

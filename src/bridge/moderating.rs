@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::bridge::desk::{Desk, Todo};
+use crate::bridge::Prompt;
 use crate::bridge::call::state::Event;
+use crate::bridge::desk::{Desk, Todo};
 use crate::bridge::meeting::Awaits;
 use crate::bridge::snapshot::Role;
-use crate::bridge::Prompt;
 use crate::types::{CallId, HostId, MeetingId};
 
 /// Most callers in one host's lobby. Each may keep four seconds of sound in memory.

@@ -11,8 +11,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::engine::Shared;
 use super::worker::{Line, RoomShell};
-use crate::audio::{Playback, Take};
 use crate::audio::leg::Quality;
+use crate::audio::{Playback, Take};
 use crate::types::{CallId, Digit};
 
 /// One thing that happened to a leg.

@@ -17,8 +17,8 @@ use crate::bridge::call::entry::{
 };
 use crate::bridge::call::hello::{greet, identify};
 use crate::bridge::call::inside::{command, mute, removed};
-use crate::bridge::call::lobby;
 use crate::bridge::call::leaving::{finish, hang_up, leave, over, part};
+use crate::bridge::call::lobby;
 use crate::bridge::call::sound::{quiet, tell};
 use crate::bridge::call::state::{
     Event, HOLD, LOOK_UP_TIME, MENU_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
@@ -276,9 +276,7 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         (S::Lobby { host, lobby }, E::Played(played)) => lobby::played(desk, call, host, lobby, played),
         (S::Lobby { host, lobby }, E::Key(..)) => lobby::key(desk, call, host, lobby),
         (S::Lobby { host, lobby }, E::Tick) => lobby::tick(desk, call, host, lobby),
-        (S::Lobby { host, lobby }, E::Rejudge { opened }) => {
-            lobby::rejudge(desk, call, host, lobby, opened)
-        }
+        (S::Lobby { host, lobby }, E::Rejudge { opened }) => lobby::rejudge(desk, call, host, lobby, opened),
         (S::Lobby { host, lobby }, E::Admitted) => {
             call.admitted = Some(host.id);
             desk.step(call.id, "admitted");

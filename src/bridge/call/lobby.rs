@@ -161,9 +161,8 @@ pub(super) fn rejudge(
         verdict => {
             // Who asks for a name once keeps it for that meeting alone.
             desk.out.push(Output::DropName { call: call.id });
-            let another = lobby
-                .meeting
-                .is_some_and(|meeting| another_one_time_meeting(desk, host.id, opened, meeting));
+            let another =
+                lobby.meeting.is_some_and(|meeting| another_one_time_meeting(desk, host.id, opened, meeting));
             if another || verdict == Verdict::AskCode {
                 desk.step(call.id, "another-meeting-opened");
                 return ask_code_of_another(desk, call, host);
