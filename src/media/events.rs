@@ -12,8 +12,8 @@ use tokio::io::unix::AsyncFd;
 use super::engine::Shared;
 use super::recording::{RecordingEnd, Tape};
 use super::worker::{Line, RoomShell};
-use crate::audio::Playback;
 use crate::audio::leg::Quality;
+use crate::audio::{Playback, Take};
 use crate::types::{CallId, Digit, MeetingId};
 
 /// One thing that happened to a leg.
@@ -40,6 +40,8 @@ pub enum Returned {
     Room(Box<RoomShell>),
     Members(Vec<u32>),
     Tape(Box<Tape>),
+    /// A name that was said on this call.
+    Name(CallId, Take),
 }
 
 impl Returned {
@@ -146,6 +148,7 @@ impl Events {
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
                     Returned::Tape(over) => drop(over),
+                    Returned::Name(call, take) => self.shared.name_said(call, take),
                 }
             }
         }
