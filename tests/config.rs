@@ -559,11 +559,6 @@ fn each_fault_of_a_trunk_names_its_file() {
             "name = \"a\"\n[media]\nsrtp = \"require\"",
             r#"media.srtp: "require" is not available in this version"#,
         ),
-        (
-            "tones",
-            "name = \"a\"\n[media]\ndtmf = \"inband\"",
-            r#"media.dtmf: "inband" is not available in this version"#,
-        ),
         ("no calls", "name = \"a\"\n[limits]\ncalls_max = 0", "limits.calls_max: 0, expected 1 to 100000"),
         (
             "no calls a second",

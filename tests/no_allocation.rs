@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::tone;
 use doorline::audio::{Clip, Codec, Encoder, FRAME};
-use doorline::media::{Engine, Event, LegSettings, Settings, recording};
+use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recording};
 use doorline::rtp::packet::Header;
 use doorline::types::{CallId, MeetingId};
 
@@ -96,6 +96,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     ptime: Duration::from_millis(10 * (1 + n as u64 % 3)),
                     they_send: true,
                     they_receive: true,
+                    sound: SoundSettings { tones_are_keys: n % 2 == 0 },
                 },
             );
             engine.play_loop(call, clip.clone());
@@ -117,7 +118,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 50 => phones.iter().for_each(|(call, ..)| engine.stop_playing(*call)),
                 // The room outgrows its list twice.
                 60 => phones.iter().for_each(|(call, ..)| engine.join(*call, MeetingId::numbered(1))),
-                80 | 90 => engine.record(MeetingId::numbered(1), true),
+                82 | 90 => engine.record(MeetingId::numbered(1), true),
                 85 | 125 => engine.record(MeetingId::numbered(1), false),
                 100 => engine.play_to_room(MeetingId::numbered(1), vec![clip.clone()]),
                 110 => phones.iter().for_each(|(call, ..)| engine.mute(*call, true)),

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::{amplitude, amplitude_at, tone, tone_at};
 use doorline::audio::{Clip, Codec, Decoder, Encoder, FRAME};
-use doorline::media::{Engine, Error, Event, Events, LegSettings, RecordingEnd, Settings, recording};
+use doorline::media::{
+    Engine, Error, Event, Events, LegSettings, RecordingEnd, Settings, SoundSettings, recording,
+};
 use doorline::rtp::packet::{Header, Packet};
 use doorline::rtp::telephone_event::Sender;
 use doorline::types::{CallId, Digit, MeetingId};
@@ -170,6 +172,7 @@ impl Lab {
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
+            sound: SoundSettings::default(),
         }
     }
 

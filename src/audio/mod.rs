@@ -26,7 +26,7 @@ pub use clip::Clip;
 pub use codec::{Codec, Decoder, Encoder, Rate};
 pub use conference::Conference;
 
-pub use leg::{Leg, LegSettings, Quality, Seed};
+pub use leg::{Leg, LegSettings, Quality, Seed, SoundSettings};
 pub use name::Take;
 pub use player::{Playback, Player};
 

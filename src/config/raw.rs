@@ -245,8 +245,9 @@ section! {
         /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". "g722" is wideband: a
         /// meeting with such a caller is mixed at 16 kHz. "opus" is not in this version, passed over.
         codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
-        /// Where key presses come from: "auto" (RFC 4733 events when negotiated), "rfc4733", "info"
-        /// (SIP INFO alone; otherwise INFO works too). "inband" (tones) is not in this version.
+        /// Where key presses come from: "auto" (RFC 4733 events; tones in the sound only from a phone that
+        /// does not agree to those), "rfc4733", "inband" (tones alone; others hear such a caller 20 ms
+        /// later) or "info" (SIP INFO alone; otherwise INFO works too).
         dtmf: String = Default("\"auto\""),
         /// Encryption: "off". "offer" and "require" are not in this version.
         srtp: String = Default("\"off\""),

@@ -75,7 +75,7 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         believe: faults.keep("caller_id.trust", choice(&caller_id.trust, BELIEVE)).unwrap_or_default(),
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
-        dtmf: one_of_ours("media.dtmf", &media.dtmf, DTMF, &[DtmfMode::Inband], faults),
+        dtmf: faults.keep("media.dtmf", choice(&media.dtmf, DTMF)).unwrap_or_default(),
         srtp: one_of_ours("media.srtp", &media.srtp, SRTP, &[SrtpMode::Offer, SrtpMode::Require], faults),
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))

@@ -21,6 +21,8 @@ use crate::types::{CallId, Digit, MeetingId};
 pub enum Event {
     /// A key, once per press.
     Digit { call: CallId, digit: Digit },
+    /// A key that was a tone in the sound, once per press; only of legs that listen for those.
+    Tone { call: CallId, digit: Digit },
     /// A playback is over: played to its end, stopped, or ended with its leg. Once for each.
     Played { call: CallId, playback: u64 },
     /// Nothing came for a minute, neither RTP nor RTCP, and the leg is not on hold.

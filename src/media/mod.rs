@@ -13,7 +13,7 @@ pub mod settings;
 pub mod socket;
 mod worker;
 
-pub use crate::audio::leg::{LegSettings, Quality};
+pub use crate::audio::leg::{LegSettings, Quality, SoundSettings};
 pub use crate::audio::{Clip, Codec};
 pub use engine::{Engine, Error};
 pub use events::{Event, Events};

@@ -53,10 +53,13 @@ pub struct Line {
     broken: bool,
 }
 
+/// A key, and whether it was a tone in the sound.
+type Key = (Digit, bool);
+
 /// A few keys that wait; nobody types more in the second that the ring may be full.
 #[derive(Default)]
 struct Keys {
-    keys: [Option<Digit>; 16],
+    keys: [Option<Key>; 16],
     count: usize,
 }
 
@@ -585,15 +588,21 @@ impl Post {
         let Line { leg, keys, rtp, connected, .. } = line;
         let came = self.inbox.drain(rtp, *connected, |datagram, from| {
             if let Some(digit) = leg.receive(datagram, from, now) {
-                keys.push(digit);
+                keys.push((digit, false));
             }
         });
         if came > 0 {
             add(&self.counters.packets_in, came as u64);
             line.follow_latch();
         }
-        while let Some(digit) = line.keys.first() {
-            if self.rings.events.push(Event::Digit { call: line.call, digit }).is_err() {
+        self.tell_keys(line);
+    }
+
+    fn tell_keys(&mut self, line: &mut Line) {
+        let call = line.call;
+        while let Some((digit, tone)) = line.keys.first() {
+            let event = if tone { Event::Tone { call, digit } } else { Event::Digit { call, digit } };
+            if self.rings.events.push(event).is_err() {
                 break;
             }
             line.keys.pop();
@@ -601,8 +610,12 @@ impl Post {
         }
     }
 
-    /// What is not sound: ended playbacks every tick, RTCP and timers every half second.
+    /// What is not sound: keys and ended playbacks every tick, RTCP and timers every half second.
     fn care(&mut self, line: &mut Line, place: u32, tick: u64, now: Moment) {
+        if let Some(digit) = line.leg.take_tone() {
+            line.keys.push((digit, true));
+            self.tell_keys(line);
+        }
         while let Some(playback) = line.leg.player.finished().front() {
             if let Some(id) = playback.id
                 && !self.tell(Event::Played { call: line.call, playback: id })
@@ -684,14 +697,14 @@ impl Line {
 }
 
 impl Keys {
-    fn push(&mut self, digit: Digit) {
+    fn push(&mut self, key: Key) {
         if self.count < self.keys.len() {
-            self.keys[self.count] = Some(digit);
+            self.keys[self.count] = Some(key);
             self.count += 1;
         }
     }
 
-    fn first(&self) -> Option<Digit> {
+    fn first(&self) -> Option<Key> {
         self.keys[0]
     }
 
@@ -744,7 +757,7 @@ mod tests {
     use rtrb::RingBuffer;
 
     use super::*;
-    use crate::audio::{Codec, Seed};
+    use crate::audio::{Codec, Seed, SoundSettings};
 
     #[test]
     fn a_fault_in_serving_one_ends_its_call_and_no_other() {
@@ -773,6 +786,7 @@ mod tests {
                 ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
+                sound: SoundSettings::default(),
             };
             orders.push(Order::Configure { line: place, settings }).unwrap();
             let playback = Playback::new(Some(7), vec![]);

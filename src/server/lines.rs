@@ -270,6 +270,7 @@ impl Lines {
                 return;
             }
             media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
+            media::Event::Tone { call, digit } => Input::Digit { call, digit, source: DigitSource::Inband },
             media::Event::Played { call, playback } => Input::Played { call, playback: PlaybackId(playback) },
             media::Event::MediaLost { call } => Input::MediaLost { call },
             media::Event::Closed { call, quality } => {
