@@ -15,6 +15,7 @@ mod finish;
 mod outgoing;
 mod raw;
 mod read;
+mod secrets;
 mod signatures;
 mod trunks;
 
@@ -34,6 +35,7 @@ pub struct Settings {
     pub media: media::Settings,
     /// `None`: no signatures are verified.
     pub stir: Option<stir::Settings>,
+    pub recording: media::recording::Settings,
     pub http: http::Settings,
     pub store: store::Settings,
     /// `None`: no mail is sent.

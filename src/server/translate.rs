@@ -8,11 +8,11 @@ use crate::bridge::input::{HangUp, Quality};
 use crate::bridge::verify::{
     Believe, BelieveVerstat, Believed, Evidence, Identity, Scheme, Signature, Verstat,
 };
-use crate::media::{self, Codec, LegSettings};
+use crate::media::{self, Codec, LegSettings, SoundSettings};
 use crate::sip::endpoint::HowEnded;
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
-use crate::sip::trunk::{self, CodecName, MediaSource, Trunk, Verstats};
+use crate::sip::trunk::{self, CodecName, DtmfMode, MediaSource, Trunk, Verstats};
 use crate::stir::Verdict;
 use crate::types::{Attestation, PhoneNumber};
 
@@ -121,6 +121,11 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),
+        sound: SoundSettings {
+            // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
+            tones_are_keys: negotiated.event_payload_type.is_none()
+                && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),
+        },
     }
 }
 
