@@ -7,6 +7,7 @@ pub mod clip;
 pub mod codec;
 pub mod conceal;
 pub mod conference;
+pub mod dtmf;
 pub mod g711;
 pub mod g722;
 pub mod goertzel;
@@ -14,6 +15,7 @@ pub mod jitter_buffer;
 pub mod leg;
 pub mod level;
 pub mod mixer;
+pub mod name;
 pub mod packetizer;
 pub mod player;
 pub mod playout;
@@ -24,7 +26,8 @@ pub use clip::Clip;
 pub use codec::{Codec, Decoder, Encoder, Rate};
 pub use conference::Conference;
 
-pub use leg::{Leg, LegSettings, Quality, Seed};
+pub use leg::{Leg, LegSettings, Quality, Seed, SoundSettings};
+pub use name::Take;
 pub use player::{Playback, Player};
 
 /// Samples a second of a narrow room, and ticks of the RTP clock of every codec. Rooms with a
