@@ -10,7 +10,9 @@ use super::raw::{self, Address, Auth, CallerId, TrunkLimits, TrunkMedia};
 use super::read::{choice, within};
 use super::secrets;
 use crate::sip::bucket::Rate;
-use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk, Verstats};
+use crate::sip::trunk::{
+    Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk, Verstats, Voice,
+};
 use crate::types::Country;
 
 /// Most trunk files in the folder.
@@ -84,6 +86,7 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
             .unwrap_or_default(),
+        voice: Voice { automatic_gain: media.automatic_gain, noise_gate: media.noise_gate },
         calls_max: limits
             .calls_max
             .and_then(|calls| faults.keep("limits.calls_max", within(calls, 1..=100_000))),
