@@ -631,8 +631,43 @@ fn verified_numbers_are_listed_whole_and_revoked() {
         .ask("DELETE", &format!("/verified-numbers/{verified}"), Some(&host.token), None)
         .is_problem(404, None);
     service.remember(&host, &meeting);
+    let of = |meeting: &str| format!("{path}?meeting={meeting}");
+    let other = service.meeting(&host, "standard");
+    let ask = |method, path: &str| service.ask(method, path, Some(&host.token), None);
+    assert_eq!(ask("DELETE", &of(other["id"].as_str().unwrap())).status, 204);
+    assert_eq!(ask("GET", &path).items().len(), 1, "it proved another meeting's code");
+    ask("DELETE", &of("budget")).is_problem(400, Some("meeting"));
+    assert_eq!(ask("DELETE", &of(meeting["id"].as_str().unwrap())).status, 204);
+    assert_eq!(ask("GET", &path).items().len(), 0);
+    service.remember(&host, &meeting);
+    assert_eq!(ask("DELETE", &path).status, 204);
+    assert_eq!(ask("GET", &path).items().len(), 0);
+}
+
+#[test]
+fn a_host_sees_what_it_is_told_of_phones_and_says_whether_it_wants_to() {
+    let service = Service::start();
+    let (host, other) = (service.host("Ada"), service.host("Bob"));
+    let meeting = service.meeting(&host, "one-time");
+    service.remember(&host, &meeting);
+    let path = format!("/hosts/{}/notices", host.id);
+    let list = service.ask("GET", &path, Some(&host.token), None);
+    let [one] = list.items().as_slice() else { panic!("{}", list.json) };
+    assert_eq!(
+        (&one["kind"], &one["number"], &one["meeting_id"], &one["meeting_title"]),
+        (&json!("remembered"), &json!("+447700900123"), &meeting["id"], &meeting["title"])
+    );
+    for method in ["GET", "DELETE"] {
+        service.ask(method, &path, Some(&other.token), None).is_problem(404, None);
+    }
     assert_eq!(service.ask("DELETE", &path, Some(&host.token), None).status, 204);
     assert_eq!(service.ask("GET", &path, Some(&host.token), None).items().len(), 0);
+
+    let account = format!("/hosts/{}", host.id);
+    let patch = |body| service.ask("PATCH", &account, Some(&host.token), Some(&body));
+    assert_eq!(service.ask("GET", &account, Some(&host.token), None).json["notices"], "list");
+    assert_eq!(patch(json!({"notices": "off"})).json["notices"], "off");
+    assert_eq!(patch(json!({"notices": "loud"})).status, 422);
 }
 
 #[test]
@@ -868,6 +903,8 @@ fn two_hosts_never_see_each_others_anything() {
         ("GET", format!("/hosts/{host}/meetings"), None, 200),
         ("POST", format!("/hosts/{host}/meetings"), Some(new_meeting("one-time")), 201),
         ("GET", format!("/hosts/{host}/verified-numbers"), None, 200),
+        ("GET", format!("/hosts/{host}/notices"), None, 200),
+        ("DELETE", format!("/hosts/{host}/notices"), None, 204),
         ("GET", format!("/meetings/{meeting_id}"), None, 200),
         ("PATCH", format!("/meetings/{meeting_id}"), patch, 200),
         ("POST", format!("/meetings/{meeting_id}/open"), None, 200),

@@ -221,6 +221,61 @@ fn a_number_that_nobody_vouches_for_is_asked_each_time() {
     assert!(!was_asked(&hangs_up(&known, &scene.api)));
 }
 
+/// R7 and R8 over the whole service, and what the host is told.
+#[test]
+fn what_a_remembered_phone_is_asked_is_the_hosts_to_say_and_a_meetings_to_tighten() {
+    let scene = Scene::new();
+    let (api, host) = (&scene.api, &scene.host);
+    let number = "+15550100040";
+    hangs_up(&scene.joins(number, Voice::Silent, 1), api);
+    let told = || {
+        let notices = api.items(&format!("/hosts/{}/notices", host.id));
+        notices.iter().map(|one| (text(one, "kind"), text(one, "meeting_id"))).collect::<Vec<_>>()
+    };
+    let remembered = ("remembered".to_owned(), scene.meeting.id.clone());
+    assert_eq!(told(), [remembered.clone()]);
+
+    let asked = |record: &Value, what: &str| {
+        record["path"].as_array().expect("a path is a list").iter().any(|step| step["what"] == what)
+    };
+    let opened = |meeting: Meeting| {
+        api.order(&format!("/meetings/{}/open", meeting.id)).done();
+        meeting
+    };
+
+    // Straight through, into a meeting whose code it never proved: the host is told, once.
+    let second = opened(api.new_one_time_meeting(host));
+    for _ in 0..2 {
+        let call = dial(scene.plan(number));
+        in_meeting(api, &second, 1);
+        assert!(!asked(&hangs_up(&call, api), "asking-code"));
+    }
+    let came = ("came-without-code".to_owned(), second.id.clone());
+    eventually("the host is told", END, || (told() == [came.clone(), remembered.clone()]).then_some(()));
+
+    // A meeting that is tighter than its host: this meeting's code, and no PIN.
+    let tight = opened(api.new_meeting_for_known(host, "code-once"));
+    let call = dial(Plan { keys: format!("p,{}#", tight.code()).parse().unwrap(), ..scene.plan(number) });
+    in_meeting(api, &tight, 1);
+    // A second phone with the same number meanwhile: shared, so it is asked too (R8).
+    let shared = dial(Plan { keys: format!("p,{}#", tight.code()).parse().unwrap(), ..scene.plan(number) });
+    in_meeting(api, &tight, 2);
+    for call in [&call, &shared] {
+        let record = hangs_up(call, api);
+        assert!(asked(&record, "asking-code") && !was_asked(&record), "{record}");
+    }
+
+    // The host is tighter than the meeting: the meeting cannot loosen it.
+    api.patch(&format!("/hosts/{}", host.id), &serde_json::json!({"known_callers": "always-code"})).good();
+    let loose = opened(api.new_meeting_for_known(host, "straight-through"));
+    for _ in 0..2 {
+        let keys = format!("p,{}#", loose.code()).parse().unwrap();
+        let call = dial(Plan { keys, ..scene.plan(number) });
+        in_meeting(api, &loose, 1);
+        assert!(asked(&hangs_up(&call, api), "asking-code"));
+    }
+}
+
 #[test]
 fn a_standard_meeting_asks_for_the_pin_alone() {
     let door = Doorline::plain();

@@ -30,7 +30,8 @@ pub enum Question {
     /// Remember this phone, as it came over this group of trunks; durable when answered. → [`Answer::Done`]
     Remember { host: HostId, number: PhoneNumber, meeting: MeetingId, trust: Trust, trunk: String },
     /// A remembered number came straight in: note the use, so that it does not expire. → [`Answer::Done`]
-    Used { verified: VerifiedId, date: Timestamp },
+    /// `without_code`: the One Time Meeting that it came into without having proved that code.
+    Used { verified: VerifiedId, date: Timestamp, without_code: Option<MeetingId> },
     /// Forget this phone for one host, or (`None`) for all. → [`Answer::Done`]
     Forget { host: Option<HostId>, number: PhoneNumber },
 }

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::input::{Body, Id, Parameters, present};
 use super::list::{List, Paging};
 use super::problem::Problem;
-use super::words::KnownCallers;
+use super::words::{KnownCallers, Notices};
 use crate::bridge::Command;
 use crate::store::{self, HostChange, NewHost};
 use crate::types::{HostId, Language, MeetingId, PhoneNumber, TokenId};
@@ -43,6 +43,7 @@ pub struct HostPatch {
     #[schema(value_type = Option<String>)]
     language: Option<Option<String>>,
     known_callers: Option<KnownCallers>,
+    notices: Option<Notices>,
     /// In place of those it has.
     numbers: Option<Vec<String>>,
 }
@@ -57,6 +58,7 @@ pub struct Host {
     #[schema(value_type = Option<String>)]
     language: Option<Language>,
     known_callers: KnownCallers,
+    notices: Notices,
     numbers: Vec<String>,
     /// Names the host's room; the same for moderator and guests.
     pin: String,
@@ -78,6 +80,7 @@ impl From<store::Host> for Host {
             email: host.email,
             language: host.language,
             known_callers: host.known_callers.into(),
+            notices: host.notices.into(),
             numbers: host.numbers.iter().map(|number| number.reveal().to_owned()).collect(),
             pin: host.pin.reveal().to_owned(),
             host_pin: None,
@@ -189,6 +192,7 @@ pub async fn patch_host(
             None => None,
         },
         known_callers: body.known_callers.map(Into::into),
+        notices: body.notices.map(Into::into),
         numbers: body.numbers.map(|texts| check::numbers("numbers", &texts)).transpose()?,
     };
     let host = context.store.change_host(id, &change).await?;

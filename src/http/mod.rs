@@ -16,6 +16,7 @@ pub mod invitation;
 mod list;
 mod live;
 mod meetings;
+mod notices;
 mod openapi;
 mod operations;
 mod problem;

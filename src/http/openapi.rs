@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::context::Context;
-use super::{calls, health, hosts, live, meetings, trunks, verified};
+use super::{calls, health, hosts, live, meetings, notices, trunks, verified};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -86,6 +86,7 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(meetings::send_invitations))
         .routes(routes!(verified::list_verified, verified::revoke_all))
         .routes(routes!(verified::revoke))
+        .routes(routes!(notices::list_notices, notices::dismiss_notices))
         .routes(routes!(live::live))
         .routes(routes!(live::roster))
         .routes(routes!(live::lock))

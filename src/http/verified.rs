@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
 use super::context::Context;
@@ -75,16 +75,28 @@ pub async fn list_verified(
     Ok(Json(List::of(page, |verified| VerifiedNumber::of(verified, &context.service.rules))))
 }
 
-/// Forgets all verified numbers of the host.
+/// Which of a host's verified numbers.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Which {
+    /// Those that proved the code of this meeting; absent: all.
+    meeting: Option<String>,
+}
+
+/// Forgets all verified numbers of the host, or those of one meeting.
 #[utoipa::path(delete, path = "/hosts/{id}/verified-numbers", tag = "verified numbers",
-    params(("id" = String, Path)), responses((status = 204), (status = 404, body = Problem)))]
+    params(("id" = String, Path), Which), responses((status = 204), (status = 404, body = Problem)))]
 pub async fn revoke_all(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
+    Parameters(which): Parameters<Which>,
 ) -> Result<StatusCode, Problem> {
     hosts::visible(&context, caller, id).await?;
-    context.store.revoke_all(id).await?;
+    let meeting = which.meeting.as_deref().map(str::parse).transpose();
+    let meeting = meeting.map_err(|_| Problem::bad_parameter("meeting", "expected an id (a UUID)"))?;
+    context.store.revoke_all(id, meeting).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

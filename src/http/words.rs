@@ -37,6 +37,15 @@ words!(
     /// `superseded`: a newer version was queued before this one was sent.
     DeliveryState = store::DeliveryState { Queued, Sent, Failed, Superseded }
 );
+words!(
+    /// Whether the host is told of phones that are remembered, and of those that come in without a code.
+    Notices = store::Notices { Off, List }
+);
+words!(
+    /// `remembered`: a new phone proved PIN and code. `came-without-code`: a remembered phone came into this
+    /// meeting without its code.
+    NoticeKind = store::NoticeKind { Remembered, CameWithoutCode }
+);
 words!(MeetingState = view::MeetingState { Scheduled, Open, Closed, Cancelled });
 words!(
     /// What a remembered phone is still asked: nothing, this meeting's code once, or always the code.
@@ -60,5 +69,7 @@ mod tests {
         same::<view::MeetingState, MeetingState>();
         same::<store::DeliveryState, DeliveryState>();
         same::<view::KnownCallers, KnownCallers>();
+        same::<store::Notices, Notices>();
+        same::<store::NoticeKind, NoticeKind>();
     }
 }

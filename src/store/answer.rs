@@ -57,8 +57,11 @@ impl Store {
                 self.remember(host, &number, meeting, trust, &trunk, now).await?;
                 Answer::Done
             }
-            Question::Used { verified, date } => {
+            Question::Used { verified, date, without_code } => {
                 self.note_use(verified, date).await?;
+                if let Some(meeting) = without_code {
+                    self.note_came_without_code(verified, meeting, date).await;
+                }
                 Answer::Done
             }
             Question::Forget { host, number } => {

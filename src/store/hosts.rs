@@ -3,6 +3,7 @@
 use super::database::{Transaction, query};
 use jiff::Timestamp;
 
+use super::notices::Notices;
 use super::outbox::Method;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
@@ -19,6 +20,7 @@ pub struct Host {
     pub email: String,
     pub language: Option<Language>,
     pub known_callers: KnownCallers,
+    pub notices: Notices,
     pub numbers: Vec<PhoneNumber>,
     pub pin: Pin,
     /// When this PIN was drawn.
@@ -43,6 +45,7 @@ pub struct HostChange {
     pub email: Option<String>,
     pub language: Option<Option<Language>>,
     pub known_callers: Option<KnownCallers>,
+    pub notices: Option<Notices>,
     pub numbers: Option<Vec<PhoneNumber>>,
 }
 
@@ -121,6 +124,7 @@ impl Store {
         let changed = query(
             "UPDATE hosts SET name = COALESCE($2, name), email = COALESCE($3, email),
                               known_callers = COALESCE($4, known_callers),
+                              notices = COALESCE($7, notices),
                               language = CASE WHEN $5 = 1 THEN $6 ELSE language END
              WHERE id = $1",
         )
@@ -130,6 +134,7 @@ impl Store {
         .bind(change.known_callers.map(Word::word))
         .bind(change.language.is_some())
         .bind(change.language.as_ref().and_then(|language| language.as_ref()).map(Language::as_str))
+        .bind(change.notices.map(Word::word))
         .execute(&mut transaction)
         .await?;
         if changed.rows_affected() > 0
@@ -224,6 +229,7 @@ impl Store {
             email: row.text("email")?,
             language: language.map_err(|_| Error::Unreadable("language"))?,
             known_callers: row.word("known_callers")?,
+            notices: row.word("notices")?,
             numbers: self.numbers_of(id).await?,
             pin: self.keys().unseal_pin(id, &row.bytes("pin_sealed")?)?,
             pin_at: row.time("pin_at")?,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::database::query;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
-use super::{Error, Store};
+use super::{Error, Store, notices};
 use crate::types::{HostId, MeetingId, PhoneNumber, Trust, VerifiedId};
 
 /// One remembered (host, number), as the host sees it.
@@ -49,8 +49,12 @@ impl Store {
         .bind(trust.as_str())
         .bind(trunk.to_owned())
         .bind(millis(now));
-        self.write(statement).await?;
-        Ok(())
+        let new = self.notice_of_new_phone(host, number, meeting, now)?;
+        // In this order, and one commit for all in most cases.
+        let (noticed, remembered, _) =
+            tokio::join!(self.write(new), self.write(statement), self.write(Self::old_notices(host, now)));
+        notices::told(noticed);
+        remembered.map(|_| ())
     }
 
     /// A use puts off expiry; a clock that stepped back takes nothing away.
@@ -69,8 +73,11 @@ impl Store {
             query("DELETE FROM verified_numbers WHERE number_mac = $1 AND ($2 IS NULL OR host = $2)")
                 .bind(self.keys().number(number).to_vec())
                 .bind(host.map(|host| host.to_string()));
-        self.write(statement).await?;
-        Ok(())
+        let notices = query("DELETE FROM notices WHERE number_mac = $1 AND ($2 IS NULL OR host = $2)")
+            .bind(self.keys().number(number).to_vec())
+            .bind(host.map(|host| host.to_string()));
+        let (forgotten, notices) = tokio::join!(self.write(statement), self.write(notices));
+        notices.and(forgotten).map(|_| ())
     }
 
     /// Newest first.
@@ -98,10 +105,11 @@ impl Store {
         Ok(revoked.rows_affected() > 0)
     }
 
-    /// How many there were.
-    pub async fn revoke_all(&self, host: HostId) -> Result<u64, Error> {
-        let revoked = query("DELETE FROM verified_numbers WHERE host = $1")
+    /// All of the host, or those that proved the code of one meeting: how many there were.
+    pub async fn revoke_all(&self, host: HostId, meeting: Option<MeetingId>) -> Result<u64, Error> {
+        let revoked = query("DELETE FROM verified_numbers WHERE host = $1 AND ($2 IS NULL OR meeting = $2)")
             .bind(host.to_string())
+            .bind(meeting.map(|meeting| meeting.to_string()))
             .execute(&self.inner.writer)
             .await?;
         Ok(revoked.rows_affected())

@@ -1,5 +1,6 @@
 //! The words that tables and the API use for the bridge's enums: one name each, everywhere.
 
+use super::notices::{NoticeKind, Notices};
 use super::outbox::{DeliveryState, Method};
 use crate::bridge::input::DigitSource;
 use crate::bridge::question::OpenedBy;
@@ -45,6 +46,8 @@ words!(DeliveryState {
     Failed = "failed",
     Superseded = "superseded"
 });
+words!(Notices { Off = "off", List = "list" });
+words!(NoticeKind { Remembered = "remembered", CameWithoutCode = "came-without-code" });
 words!(OpenedBy { Moderator = "moderator", Caller = "caller" });
 words!(Role { Moderator = "moderator", Guest = "guest" });
 words!(LobbyReason { Locked = "locked", Guessing = "guessing" });

@@ -67,6 +67,10 @@ id!(
     VerifiedId
 );
 id!(
+    /// Something that a host is told of.
+    NoticeId
+);
+id!(
     /// An API token, never the token itself.
     TokenId
 );

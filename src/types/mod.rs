@@ -11,7 +11,7 @@ pub mod trust;
 
 pub use attestation::Attestation;
 pub use digit::Digit;
-pub use id::{CallId, HostId, MeetingId, TokenId, VerifiedId};
+pub use id::{CallId, HostId, MeetingId, NoticeId, TokenId, VerifiedId};
 pub use language::Language;
 pub use now::Now;
 pub use phone_number::{Country, PhoneNumber};

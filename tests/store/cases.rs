@@ -12,7 +12,8 @@ use doorline::bridge::snapshot::Entered;
 use doorline::bridge::view::{KnownCallers, MeetingKind, MeetingState};
 use doorline::bridge::{Answer, CallRecord, Ending, HostView, Question};
 use doorline::store::{
-    CallFilter, Error, Host, HostChange, Meeting, MeetingChange, NewHost, NewMeeting, Range, Refusal, Store,
+    CallFilter, Error, Host, HostChange, Meeting, MeetingChange, NewHost, NewMeeting, Notice, NoticeKind,
+    Notices, Range, Refusal, Store,
 };
 use doorline::types::{CallId, Code, HostId, HostPin, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
 use jiff::{SignedDuration, Timestamp};
@@ -637,7 +638,7 @@ pub async fn proving_again_renews_what_is_remembered() {
     assert_eq!((one.verified_at, one.last_used_at), (house.at(10), house.at(10)));
     assert_eq!(one.number.reveal(), "+447700900123", "its host sees the whole number");
 
-    let used = |date| Question::Used { verified: one.id, date };
+    let used = |date| Question::Used { verified: one.id, date, without_code: None };
     assert_eq!(house.ask(used(house.at(60))).await, Answer::Done);
     assert_eq!(house.ask(used(house.at(30))).await, Answer::Done);
     let all = house.store.verified_numbers(host.id, Range::first(9)).await.unwrap();
@@ -705,8 +706,65 @@ pub async fn a_phone_is_forgotten_for_one_host_or_for_all() {
     assert!(house.store.revoke(id, Some(hosts[1])).await.unwrap());
     assert!(!house.store.revoke(id, None).await.unwrap());
     assert!(!house.store.revoke(VerifiedId::numbered(1), None).await.unwrap());
-    assert_eq!(house.store.revoke_all(hosts[2]).await.unwrap(), 1);
+    assert_eq!(house.store.revoke_all(hosts[2], None).await.unwrap(), 1);
     assert_eq!(house.known("+447700900999").await.len(), 1);
+}
+
+pub async fn a_host_is_told_of_new_phones_and_of_those_that_come_without_a_code() {
+    let house = House::new().await;
+    let host = house.host("Ada").await;
+    let (first, second) = (house.one_time(host.id, 0).await, house.one_time(host.id, 1).await);
+    let told = async || {
+        let page = house.store.notices(host.id, Range::first(9)).await.unwrap();
+        let line = |one: &Notice| (one.kind, one.number.reveal().to_owned(), one.meeting, one.noticed_at);
+        page.items.iter().map(line).collect::<Vec<_>>()
+    };
+    let phone = "+447700900123".to_owned();
+    house.remember(host.id, &phone, first.id).await;
+    let remembered = (NoticeKind::Remembered, phone.clone(), first.id, house.now);
+    assert_eq!(told().await, [remembered.clone()]);
+    // Proved again: not a new phone.
+    house.remember(host.id, &phone, first.id).await;
+    assert_eq!(told().await, [remembered.clone()]);
+
+    let one = house.store.verified_numbers(host.id, Range::first(9)).await.unwrap().items[0].id;
+    let comes = |meeting, date| Question::Used { verified: one, date, without_code: Some(meeting) };
+    // Into the meeting whose code it proved: nothing to tell. Into another: once, with the last time.
+    house.ask(comes(first.id, house.at(5))).await;
+    house.ask(comes(second.id, house.at(10))).await;
+    house.ask(comes(second.id, house.at(20))).await;
+    let came = (NoticeKind::CameWithoutCode, phone.clone(), second.id, house.at(20));
+    assert_eq!(told().await, [came, remembered]);
+
+    // A forgotten phone leaves nothing; a host who wants none is told nothing.
+    house.ask(Question::Forget { host: Some(host.id), number: number(&phone) }).await;
+    assert_eq!(told().await, []);
+    let off = HostChange { notices: Some(Notices::Off), ..HostChange::default() };
+    assert_eq!(house.store.change_host(host.id, &off).await.unwrap().unwrap().notices, Notices::Off);
+    house.remember(host.id, &phone, first.id).await;
+    assert_eq!(told().await, []);
+    let list = HostChange { notices: Some(Notices::List), ..HostChange::default() };
+    house.store.change_host(host.id, &list).await.unwrap();
+    house.remember(host.id, "+447700900124", first.id).await;
+    assert_eq!(told().await.len(), 1);
+
+    // What nobody looked at goes after 90 days, when the next one comes.
+    let later = house.now + SignedDuration::from_hours(24 * 91);
+    let question = Question::Remember {
+        host: host.id,
+        number: number("+447700900125"),
+        meeting: second.id,
+        trust: Trust::Network,
+        trunk: "lab".to_owned(),
+    };
+    assert_eq!(house.store.answer(question, later).await, Answer::Done);
+    let last = told().await;
+    assert_eq!((last.len(), last[0].1.as_str()), (1, "+447700900125"));
+    assert_eq!(house.store.dismiss_notices(host.id).await.unwrap(), 1);
+    assert_eq!(told().await, []);
+    // Those that proved one meeting's code are forgotten together.
+    assert_eq!(house.store.revoke_all(host.id, Some(first.id)).await.unwrap(), 2);
+    assert_eq!(house.store.revoke_all(host.id, None).await.unwrap(), 1);
 }
 
 pub async fn after_a_year_a_phone_is_known_no_more() {
@@ -891,7 +949,7 @@ pub async fn a_broken_database_is_unavailable_and_never_a_wrong_answer() {
             trust: Trust::Network,
             trunk: "lab".to_owned(),
         },
-        Question::Used { verified: VerifiedId::numbered(1), date: house.now },
+        Question::Used { verified: VerifiedId::numbered(1), date: house.now, without_code: None },
         Question::Forget { host: None, number: phone },
     ];
     for question in questions {
@@ -928,6 +986,7 @@ macro_rules! for_each_case {
             nothing_is_remembered_for_a_host_or_meeting_that_is_gone
             a_crowd_is_remembered_within_the_time_of_one_and_a_bad_row_fails_alone
             a_phone_is_forgotten_for_one_host_or_for_all
+            a_host_is_told_of_new_phones_and_of_those_that_come_without_a_code
             after_a_year_a_phone_is_known_no_more
             pages_show_every_row_once_even_when_rows_are_added_meanwhile
             a_call_record_is_read_back_as_it_was_written

@@ -103,14 +103,31 @@ impl Api {
         self.new_meeting(host, "standard", "Open door")
     }
 
+    /// A One Time Meeting with a rule of its own for remembered phones.
+    pub fn new_meeting_for_known(&self, host: &Host, known_callers: &str) -> Meeting {
+        self.new_meeting_with(host, "one-time", "Plans", &json!({"known_callers": known_callers}))
+    }
+
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        let request = self.agent.patch(self.url(path)).header("Authorization", self.bearer());
+        Answer::of(request.send_json(body))
+    }
+
     fn new_meeting(&self, host: &Host, kind: &str, title: &str) -> Meeting {
+        self.new_meeting_with(host, kind, title, &json!({}))
+    }
+
+    fn new_meeting_with(&self, host: &Host, kind: &str, title: &str, more: &Value) -> Meeting {
         let now = Timestamp::now();
         let starts_at = now - SignedDuration::from_mins(1);
         let ends_at = now + SignedDuration::from_hours(1);
-        let wish = json!({
+        let mut wish = json!({
             "kind": kind, "title": title,
             "starts_at": starts_at.to_string(), "ends_at": ends_at.to_string(),
         });
+        for (name, value) in more.as_object().expect("wishes have names") {
+            wish[name] = value.clone();
+        }
         let body = self.post(&format!("/hosts/{}/meetings", host.id), &wish).made();
         Meeting { id: text(&body, "id"), code: body["code"].as_str().map(str::to_owned) }
     }

@@ -100,6 +100,8 @@ pub(super) fn enter(
     let Some(live) = desk.live(host.id) else { return leave(desk, call, Ending::MeetingEnded) };
     let (meeting, one_time) = (live.view.id, live.view.kind == MeetingKind::OneTime);
     let number = call.caller.number.clone();
+    let proved = number.as_ref().is_some_and(|number| live.proved.contains(number));
+    let without_code = (one_time && entered == Entered::Remembered && !proved).then_some(meeting);
     let at = desk.now().date;
     let row = Row { role, number, entered, joined_at: at, muted_self: false, muted_hard: false };
     let first = desk.join(call.id, host.id, row, one_time && entered == Entered::Remembered);
@@ -122,7 +124,7 @@ pub(super) fn enter(
         call.playing = Some(desk.play(call.id, vec![Prompt::Joining]));
     }
     if let Some(verified) = known {
-        desk.ask(Asker::Nobody, Question::Used { verified, date: at });
+        desk.ask(Asker::Nobody, Question::Used { verified, date: at, without_code });
     }
     if let Proof::Code(_) = proof
         && one_time

@@ -204,7 +204,7 @@ impl Store {
                 self.add_verified(host, number, trust, &trunk, date);
                 Answer::Done
             }
-            Question::Used { verified, date } => {
+            Question::Used { verified, date, without_code: _ } => {
                 for row in self.verified.iter_mut().filter(|row| row.id == verified) {
                     row.last_used_at = date;
                 }
