@@ -6,6 +6,7 @@ pub mod language;
 pub mod now;
 pub mod phone_number;
 pub mod secret;
+pub mod srtp;
 pub mod trust;
 
 pub use digit::Digit;
@@ -14,4 +15,5 @@ pub use language::Language;
 pub use now::Now;
 pub use phone_number::{Country, PhoneNumber};
 pub use secret::{Code, HostPin, Pin, Token};
+pub use srtp::{MediaKey, MediaKeys, Suite};
 pub use trust::Trust;
