@@ -551,8 +551,8 @@ fn each_fault_of_a_trunk_names_its_file() {
         ),
         (
             "encryption",
-            "name = \"a\"\n[media]\nsrtp = \"require\"",
-            r#"media.srtp: "require" is not available in this version"#,
+            "name = \"a\"\n[media]\nsrtp = \"sometimes\"",
+            r#"media.srtp: "sometimes", expected "off", "offer" or "require""#,
         ),
         (
             "tones",

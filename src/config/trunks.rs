@@ -58,7 +58,8 @@ fn read(faults: &mut Faults) -> Option<Trunk> {
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
         dtmf: one_of_ours("media.dtmf", &media.dtmf, DTMF, &[DtmfMode::Inband], faults),
-        srtp: one_of_ours("media.srtp", &media.srtp, SRTP, &[SrtpMode::Offer, SrtpMode::Require], faults),
+        srtp: faults.keep("media.srtp", choice(&media.srtp, SRTP)).unwrap_or_default(),
+        srtp_over_plain_signalling: media.srtp_over_plain_signalling,
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
             .unwrap_or_default(),

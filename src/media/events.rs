@@ -13,6 +13,7 @@ use super::engine::Shared;
 use super::worker::{Line, RoomShell};
 use crate::audio::Playback;
 use crate::audio::leg::Quality;
+use crate::rtp::Srtp;
 use crate::types::{CallId, Digit};
 
 /// One thing that happened to a leg.
@@ -36,6 +37,7 @@ pub enum Returned {
     Playback(Playback),
     Room(Box<RoomShell>),
     Members(Vec<u32>),
+    Srtp(Box<Srtp>),
 }
 
 impl Returned {
@@ -141,6 +143,7 @@ impl Events {
                     Returned::Playback(over) => drop(over),
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
+                    Returned::Srtp(before) => drop(before),
                 }
             }
         }

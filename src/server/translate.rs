@@ -6,6 +6,7 @@
 use crate::bridge::input::{HangUp, Quality};
 use crate::bridge::verify::{Believe, Evidence, Identity, Scheme};
 use crate::media::{self, Codec, LegSettings};
+use crate::rtp::Srtp;
 use crate::sip::endpoint::HowEnded;
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
@@ -68,6 +69,8 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),
+        rtcp_mux: negotiated.rtcp_mux,
+        srtp: negotiated.srtp.as_ref().map(|keys| Box::new(Srtp::new(keys))),
     }
 }
 
@@ -92,5 +95,7 @@ pub(super) fn quality(heard: &media::Quality) -> Quality {
         concealed: heard.concealed,
         peer_lost: heard.peer_lost,
         round_trip_ms: heard.round_trip_ms,
+        packets_rejected: heard.packets_rejected,
+        srtp: heard.srtp,
     }
 }

@@ -23,6 +23,8 @@ pub struct Trunk {
     pub codecs: Vec<CodecName>,
     pub dtmf: DtmfMode,
     pub srtp: SrtpMode,
+    /// SRTP keys are given and taken over UDP and TCP too, where anybody on the way can read them.
+    pub srtp_over_plain_signalling: bool,
     /// Where a caller's sound may come from.
     pub media_source: MediaSource,
     /// Most calls at once; `None`: no limit of its own.
@@ -58,9 +60,12 @@ pub enum DtmfMode {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum SrtpMode {
+    /// Plain RTP alone.
     #[default]
     Off,
+    /// Encrypted where the peer can, plain otherwise.
     Offer,
+    /// Encrypted or not at all.
     Require,
 }
 
@@ -242,6 +247,7 @@ mod tests {
             codecs: Vec::new(),
             dtmf: DtmfMode::Auto,
             srtp: SrtpMode::Off,
+            srtp_over_plain_signalling: false,
             media_source: MediaSource::Latch,
             calls_max: None,
         };

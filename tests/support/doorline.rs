@@ -23,6 +23,8 @@ pub struct Options {
     pub config: String,
     /// More lines for the lab trunk's file, before its tables.
     pub lab_trunk: String,
+    /// More trunk files, by name without ending.
+    pub trunks: Vec<(&'static str, String)>,
     /// Answer one access number alone, or (`false`) every dialled one.
     pub one_access_number: bool,
     /// More of its environment.
@@ -35,6 +37,7 @@ impl Default for Options {
             log: "info",
             config: String::new(),
             lab_trunk: String::new(),
+            trunks: Vec::new(),
             one_access_number: true,
             environment: Vec::new(),
         }
@@ -201,6 +204,9 @@ url = "sqlite:doorline.db"
             &self.folder.path().join("trunks.d/stranger.toml"),
             &format!("name  = \"stranger\"\nallow = [\"{}\"]\n", IpAddr::from(STRANGER)),
         );
+        for (name, text) in &self.options.trunks {
+            put(&self.folder.path().join(format!("trunks.d/{name}.toml")), text);
+        }
     }
 
     fn run(&mut self) {

@@ -137,6 +137,8 @@ impl Room {
             ptime: Duration::from_millis(wants),
             they_send: true,
             they_receive: true,
+            rtcp_mux: false,
+            srtp: None,
         };
         let now = self.now();
         self.leg(number).configure(settings, now);

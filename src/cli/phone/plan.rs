@@ -9,6 +9,7 @@ use crate::audio::Codec;
 use crate::sip::offer::CodecName;
 use crate::sip::wire::NameAddr;
 use crate::sip::{Transport, Uri};
+use crate::types::Suite;
 
 /// One call to make.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Plan {
     pub presentation: Presentation,
     pub transport: Transport,
     pub codec: Codec,
+    /// Encrypt the sound so, or make no call.
+    pub srtp: Option<Suite>,
     /// Let the other side make the offer.
     pub late_offer: bool,
     pub digits_by: DigitsBy,
@@ -82,6 +85,7 @@ impl Plan {
             presentation: Presentation::Asserted,
             transport,
             codec: Codec::default(),
+            srtp: None,
             late_offer: false,
             digits_by: DigitsBy::default(),
             keys: Keys::default(),

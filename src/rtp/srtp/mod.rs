@@ -1,7 +1,6 @@
 //! SRTP: a call's packets encrypted, authenticated, and each taken once (RFC 3711, RFC 7714).
 //!
-//! [`Sender`] protects what we send, [`Receiver`] opens what the peer sends; [`Srtp`] is both. A packet
-//! that is not authentic or comes again is refused and changes nothing. The rollover counter is never
+//! [`Srtp`] is both directions of a call, over changes of their keys. A packet that is not authentic or comes again is refused and changes nothing. The rollover counter is never
 //! sent: sequence numbers have 16 bits, and the other 32 are counted on both sides, or guessed where one
 //! side came late; the tag says whether the guess was right.
 //!
@@ -49,7 +48,10 @@ pub enum Refused {
 #[derive(Clone)]
 pub struct Srtp {
     pub sender: Sender,
-    pub receiver: Receiver,
+    receiver: Receiver,
+    /// The peer has had a key before: until it has taken up the new one, the old one is good.
+    before: Option<Box<Srtp>>,
+    taken_up: bool,
 }
 
 /// What we send.
@@ -65,7 +67,7 @@ pub struct Sender {
 
 /// What the peer sends.
 #[derive(Clone)]
-pub struct Receiver {
+struct Receiver {
     key: MediaKey,
     rtp: Cipher,
     control: Cipher,
@@ -82,7 +84,8 @@ pub struct Receiver {
 impl Srtp {
     #[must_use]
     pub fn new(keys: &MediaKeys) -> Self {
-        Self { sender: Sender::new(&keys.ours), receiver: Receiver::new(&keys.theirs) }
+        let (sender, receiver) = (Sender::new(&keys.ours), Receiver::new(&keys.theirs));
+        Self { sender, receiver, before: None, taken_up: false }
     }
 
     #[must_use]
@@ -91,16 +94,56 @@ impl Srtp {
     }
 
     /// Goes on from what the session had before a re-INVITE: with a key that stays, counters and what
-    /// has come stay as well. `before` is then good for nothing but to be freed.
-    pub fn continue_from(&mut self, before: &mut Self) {
+    /// has come stay as well. What comes back is good for nothing but to be freed.
+    #[must_use]
+    pub fn continue_from(&mut self, mut before: Box<Self>) -> Option<Box<Self>> {
         if self.sender.key == before.sender.key {
             std::mem::swap(&mut self.sender, &mut before.sender);
         }
         if self.receiver.key == before.receiver.key {
             std::mem::swap(&mut self.receiver, &mut before.receiver);
-        } else {
-            let heard = before.receiver.sources.newest();
-            self.receiver.rollover_before = heard.map_or(before.receiver.rollover_before, |index| index >> 16);
+            std::mem::swap(&mut self.before, &mut before.before);
+            self.taken_up = before.taken_up;
+            return Some(before);
+        }
+        let heard = before.receiver.sources.newest();
+        self.receiver.rollover_before = heard.map_or(before.receiver.rollover_before, |index| index >> 16);
+        let older = before.before.take();
+        self.before = Some(before);
+        older
+    }
+
+    /// The RTP packet of a datagram, in clear.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it, the stream goes on as if it had not come.
+    pub fn open(&mut self, datagram: &[u8]) -> Result<&[u8], Refused> {
+        self.open_with(datagram, Receiver::open)
+    }
+
+    /// The same for RTCP. A packet that is not encrypted is not authentic: we agree to none such.
+    ///
+    /// # Errors
+    /// As with RTP.
+    pub fn open_control(&mut self, datagram: &[u8]) -> Result<&[u8], Refused> {
+        self.open_with(datagram, Receiver::open_control)
+    }
+
+    fn open_with(
+        &mut self,
+        datagram: &[u8],
+        open: impl Fn(&mut Receiver, &[u8]) -> Result<usize, Refused>,
+    ) -> Result<&[u8], Refused> {
+        match (open(&mut self.receiver, datagram), &mut self.before) {
+            (Err(Refused::Unauthentic), Some(before)) if !self.taken_up => {
+                let length = open(&mut before.receiver, datagram)?;
+                Ok(&before.receiver.opened[..length])
+            }
+            (opened, _) => {
+                let length = opened?;
+                self.taken_up = true;
+                Ok(&self.receiver.opened[..length])
+            }
         }
     }
 }
@@ -147,8 +190,7 @@ impl Sender {
 }
 
 impl Receiver {
-    #[must_use]
-    pub fn new(key: &MediaKey) -> Self {
+    fn new(key: &MediaKey) -> Self {
         Self {
             key: key.clone(),
             rtp: Cipher::new(key, Kind::Rtp),
@@ -160,11 +202,8 @@ impl Receiver {
         }
     }
 
-    /// The RTP packet of a datagram, in clear.
-    ///
-    /// # Errors
-    /// Whatever is wrong with it, the stream goes on as if it had not come.
-    pub fn open(&mut self, datagram: &[u8]) -> Result<&[u8], Refused> {
+    /// Puts the RTP packet of a datagram into `opened`, in clear; its length.
+    fn open(&mut self, datagram: &[u8]) -> Result<usize, Refused> {
         let (clear, sequence, ssrc) = rtp_header(datagram).ok_or(Refused::Malformed)?;
         if datagram.len() > DATAGRAM_MAX || datagram.len() < clear + self.rtp.tag() {
             return Err(Refused::Malformed);
@@ -195,7 +234,7 @@ impl Receiver {
             }
         }
         match opened {
-            Some(length) => Ok(&self.opened[..length]),
+            Some(length) => Ok(length),
             None => {
                 self.sources.doubt(ssrc);
                 Err(if guesses == [None; 4] { Refused::Replayed } else { Refused::Unauthentic })
@@ -203,11 +242,8 @@ impl Receiver {
         }
     }
 
-    /// The same for RTCP. A packet that is not encrypted is not authentic: we agree to none such.
-    ///
-    /// # Errors
-    /// As with RTP.
-    pub fn open_control(&mut self, datagram: &[u8]) -> Result<&[u8], Refused> {
+    /// The same for RTCP.
+    fn open_control(&mut self, datagram: &[u8]) -> Result<usize, Refused> {
         let word_in_packet = self.control.word(datagram).ok_or(Refused::Malformed)?;
         let most = DATAGRAM_MAX;
         let least = CONTROL_HEADER + cipher::WORD + self.control.tag();
@@ -225,7 +261,7 @@ impl Receiver {
         match self.control.open_control(datagram, CONTROL_HEADER, at, word_in_packet, &mut self.opened) {
             Some(length) => {
                 self.control_sources.take(ssrc, index);
-                Ok(&self.opened[..length])
+                Ok(length)
             }
             None => Err(Refused::Unauthentic),
         }

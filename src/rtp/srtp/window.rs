@@ -47,7 +47,11 @@ impl Window {
         let newest = (self.newest & 0xffff) as u16;
         let rollover = if newest < 0x8000 {
             // Half a turn before the newest, or more, is of the turn before; there is none before the first.
-            if sequence > newest && sequence - newest > 0x8000 { rollover.saturating_sub(1) } else { rollover }
+            if sequence > newest && sequence - newest > 0x8000 {
+                rollover.saturating_sub(1)
+            } else {
+                rollover
+            }
         } else if sequence < newest - 0x8000 {
             rollover + 1
         } else {
