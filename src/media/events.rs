@@ -11,8 +11,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::engine::Shared;
 use super::worker::{Line, RoomShell};
-use crate::audio::Playback;
 use crate::audio::leg::Quality;
+use crate::audio::{Playback, Take};
 use crate::rtp::Srtp;
 use crate::types::{CallId, Digit};
 
@@ -38,6 +38,8 @@ pub enum Returned {
     Room(Box<RoomShell>),
     Members(Vec<u32>),
     Srtp(Box<Srtp>),
+    /// A name that was said on this call.
+    Name(CallId, Take),
 }
 
 impl Returned {
@@ -144,6 +146,7 @@ impl Events {
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
                     Returned::Srtp(before) => drop(before),
+                    Returned::Name(call, take) => self.shared.name_said(call, take),
                 }
             }
         }
