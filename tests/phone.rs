@@ -75,6 +75,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
         srtp_over_plain_signalling: false,
         media_source: MediaSource::default(),
         calls_max: None,
+        ..Trunk::default()
     };
     let ours = Local {
         rtp: rtp.local_addr().unwrap(),

@@ -43,6 +43,7 @@ fn endpoint() -> Endpoint {
         srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         calls_max: None,
+        ..Trunk::default()
     };
     let mut calls = 0;
     let new_call = move || {

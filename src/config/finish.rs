@@ -69,7 +69,12 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
         faults.push("log.level", format!("{:?}: {error}, such as \"info\"", log.level));
     }
     let mut in_trunks = Vec::new();
-    let trunks = trunks::load(&folder.join(&top.trunks), faults, &mut in_trunks);
+    let ours = signalling.as_ref().zip(media.as_ref()).map(|(signalling, media)| trunks::Ours {
+        listen: signalling.listen.iter().map(|listen| listen.address.ip()).collect(),
+        external: signalling.external_address,
+        media: media.address,
+    });
+    let trunks = trunks::load(&folder.join(&top.trunks), ours.as_ref(), faults, &mut in_trunks);
 
     let mut all = std::mem::take(&mut faults.found);
     all.append(&mut in_trunks);
@@ -155,7 +160,7 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && same_family && same_address
 }
 
-fn address(text: &str) -> Result<IpAddr, String> {
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     let shown: String = text.chars().take(60).collect();
     let address: IpAddr =
         text.parse().map_err(|_| format!("{shown:?}, expected an IP address such as \"192.0.2.10\""))?;
@@ -282,6 +287,9 @@ fn token_in(file: &Path) -> Result<Token, String> {
     good_token(Token::new(private_text(open, "the operator's token")?.trim()))
 }
 
+/// Most that is read of a file with secrets.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
 /// The text of a file with a secret that not everybody can read.
 pub(super) fn private_text(open: File, what: &str) -> Result<String, String> {
     let about = open.metadata().map_err(|error| error.to_string())?;
@@ -293,8 +301,7 @@ pub(super) fn private_text(open: File, what: &str) -> Result<String, String> {
         return Err(format!("mode {mode:04o} lets everybody read it, expected 0600 or 0640"));
     }
     let mut text = String::new();
-    // A few bytes more than a token and its line end, so that a longer one is told as such.
-    open.take(TOKEN_CHARACTERS_MAX as u64 + 8)
+    open.take(SECRET_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(|_| format!("not text, expected one line with {what}"))?;
     Ok(text)

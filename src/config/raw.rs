@@ -173,6 +173,40 @@ section! {
         /// all: nobody else's calls get any answer. No address may be in two trunks. Carriers
         /// publish their signalling addresses; an address too many can call with any number.
         allow: Vec<String> = Default("[]"),
+        /// Whether allow may hold "0.0.0.0/0" or "::/0" beside [auth]: everybody in the world may then
+        /// try a password. Without it such a block is a fault there.
+        any_source: bool = Default("false"),
+    }
+}
+
+section! {
+    /// Calls must prove a password (SIP digest, RFC 8760): each INVITE is answered 407 and comes again with
+    /// credentials. For peers whose addresses change, and as a second lock behind allow.
+    pub struct Auth {
+        /// The names that may call, such as the peer's account. Absent: no password is asked.
+        users: Option<Vec<String>> = Absent("[\"carrier\"]"),
+        /// File with their passwords, one line each: user:password. One user's file may hold the password
+        /// alone. Only the service's user (and group) may read it. Relative to the trunks folder.
+        password_file: Option<String> = Absent("\"secrets/carrier-password\""),
+        /// The realm of our challenge: the peer must use its password for this word.
+        realm: String = Default("\"doorline\""),
+        /// What we ask for, best first: "SHA-512-256", "SHA-256", "MD5". A peer takes the first that it
+        /// speaks; many speak MD5 alone.
+        algorithms: Vec<String> = Default("[\"SHA-256\", \"MD5\"]"),
+    }
+}
+
+section! {
+    /// Our address as this peer sees it.
+    pub struct Address {
+        /// Goes into Contact, Via and SDP for this trunk, in place of sip.external_address. An IP address.
+        external: Option<String> = Absent("\"203.0.113.5\""),
+        /// The peer is reached over the Internet: the service does not start if it would tell it a
+        /// private or loopback address, to which no sound ever comes.
+        public: bool = Default("false"),
+        /// A private address is right although public is set: the peer's border controller looks at
+        /// where packets come from.
+        private_address_ok: bool = Default("false"),
     }
 }
 
@@ -218,6 +252,11 @@ section! {
     pub struct TrunkLimits {
         /// Most calls at once, 1 to 100000; further ones get 503. Absent: as many as the service takes.
         calls_max: Option<usize> = Absent("100"),
+        /// Most new calls a second, 1 to 10000; further ones get 503 with Retry-After before anything is
+        /// remembered of them. Absent: no limit of its own.
+        calls_per_second: Option<u32> = Absent("10"),
+        /// So many at once before calls_per_second counts, 1 to 10000. Absent: twice calls_per_second.
+        calls_burst: Option<u32> = Absent("20"),
     }
 }
 
@@ -238,6 +277,8 @@ pub const CONFIG: &Places = &[
 /// The tables of a trunk file.
 pub const TRUNK: &Places = &[
     ("", Trunk::KEYS),
+    ("auth", Auth::KEYS),
+    ("address", Address::KEYS),
     ("caller_id", CallerId::KEYS),
     ("media", TrunkMedia::KEYS),
     ("limits", TrunkLimits::KEYS),

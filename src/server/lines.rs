@@ -366,8 +366,9 @@ impl Lines {
     /// Our side of a session whose leg listens at `rtp`.
     fn local(&self, rtp: SocketAddr, trunk: &Trunk, transport: Transport, session_id: u64) -> Local {
         let speaks = |codec: &CodecName| matches!(codec, CodecName::Pcma | CodecName::Pcmu | CodecName::G722);
+        let external = trunk.external_address.or(self.external_address);
         Local {
-            rtp: SocketAddr::new(self.external_address.unwrap_or(rtp.ip()), rtp.port()),
+            rtp: SocketAddr::new(external.unwrap_or(rtp.ip()), rtp.port()),
             rtcp_port: rtp.port() + 1,
             codecs: trunk.codecs.iter().copied().filter(speaks).collect(),
             events: matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),

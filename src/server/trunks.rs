@@ -91,6 +91,7 @@ mod tests {
             srtp_over_plain_signalling: false,
             media_source: MediaSource::Latch,
             calls_max: Some(2),
+            ..Trunk::default()
         }
     }
 

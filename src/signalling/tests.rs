@@ -27,6 +27,7 @@ fn trunk(allow: &str) -> Trunk {
         srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         calls_max: None,
+        ..Trunk::default()
     }
 }
 

@@ -35,6 +35,7 @@ fn endpoint() -> Endpoint {
         srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         calls_max: None,
+        ..Trunk::default()
     };
     let mut last = 0;
     let new_call = move || {

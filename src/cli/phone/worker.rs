@@ -397,6 +397,7 @@ fn trunk_to(peer: SocketAddr) -> Trunk {
         srtp_over_plain_signalling: false,
         media_source: MediaSource::default(),
         calls_max: None,
+        ..Trunk::default()
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
         srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         calls_max: None,
+        ..Trunk::default()
     }
 }
 
