@@ -15,6 +15,5 @@ pub use language::Language;
 pub use now::Now;
 pub use phone_number::{Country, PhoneNumber};
 pub use secret::{Code, HostPin, Password, Pin, Token};
-pub use secret::{Code, HostPin, Pin, Token};
 pub use srtp::{MediaKey, MediaKeys, Suite};
 pub use trust::Trust;
