@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::tone;
+use doorline::audio::voice::Wishes;
 use doorline::audio::{Clip, Codec, Encoder, FRAME};
-use doorline::media::{Engine, Event, LegSettings, Settings};
+use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recording};
 use doorline::rtp::Srtp;
 use doorline::rtp::packet::Header;
 use doorline::rtp::srtp::TRAILER_MAX;
@@ -75,6 +76,12 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
     let (engine, mut events) =
         Engine::start(&Settings { address: [127, 0, 0, 1].into(), ports: 26_000..=26_999, threads: Some(2) })
             .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    engine.set_recording(recording::Settings {
+        folder: folder.path().to_owned(),
+        per_caller: true,
+        longest: Duration::from_secs(60),
+    });
     let clip = Arc::new(Clip::new(tone(500.0, 4_000.0, 0, 1_000).collect()));
     // Threads allocate while they begin.
     std::thread::sleep(Duration::from_millis(100));
@@ -103,6 +110,10 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 rtcp_mux: n % 2 == 0,
                 // Most are encrypted, by all suites.
                 srtp: suite(n).map(|suite| Box::new(Srtp::new(&keys(suite, 1, 2)))),
+                sound: SoundSettings {
+                    tones_are_keys: n % 2 == 0,
+                    voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },
+                },
             };
             engine.configure(call, settings.clone());
             engine.play_loop(call, clip.clone());
@@ -125,6 +136,8 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 50 => phones.iter().for_each(|(call, ..)| engine.stop_playing(*call)),
                 // The room outgrows its list twice.
                 60 => phones.iter().for_each(|(call, ..)| engine.join(*call, MeetingId::numbered(1))),
+                82 | 90 => engine.record(MeetingId::numbered(1), true),
+                85 | 125 => engine.record(MeetingId::numbered(1), false),
                 100 => engine.play_to_room(MeetingId::numbered(1), vec![clip.clone()]),
                 110 => phones.iter().for_each(|(call, ..)| engine.mute(*call, true)),
                 120 => phones.iter().for_each(|(call, ..)| engine.mute(*call, false)),
@@ -195,6 +208,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
     let understood =
         |event: &Event| !matches!(event, Event::Closed { quality, .. } if quality.packets_received < 300);
     assert!(happened.iter().all(understood), "{happened:?}");
+    assert_eq!(count(|event| matches!(event, Event::RecordingEnded { .. })), 4);
     let figures = engine.figures();
     assert!(
         figures.iter().all(|worker| worker.packets_in > 1_000 && worker.packets_out > 1_000),

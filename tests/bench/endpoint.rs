@@ -34,6 +34,7 @@ fn endpoint() -> Endpoint {
         srtp: SrtpMode::Off,
         srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
+        voice: Default::default(),
         calls_max: None,
         ..Trunk::default()
     };

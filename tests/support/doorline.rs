@@ -25,6 +25,10 @@ pub struct Options {
     pub lab_trunk: String,
     /// More trunk files, by name without ending.
     pub trunks: Vec<(&'static str, String)>,
+    /// More lines for its `[caller_id]`.
+    pub lab_caller_id: String,
+    /// Files beside the configuration: name and text.
+    pub files: Vec<(&'static str, String)>,
     /// Answer one access number alone, or (`false`) every dialled one.
     pub one_access_number: bool,
     /// More of its environment.
@@ -38,6 +42,8 @@ impl Default for Options {
             config: String::new(),
             lab_trunk: String::new(),
             trunks: Vec::new(),
+            lab_caller_id: String::new(),
+            files: Vec::new(),
             one_access_number: true,
             environment: Vec::new(),
         }
@@ -191,13 +197,17 @@ url = "sqlite:doorline.db"
             .expect("a string takes text");
         }
         config.push_str(&self.options.config);
+        for (name, text) in &self.options.files {
+            self.write(name, text);
+        }
         put(&self.config_file(), &config);
         put(
             &self.folder.path().join("trunks.d/lab.toml"),
             &format!(
-                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n",
+                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n{}\n",
                 IpAddr::from(LAB),
-                self.options.lab_trunk
+                self.options.lab_trunk,
+                self.options.lab_caller_id
             ),
         );
         put(

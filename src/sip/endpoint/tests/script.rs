@@ -37,6 +37,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
         srtp: SrtpMode::Off,
         srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
+        voice: Default::default(),
         calls_max: None,
         ..Trunk::default()
     }
