@@ -226,21 +226,6 @@ fn codecs(names: &[String], faults: &mut Faults) -> Vec<CodecName> {
     codecs
 }
 
-/// The meaning of `text`, unless it is one that a later version will have.
-fn one_of_ours<T: Copy + Default + PartialEq>(
-    key: &str,
-    text: &str,
-    choices: &[(&'static str, T)],
-    later: &[T],
-    faults: &mut Faults,
-) -> T {
-    let meaning = faults.keep(key, choice(text, choices)).unwrap_or_default();
-    if later.contains(&meaning) {
-        faults.push(key, format!("{text:?} is not available in this version"));
-    }
-    meaning
-}
-
 const BELIEVE: &[(&str, Believe)] =
     &[("none", Believe::None), ("from", Believe::From), ("pai", Believe::Pai)];
 
