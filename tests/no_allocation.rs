@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::tone;
 use doorline::audio::voice::Wishes;
-use doorline::audio::{Clip, Codec, Encoder, FRAME};
+use doorline::audio::{Clip, Codec, Encoder, FRAME, opus};
 use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recording};
 use doorline::rtp::Srtp;
 use doorline::rtp::packet::Header;
@@ -95,7 +95,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_nonblocking(true).unwrap();
             let to = engine.open(call).unwrap();
-            let codec = Codec::ALL[n as usize % 3];
+            let codec = Codec::ALL[n as usize % 4];
             let settings = LegSettings {
                 remote_rtp: Some(socket.local_addr().unwrap()),
                 remote_rtcp: None,
@@ -169,7 +169,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 }
                 let key = (210..215).contains(&tick);
                 let payload_type = if key { 101 } else { codec.payload_type() };
-                let timestamp = if key { 33_600 } else { tick * 160 };
+                let timestamp = if key { 33_600 } else { tick * 160 } * codec.clock_ratio();
                 Header { payload_type, marker: false, sequence: tick as u16, timestamp, ssrc: 5 }
                     .write(&mut packet);
                 let mut length = if key {
@@ -179,7 +179,13 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     let frame = codec.rate().frame();
                     let sound: Vec<i16> = tone(300.0, 9_000.0, tick as usize * frame, frame).collect();
                     encoder.encode(&sound, &mut packet[12..12 + FRAME]);
-                    12 + FRAME
+                    if *codec == Codec::Opus {
+                        let length = opus::packet(&packet[12..12 + FRAME]).len();
+                        packet.copy_within(13..13 + length, 12);
+                        12 + length
+                    } else {
+                        12 + FRAME
+                    }
                 };
                 if let Some(peer) = peer {
                     length = peer.sender.protect(&mut packet, length);

@@ -13,7 +13,7 @@ use super::engine::Shared;
 use super::recording::{RecordingEnd, Tape};
 use super::worker::{Line, RoomShell};
 use crate::audio::leg::Quality;
-use crate::audio::{Playback, Take};
+use crate::audio::{Playback, Take, opus};
 use crate::rtp::Srtp;
 use crate::types::{CallId, Digit, MeetingId};
 
@@ -48,6 +48,7 @@ pub enum Returned {
     Members(Vec<u32>),
     Srtp(Box<Srtp>),
     Tape(Box<Tape>),
+    Opus(opus::Encoder, opus::Decoder),
     /// A name that was said on this call.
     Name(CallId, Take),
 }
@@ -157,6 +158,7 @@ impl Events {
                     Returned::Members(outgrown) => drop(outgrown),
                     Returned::Srtp(before) => drop(before),
                     Returned::Tape(over) => drop(over),
+                    Returned::Opus(encoder, decoder) => drop((encoder, decoder)),
                     Returned::Name(call, take) => self.shared.name_said(call, take),
                 }
             }

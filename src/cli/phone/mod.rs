@@ -124,6 +124,7 @@ enum Spoken {
     Pcma,
     /// Wideband on the wire; the phone itself speaks and hears narrowband
     G722,
+    Opus,
 }
 
 fn suite(name: &str) -> Result<Suite, String> {
@@ -207,6 +208,7 @@ impl Arguments {
             Spoken::Pcmu => Codec::Pcmu,
             Spoken::Pcma => Codec::Pcma,
             Spoken::G722 => Codec::G722,
+            Spoken::Opus => Codec::Opus,
         };
         if let Some(hz) = self.tone {
             anyhow::ensure!(

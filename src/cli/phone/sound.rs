@@ -9,7 +9,7 @@ use super::reports::{self, Reports};
 use super::tone::{SILENT_DB, loudness};
 use super::voice::{FRAME, Frame, Voice};
 use crate::audio::resample::{Down, Up};
-use crate::audio::{Codec, Decoder, Encoder, FRAME_MAX, Rate};
+use crate::audio::{Codec, Decoder, Encoder, FRAME_MAX, Rate, opus};
 use crate::rtp::packet::{Header, Packet, is_control};
 use crate::rtp::rtcp::REPORT_MAX;
 use crate::rtp::srtp::TRAILER_MAX;
@@ -82,7 +82,7 @@ impl Sound {
             holding: false,
             voice,
             fingers,
-            heard: Heard::new(decoder(codec)),
+            heard: Heard::new(codec, decoder(codec)),
             spoken: Vec::new(),
             srtp: None,
             rejected: 0,
@@ -209,7 +209,8 @@ impl Sound {
                 self.encoder.encode(&wide, &mut codes);
             }
         }
-        self.send(payload_type, self.header.timestamp, &codes);
+        let payload = if self.codec == Codec::Opus { opus::packet(&codes) } else { &codes };
+        self.send(payload_type, self.header.timestamp, payload);
     }
 
     fn send_key(&mut self, wish: &mut Option<Wish>) {
@@ -234,6 +235,7 @@ impl Sound {
         let mut length = Header::LENGTH + payload.len();
         let mut packet = vec![0; length + TRAILER_MAX];
         packet[Header::LENGTH..length].copy_from_slice(payload);
+        let timestamp = timestamp.wrapping_mul(self.codec.clock_ratio());
         Header { payload_type, timestamp, ..self.header }.write(&mut packet);
         if let Some(srtp) = &mut self.srtp {
             length = srtp.sender.protect(&mut packet, length);
@@ -252,7 +254,8 @@ impl Sound {
         let muxed = self.agreed.as_ref().filter(|agreed| agreed.rtcp_mux);
         let Some(to) = muxed.and_then(|agreed| agreed.remote_rtcp) else { return };
         let mut report = [0; REPORT_MAX];
-        let mut length = self.reports.write(self.header.timestamp, &mut report);
+        let timestamp = self.header.timestamp.wrapping_mul(self.codec.clock_ratio());
+        let mut length = self.reports.write(timestamp, &mut report);
         if let Some(srtp) = &mut self.srtp {
             length = srtp.sender.protect_control(&mut report, length);
         }
@@ -266,6 +269,13 @@ fn decoder(codec: Codec) -> super::heard::Decode {
     let (mut decoder, mut down) = (Decoder::new(codec), Down::default());
     Box::new(move |bytes, samples| match codec.rate() {
         Rate::Narrow => decoder.decode(bytes, samples),
+        Rate::Wide if codec == Codec::Opus => {
+            let mut wide = vec![0; 2 * samples.len()];
+            decoder.decode(bytes, &mut wide);
+            for (wide, samples) in wide.chunks(FRAME_MAX).zip(samples.chunks_mut(FRAME)) {
+                down.process(wide, samples);
+            }
+        }
         Rate::Wide => {
             for (bytes, samples) in bytes.chunks(FRAME).zip(samples.chunks_mut(FRAME)) {
                 let mut wide = [0; FRAME_MAX];
