@@ -9,6 +9,7 @@ mod answer;
 mod draw;
 mod error;
 mod examine;
+mod guesses;
 mod hosts;
 mod key;
 mod meetings;
@@ -31,12 +32,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row as _, SqlSafeStr, Transaction};
 
 pub use error::{Error, Refusal};
 pub use examine::{Examined, examine};
+pub use guesses::UsedUp;
 pub use hosts::{Host, HostChange, NewHost};
 pub use meetings::{Meeting, MeetingChange, NewMeeting, series};
 pub use outbox::{Delivery, DeliveryState, Due, Settled};
@@ -46,6 +49,7 @@ pub use settings::Settings;
 pub use tokens::TokenFacts;
 pub use verified::Verified;
 
+use crate::bridge::guess::Limits;
 use key::Keys;
 use row::Db;
 
@@ -63,6 +67,7 @@ struct Inner {
     records: records::Writer,
     outbox: outbox::Bell,
     windows: Mutex<Windows>,
+    limits: Mutex<Limits>,
 }
 
 /// How long before its start and after its end an occurrence of a recurring meeting still matters.
@@ -121,14 +126,24 @@ impl Store {
         let outbox = outbox::Bell::default();
         let rules = crate::bridge::Settings::default();
         let windows = Mutex::new(Windows { early_join: rules.early_join, overrun: rules.overrun });
+        let limits = Mutex::new(rules.guessing);
         let records = records::Writer::start(writer.clone(), spill::Spill::beside(&path)).await;
         let writes = writes::Writes::start(writer.clone());
-        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, writes, records, outbox, windows }) })
+        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, writes, records, outbox, windows, limits }) })
     }
 
     /// Which occurrence of a recurring meeting matters; the bridge's defaults until this is called.
     pub fn set_windows(&self, windows: Windows) {
         *self.inner.windows.lock().unwrap_or_else(PoisonError::into_inner) = windows;
+    }
+
+    /// What wrong entries cost; the defaults until this is called.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn windows(&self) -> Windows {
@@ -159,6 +174,16 @@ impl Store {
     /// One short write, committed together with others that come at the same time.
     async fn write(&self, statement: writes::Statement) -> Result<u64, Error> {
         self.inner.writes.write(statement).await
+    }
+
+    /// The same for work of several statements.
+    async fn job<T: Send + 'static>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut <Db as sqlx::Database>::Connection) -> BoxFuture<'c, Result<T, Error>>
+        + Send
+        + 'static,
+    ) -> Result<T, Error> {
+        self.inner.writes.job(work).await
     }
 
     /// A transaction that has the right to write from its first statement on: none fails half-way
@@ -218,6 +243,7 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "first", include_str!("migrations/sqlite/0001_first.sql")),
         migration(2, "invitations", include_str!("migrations/sqlite/0002_invitations.sql")),
+        migration(3, "guesses", include_str!("migrations/sqlite/0003_guesses.sql")),
     ])
 }
 
