@@ -142,6 +142,7 @@ impl Service {
         let folder = tempfile::tempdir().unwrap();
         let settings = store::Settings {
             url: format!("sqlite:{}", folder.path().join("doorline.db").display()),
+            password_file: None,
             key_file: folder.path().join("key"),
         };
         let (stop, stopped) = oneshot::channel();

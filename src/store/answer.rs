@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::oneshot;
 use tracing::error;
 
+use super::database::{Transaction, query};
 use super::row::{Columns, millis};
 use super::{Error, Store};
 use crate::bridge::view::Known;
@@ -111,7 +111,7 @@ impl Store {
     /// All hosts that remember this number, most recently used first.
     async fn known(&self, number: &PhoneNumber, now: Timestamp) -> Result<Vec<Known>, Error> {
         let oldest = now.checked_sub(REMEMBERED_AT_MOST).unwrap_or(Timestamp::MIN);
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM verified_numbers WHERE number_mac = $1 AND verified_at > $2
              ORDER BY last_used_at DESC, id LIMIT 50",
         )
@@ -141,20 +141,19 @@ impl Store {
     /// [`CODES_COMPARED`] meetings. All are compared even when one is found.
     pub(super) async fn meeting_with_code(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         host: Option<HostId>,
         meetings: &[MeetingId],
         code: &Code,
     ) -> Result<Option<MeetingId>, Error> {
         let nobody = HostId::numbered(0);
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, code_mac FROM meetings
-             WHERE host = $1 AND kind = 'one-time' AND state <> 'cancelled'
-               AND id IN (SELECT value FROM json_each($2))",
+             WHERE host = $1 AND kind = 'one-time' AND state <> 'cancelled' AND id IN ",
         )
         .bind(host.unwrap_or(nobody).to_string())
-        .bind(serde_json::to_string(meetings).map_err(|_| Error::Unreadable("meetings"))?)
-        .fetch_all(connection)
+        .push_list(meetings.iter().map(ToString::to_string))
+        .fetch_all(transaction)
         .await?;
         let mut candidates = Vec::with_capacity(rows.len().max(CODES_COMPARED));
         for row in &rows {
@@ -179,13 +178,13 @@ impl Store {
     /// A host that does not exist costs the same as a wrong PIN.
     pub(super) async fn is_host_pin(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         host: HostId,
         pin: &HostPin,
     ) -> Result<bool, Error> {
-        let row = sqlx::query("SELECT host_pin_mac FROM hosts WHERE id = $1")
+        let row = query("SELECT host_pin_mac FROM hosts WHERE id = $1")
             .bind(host.to_string())
-            .fetch_optional(connection)
+            .fetch_optional(transaction)
             .await?;
         let stored = row.map_or_else(|| Ok(vec![0; 32]), |row| row.bytes("host_pin_mac"))?;
         Ok(self.keys().host_pin(host, pin).as_slice().ct_eq(&stored).into())

@@ -7,8 +7,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
+use super::database::{Transaction, query};
 use super::row::{Columns, millis};
 use super::{Error, Store};
 use crate::bridge::guess::{Aim, Attempt, Counter, Ladder, Proved, Spent, Tally, Tried};
@@ -32,16 +32,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<(Option<HostId>, Tried), Error> {
         let store = self.clone();
-        self.job(move |connection| {
+        self.job(move |transaction| {
             Box::pin(async move {
-                let mut step = Step::begin(&store, connection, &by, &Aim::Pin, now).await?;
-                let row = sqlx::query("SELECT id FROM hosts WHERE pin_mac = $1")
+                let mut step = Step::begin(&store, transaction, &by, &Aim::Pin, now).await?;
+                let row = query("SELECT id FROM hosts WHERE pin_mac = $1")
                     .bind(store.keys().pin(pin.reveal()).to_vec())
-                    .fetch_optional(&mut *connection)
+                    .fetch_optional(&mut *transaction)
                     .await?;
                 let host = row.map(|row| row.uuid("id").map(HostId)).transpose()?;
                 let host = host.filter(|_| step.tried.compared);
-                let tried = step.end(&store, connection, host.is_some()).await?;
+                let tried = step.end(&store, transaction, host.is_some()).await?;
                 Ok((host, tried))
             })
         })
@@ -58,13 +58,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<(Option<MeetingId>, Tried), Error> {
         let store = self.clone();
-        self.job(move |connection| {
+        self.job(move |transaction| {
             Box::pin(async move {
                 let aim = Aim::Codes { host, meetings: meetings.clone() };
-                let mut step = Step::begin(&store, connection, &by, &aim, now).await?;
-                let found = store.meeting_with_code(connection, host, &meetings, &code).await?;
+                let mut step = Step::begin(&store, transaction, &by, &aim, now).await?;
+                let found = store.meeting_with_code(transaction, host, &meetings, &code).await?;
                 let found = found.filter(|_| step.tried.compared);
-                let tried = step.end(&store, connection, found.is_some()).await?;
+                let tried = step.end(&store, transaction, found.is_some()).await?;
                 Ok((found, tried))
             })
         })
@@ -80,12 +80,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<(bool, Tried), Error> {
         let store = self.clone();
-        self.job(move |connection| {
+        self.job(move |transaction| {
             Box::pin(async move {
-                let mut step = Step::begin(&store, connection, &by, &Aim::HostPin { host }, now).await?;
-                let equal = store.is_host_pin(connection, host, &pin).await?;
+                let mut step = Step::begin(&store, transaction, &by, &Aim::HostPin { host }, now).await?;
+                let equal = store.is_host_pin(transaction, host, &pin).await?;
                 let right = equal && step.tried.compared && !step.tried.exhausted;
-                let tried = step.end(&store, connection, right).await?;
+                let tried = step.end(&store, transaction, right).await?;
                 Ok((right, tried))
             })
         })
@@ -100,13 +100,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), Error> {
         let store = self.clone();
-        self.job(move |connection| {
+        self.job(move |transaction| {
             Box::pin(async move {
                 let mut counters: Vec<Counter> =
                     wrong.iter().flat_map(|spent| spent.counters.iter().cloned()).collect();
-                let mut ladder = store.load(connection, &mut counters).await?;
+                let mut ladder = store.load(transaction, &mut counters).await?;
                 ladder.give_back(&wrong, proved, now);
-                store.keep(connection, &ladder, &counters).await
+                store.keep(transaction, &ladder, &counters).await
             })
         })
         .await
@@ -133,7 +133,7 @@ impl Store {
 
     /// Takes rows away that have no effect any more. Tells how many.
     pub async fn prune_guesses(&self, now: Timestamp) -> Result<u64, Error> {
-        let statement = sqlx::query(
+        let statement = query(
             "DELETE FROM guesses WHERE void_at <= $1
                 OR (counter = 'code' AND subject NOT IN (SELECT id FROM meetings))
                 OR (counter IN ('codes-of-host', 'host-pin', 'host-pins-of-host')
@@ -146,15 +146,15 @@ impl Store {
     /// The budgets of these start anew.
     pub(super) async fn renew(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         counters: &[Counter],
     ) -> Result<(), Error> {
         for counter in counters {
             let (kind, subject) = self.place(counter);
-            sqlx::query("DELETE FROM guesses WHERE counter = $1 AND subject = $2")
+            query("DELETE FROM guesses WHERE counter = $1 AND subject = $2")
                 .bind(kind)
                 .bind(subject)
-                .execute(&mut *connection)
+                .execute(&mut *transaction)
                 .await?;
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Store {
     /// on a server keeps others away from it. In one order, so that two never wait for each other.
     async fn load(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         counters: &mut Vec<Counter>,
     ) -> Result<Ladder, Error> {
         counters.sort();
@@ -172,15 +172,16 @@ impl Store {
         let mut ladder = Ladder::new(self.limits());
         for counter in counters.iter() {
             let (kind, subject) = self.place(counter);
-            let row = sqlx::query(
+            let row = query(
                 "INSERT INTO guesses (counter, subject, tries, given_back, void_at) VALUES ($1, $2, '[]', '[]', 0)
                  ON CONFLICT (counter, subject) DO UPDATE SET void_at = guesses.void_at
                  RETURNING tries, given_back",
             )
             .bind(kind)
             .bind(subject)
-            .fetch_one(&mut *connection)
-            .await?;
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or(Error::Unreadable("tries"))?;
             ladder.load(counter.clone(), read(counter, &row.text("tries")?, &row.text("given_back")?)?);
         }
         Ok(ladder)
@@ -191,12 +192,11 @@ impl Store {
         let mut ladder = Ladder::new(self.limits());
         for counter in counters {
             let (kind, subject) = self.place(counter);
-            let row =
-                sqlx::query("SELECT tries, given_back FROM guesses WHERE counter = $1 AND subject = $2")
-                    .bind(kind)
-                    .bind(subject)
-                    .fetch_optional(self.reader())
-                    .await?;
+            let row = query("SELECT tries, given_back FROM guesses WHERE counter = $1 AND subject = $2")
+                .bind(kind)
+                .bind(subject)
+                .fetch_optional(self.reader())
+                .await?;
             if let Some(row) = row {
                 ladder.load(counter.clone(), read(counter, &row.text("tries")?, &row.text("given_back")?)?);
             }
@@ -206,7 +206,7 @@ impl Store {
 
     async fn keep(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         ladder: &Ladder,
         counters: &[Counter],
     ) -> Result<(), Error> {
@@ -219,7 +219,7 @@ impl Store {
                     (list(&[*empty_at]), list(&[*given_back_empty_at]))
                 }
             };
-            sqlx::query(
+            query(
                 "UPDATE guesses SET tries = $3, given_back = $4, void_at = $5
                  WHERE counter = $1 AND subject = $2",
             )
@@ -228,7 +228,7 @@ impl Store {
             .bind(tries)
             .bind(given_back)
             .bind(tally.void_at(counter, &self.limits()))
-            .execute(&mut *connection)
+            .execute(&mut *transaction)
             .await?;
         }
         Ok(())
@@ -257,14 +257,14 @@ struct Step {
 impl Step {
     async fn begin(
         store: &Store,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         by: &Attempt,
         aim: &Aim,
         now: Timestamp,
     ) -> Result<Self, Error> {
         let mut counters = aim.counters();
         counters.push(by.counter());
-        let mut ladder = store.load(connection, &mut counters).await?;
+        let mut ladder = store.load(transaction, &mut counters).await?;
         let tried = ladder.spend(by, aim, now);
         Ok(Self { ladder, counters, tried })
     }
@@ -273,13 +273,13 @@ impl Step {
     async fn end(
         &mut self,
         store: &Store,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         right: bool,
     ) -> Result<Tried, Error> {
         if right {
             self.ladder.was_right(&mut self.tried);
         }
-        store.keep(connection, &self.ladder, &self.counters).await?;
+        store.keep(transaction, &self.ladder, &self.counters).await?;
         Ok(self.tried.clone())
     }
 }

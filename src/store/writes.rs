@@ -2,30 +2,48 @@
 //!
 //! A commit waits for the disk, a statement does not. Whatever has queued while one batch was
 //! written is the next batch, so a lone write waits for nobody, and a thousand calls that are
-//! remembered in one second cost a few dozen commits. Each write has a savepoint of its own: what
-//! one of them may not do, it alone does not.
+//! remembered in one second cost a few dozen commits.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sqlx::query::Query;
-use sqlx::{Connection as _, Database};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
-use super::row::Db;
-
-/// One statement with all its parameters.
-pub(super) type Statement = Query<'static, Db, <Db as Database>::Arguments>;
-
-pub(super) type Connection = <Db as Database>::Connection;
+use super::database::{Pool, Query, Transaction, query};
 
 /// Something that is done in the batch's transaction, and told when that is committed.
 trait Write: Send {
     /// Nobody waits for it any more.
     fn is_given_up(&self) -> bool;
-    fn make<'c>(&'c mut self, connection: &'c mut Connection) -> BoxFuture<'c, Result<(), Error>>;
+    /// Done at most once. What it may not do, it alone does not do.
+    fn make<'c>(&'c mut self, transaction: &'c mut Transaction) -> BoxFuture<'c, Result<(), Error>>;
     fn tell(self: Box<Self>, outcome: Result<(), Error>);
+}
+
+struct Statement {
+    query: Option<Query>,
+    made: Option<u64>,
+    done: oneshot::Sender<Result<u64, Error>>,
+}
+
+impl Write for Statement {
+    fn is_given_up(&self) -> bool {
+        self.done.is_closed()
+    }
+
+    fn make<'c>(&'c mut self, transaction: &'c mut Transaction) -> BoxFuture<'c, Result<(), Error>> {
+        Box::pin(async move {
+            if let Some(query) = self.query.take() {
+                self.made = Some(transaction.execute_alone(query).await?.rows_affected());
+            }
+            Ok(())
+        })
+    }
+
+    fn tell(self: Box<Self>, outcome: Result<(), Error>) {
+        tell(self.done, self.made, outcome);
+    }
 }
 
 struct Job<T, F> {
@@ -37,26 +55,39 @@ struct Job<T, F> {
 impl<T, F> Write for Job<T, F>
 where
     T: Send,
-    F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, Error>> + Send,
+    F: for<'c> FnOnce(&'c mut Transaction) -> BoxFuture<'c, Result<T, Error>> + Send,
 {
     fn is_given_up(&self) -> bool {
         self.done.is_closed()
     }
 
-    fn make<'c>(&'c mut self, connection: &'c mut Connection) -> BoxFuture<'c, Result<(), Error>> {
+    fn make<'c>(&'c mut self, transaction: &'c mut Transaction) -> BoxFuture<'c, Result<(), Error>> {
         Box::pin(async move {
-            if let Some(work) = self.work.take() {
-                self.made = Some(work(connection).await?);
+            let Some(work) = self.work.take() else { return Ok(()) };
+            query("SAVEPOINT job").execute(&mut *transaction).await?;
+            match work(&mut *transaction).await {
+                Ok(made) => {
+                    query("RELEASE SAVEPOINT job").execute(&mut *transaction).await?;
+                    self.made = Some(made);
+                    Ok(())
+                }
+                Err(error) => {
+                    query("ROLLBACK TO SAVEPOINT job").execute(&mut *transaction).await?;
+                    Err(error)
+                }
             }
-            Ok(())
         })
     }
 
     fn tell(self: Box<Self>, outcome: Result<(), Error>) {
-        let Self { made, done, .. } = *self;
-        // Whoever asked may have gone meanwhile.
-        let _ = done.send(outcome.and_then(|()| made.ok_or(Error::Database(sqlx::Error::PoolClosed))));
+        let Self { done, made, .. } = *self;
+        tell(done, made, outcome);
     }
+}
+
+fn tell<T>(done: oneshot::Sender<Result<T, Error>>, made: Option<T>, outcome: Result<(), Error>) {
+    // Whoever asked may have gone meanwhile.
+    let _ = done.send(outcome.and_then(|()| made.ok_or_else(closed)));
 }
 
 /// The queue in front of the batches.
@@ -65,7 +96,7 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    pub fn start(pool: sqlx::Pool<Db>) -> Self {
+    pub fn start(pool: Pool) -> Self {
         let (queue, writes) = mpsc::channel(QUEUE);
         tokio::spawn(run(pool, writes));
         Self { queue }
@@ -73,28 +104,31 @@ impl Writes {
 
     /// Rows touched; on the disk when this returns. A write whose asker went away before its batch
     /// began is not made.
-    pub async fn write(&self, statement: Statement) -> Result<u64, Error> {
-        self.job(|connection| {
-            Box::pin(async move { Ok(statement.execute(connection).await?.rows_affected()) })
-        })
-        .await
+    pub async fn write(&self, statement: Query) -> Result<u64, Error> {
+        let (done, waiting) = oneshot::channel();
+        let write = Box::new(Statement { query: Some(statement), made: None, done });
+        self.queue.send(write).await.map_err(|_| closed())?;
+        waiting.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// The same for several statements: all of them or none.
     pub async fn job<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Transaction) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
     {
         let (done, waiting) = oneshot::channel();
-        let closed = |()| Error::Database(sqlx::Error::PoolClosed);
         let job = Box::new(Job { work: Some(work), made: None, done });
-        self.queue.send(job).await.map_err(|_| closed(()))?;
-        waiting.await.unwrap_or_else(|_| Err(closed(())))
+        self.queue.send(job).await.map_err(|_| closed())?;
+        waiting.await.unwrap_or_else(|_| Err(closed()))
     }
 }
 
-async fn run(pool: sqlx::Pool<Db>, mut writes: mpsc::Receiver<Box<dyn Write>>) {
+fn closed() -> Error {
+    Error::Database(sqlx::Error::PoolClosed)
+}
+
+async fn run(pool: Pool, mut writes: mpsc::Receiver<Box<dyn Write>>) {
     let mut batch = Vec::with_capacity(BATCH);
     while writes.recv_many(&mut batch, BATCH).await > 0 {
         batch.retain(|write| !write.is_given_up());
@@ -106,22 +140,14 @@ async fn run(pool: sqlx::Pool<Db>, mut writes: mpsc::Receiver<Box<dyn Write>>) {
 
 /// A write that breaks a constraint, or finds what it cannot read, fails alone. Any other fault (disk
 /// full, file locked) may have taken the transaction with it, so it fails the whole batch.
-async fn commit(pool: &sqlx::Pool<Db>, mut batch: Vec<Box<dyn Write>>) {
+async fn commit(pool: &Pool, mut batch: Vec<Box<dyn Write>>) {
     let written: Result<Vec<_>, sqlx::Error> = async {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = pool.begin().await?;
         for write in &mut batch {
-            let mut savepoint = transaction.begin().await?;
-            match write.make(&mut savepoint).await {
-                Ok(()) => {
-                    savepoint.commit().await?;
-                    outcomes.push(Ok(()));
-                }
+            match write.make(&mut transaction).await {
                 Err(Error::Database(error)) if !is_constraint(&error) => return Err(error),
-                Err(error) => {
-                    savepoint.rollback().await?;
-                    outcomes.push(Err(error));
-                }
+                outcome => outcomes.push(outcome),
             }
         }
         transaction.commit().await?;
