@@ -28,6 +28,8 @@ pub struct Settings {
     pub waiting: Duration,
     /// What wrong entries cost.
     pub guessing: Limits,
+    /// How long a caller may wait in the lobby to be let in.
+    pub lobby: Duration,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             calls_entering_max: 400,
             waiting: 30 * MINUTE,
             guessing: Limits::default(),
+            lobby: 5 * MINUTE,
         }
     }
 }

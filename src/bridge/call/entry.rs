@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::bridge::admission::{Proof, Verdict};
 use crate::bridge::call::Call;
 use crate::bridge::call::collect::Collector;
-use crate::bridge::call::enter::{act, base_proof, known_to};
+use crate::bridge::call::enter::{act, base_proof};
 use crate::bridge::call::flow::next;
 use crate::bridge::call::leaving::leave;
 use crate::bridge::call::sound::{quiet, say};
@@ -90,7 +90,7 @@ pub(super) fn pin_checked(
     }
     let Some(host) = found else { return ask_code(desk, call, About::Typed(None), vec![Prompt::EnterCode]) };
     let proof = base_proof(desk, call, &host);
-    match desk.judge(&host, proof, &call.caller) {
+    match desk.judge(&host, proof, call) {
         Verdict::AskCode => ask_code(desk, call, About::Typed(Some(host)), vec![Prompt::EnterCode]),
         _ if now < last_key + VERDICT + call.delay => later(Some(host), last_key + VERDICT + call.delay),
         verdict => act(desk, call, host, proof, verdict),
@@ -131,10 +131,8 @@ pub(super) fn code_checked(
         About::Typed(Some(host)) => (host, None),
         About::Proved(host, prompt) => (host, Some(prompt)),
     };
-    // Too many wrong tries were made at this code: it opens nothing for a phone that is not known.
-    let proved = proved.filter(|_| !call.exhausted || known_to(call, host.id).is_some());
     let proof = proved.map_or_else(|| base_proof(desk, call, &host), Proof::Code);
-    match (desk.judge(&host, proof, &call.caller), again) {
+    match (desk.judge(&host, proof, call), again) {
         (Verdict::AskCode, None) => wrong(desk, call, None),
         (Verdict::AskCode, Some(prompt)) => wrong(desk, call, Some((host, prompt))),
         // Right; or wrong, but something is live by now that needs no code.

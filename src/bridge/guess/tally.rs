@@ -124,12 +124,13 @@ impl Tally {
         self.take_back(limits, at);
     }
 
-    /// How many tries are in a bucket, rounded down.
+    /// How many tries are in a bucket. One that has not leaked out yet counts as a whole.
     pub(super) fn level(&self, limits: &Limits, now: i64) -> u32 {
         match self {
             Self::Dates { .. } => 0,
             Self::Bucket { empty_at, .. } => {
-                u32::try_from(empty_at.saturating_sub(now).max(0) / cost(limits)).unwrap_or(u32::MAX)
+                let left = empty_at.saturating_sub(now).max(0);
+                u32::try_from(left.saturating_add(cost(limits) - 1) / cost(limits)).unwrap_or(u32::MAX)
             }
         }
     }
