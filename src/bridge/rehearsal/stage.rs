@@ -139,7 +139,11 @@ impl Stage {
                     "entering" => self.settings.calls_entering_max = figure,
                     "code-tries" => self.settings.guessing.code_tries = figure,
                     "number-tries" => self.settings.guessing.number_tries = figure,
-                    _ => return Err(format!("setting {what:?}, expected full, calls, entering, code-tries or number-tries")),
+                    _ => {
+                        return Err(format!(
+                            "setting {what:?}, expected full, calls, entering, code-tries or number-tries"
+                        ));
+                    }
                 }
                 self.bridge = Bridge::new(self.settings.clone());
                 self.store.ladder = Ladder::new(self.settings.guessing.clone());
