@@ -21,6 +21,7 @@ pub fn config() -> String {
     section::<Mail>("[mail]", &mut out);
     section::<Meetings>("[meetings]", &mut out);
     section::<Guessing>("[guessing]", &mut out);
+    section::<raw::Recording>("[recording]", &mut out);
     section::<Limits>("[limits]", &mut out);
     section::<Log>("[log]", &mut out);
     section::<AccessNumber>("[[access_number]]", &mut out);
@@ -32,6 +33,8 @@ pub fn config() -> String {
 pub fn trunk() -> String {
     let mut out = String::new();
     section::<raw::Trunk>("", &mut out);
+    section::<raw::Auth>("[auth]", &mut out);
+    section::<raw::Address>("[address]", &mut out);
     section::<CallerId>("[caller_id]", &mut out);
     section::<TrunkMedia>("[media]", &mut out);
     section::<TrunkLimits>("[limits]", &mut out);

@@ -5,11 +5,11 @@
 
 use crate::bridge::input::{HangUp, Quality};
 use crate::bridge::verify::{Believe, Evidence, Identity, Scheme};
-use crate::media::{self, Codec, LegSettings};
+use crate::media::{self, Codec, LegSettings, SoundSettings};
 use crate::sip::endpoint::HowEnded;
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
-use crate::sip::trunk::{self, CodecName, MediaSource, Trunk};
+use crate::sip::trunk::{self, CodecName, DtmfMode, MediaSource, Trunk};
 
 use std::net::IpAddr;
 
@@ -68,6 +68,11 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),
+        sound: SoundSettings {
+            // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
+            tones_are_keys: negotiated.event_payload_type.is_none()
+                && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),
+        },
     }
 }
 

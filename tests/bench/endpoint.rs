@@ -34,6 +34,7 @@ fn endpoint() -> Endpoint {
         srtp: SrtpMode::Off,
         media_source: MediaSource::Latch,
         calls_max: None,
+        ..Trunk::default()
     };
     let mut last = 0;
     let new_call = move || {

@@ -380,6 +380,7 @@ fn trunk_to(peer: SocketAddr) -> Trunk {
         srtp: SrtpMode::default(),
         media_source: MediaSource::default(),
         calls_max: None,
+        ..Trunk::default()
     }
 }
 

@@ -6,11 +6,13 @@
 //! answer, hang_up, invite … ─────────────────────────────────> call ─> transaction ─> poll_transmit
 //! poll_timeout ─> wait ─> handle_timeout
 //! ```
-//! After every call to it, empty [`Endpoint::poll_transmit`] and [`Endpoint::poll_event`].
+//! After every call to it, empty [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] and
+//! [`Endpoint::poll_notice`].
 //!
 //! Nothing is searched: transactions, dialogs and calls are found by hashed keys, deadlines stand in
 //! one ordered set. A source that no trunk allows is dropped before a byte of it is read.
 
+mod admit;
 mod body;
 mod calling;
 mod changes;
@@ -18,13 +20,16 @@ mod commands;
 mod deadlines;
 mod event;
 mod expire;
+mod notice;
 mod receive;
 mod send;
 mod settings;
 mod tokens;
 
+pub use admit::Admitted;
 pub use calling::{CannotCall, Outgoing};
 pub use event::{Event, HowEnded, Incoming};
+pub use notice::Notice;
 pub use settings::Settings;
 
 use std::collections::{HashMap, VecDeque};
@@ -39,6 +44,7 @@ use crate::sip::trunk::{Trunk, Trunks};
 use crate::sip::wire::{Fault, Framing, Message, Request, parse};
 use crate::types::CallId;
 
+use admit::Admission;
 use deadlines::{Deadlines, Sleeper};
 use tokens::Tokens;
 
@@ -48,6 +54,7 @@ pub struct Endpoint {
     /// Trunks of live calls as they were before the last change: their sources may end what they began.
     former: Trunks,
     tokens: Tokens,
+    admission: Admission,
     new_call: Box<dyn FnMut() -> CallId + Send>,
     draining: bool,
     last_transaction: TransactionId,
@@ -63,6 +70,7 @@ pub struct Endpoint {
     deadlines: Deadlines,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
+    notices: VecDeque<Notice>,
     counters: Counters,
 }
 
@@ -153,6 +161,7 @@ impl Endpoint {
             trunks: Trunks::new(trunks),
             former: Trunks::default(),
             tokens: Tokens::new(seed),
+            admission: Admission::new(seed),
             new_call,
             draining: false,
             last_transaction: 0,
@@ -167,6 +176,7 @@ impl Endpoint {
             deadlines: Deadlines::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            notices: VecDeque::new(),
             counters: Counters::default(),
         }
     }
@@ -239,6 +249,11 @@ impl Endpoint {
 
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// For the log.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
     }
 
     fn trunk_of(&mut self, source: &Flow) -> Option<Arc<Trunk>> {

@@ -37,6 +37,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
         srtp: SrtpMode::Off,
         media_source: MediaSource::Latch,
         calls_max: None,
+        ..Trunk::default()
     }
 }
 
