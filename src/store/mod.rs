@@ -6,6 +6,7 @@
 //! (`synchronous = FULL`): what a caller is told, a power cut does not take back.
 
 mod answer;
+mod copy;
 mod database;
 mod draw;
 mod error;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use copy::{CopyError, back_up, copy, migrate};
 pub use error::{Error, Refusal};
 pub use examine::{Examined, examine};
 pub use guesses::UsedUp;
