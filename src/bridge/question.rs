@@ -46,7 +46,7 @@ pub enum Answer {
     Host(Option<HostView>),
     /// Whose PIN it is; nobody's also when the caller has no try left.
     Pin {
-        host: Option<HostView>,
+        host: Option<Box<HostView>>,
         tried: Tried,
     },
     /// The meeting whose code it is; none also when the caller has no try left.

@@ -45,7 +45,7 @@ impl Store {
                     Some(host) => self.host_view(host, None, now).await?,
                     None => None,
                 };
-                Answer::Pin { host, tried }
+                Answer::Pin { host: host.map(Box::new), tried }
             }
             Question::HostById { host } => Answer::Host(self.host_view(host, None, now).await?),
             Question::Code { host, meetings, code, by } => {

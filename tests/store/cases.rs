@@ -93,7 +93,7 @@ impl House {
     /// guessing.rs.
     async fn host_of(&self, pin: &Pin) -> Option<HostView> {
         match self.ask(Question::Host { pin: pin.clone(), by: somebody() }).await {
-            Answer::Pin { host, .. } => host,
+            Answer::Pin { host, .. } => host.map(|host| *host),
             other => panic!("{other:?}"),
         }
     }

@@ -167,7 +167,7 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 Answer::Pin { host, tried } => {
                     call.delay = tried.delay;
                     call.tried(tried);
-                    pin_checked(desk, call, host.map(Box::new), last_key)
+                    pin_checked(desk, call, host, last_key)
                 }
                 _ => leave(desk, call, Ending::StoreUnavailable),
             }

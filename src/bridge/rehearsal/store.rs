@@ -202,7 +202,7 @@ impl Store {
                 if host.is_some() {
                     self.ladder.was_right(&mut tried);
                 }
-                Answer::Pin { host, tried }
+                Answer::Pin { host: host.map(Box::new), tried }
             }
             Question::HostById { host } => Answer::Host(self.view(host, date)),
             Question::Code { host, meetings, code, by } => {
