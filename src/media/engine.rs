@@ -19,7 +19,7 @@ use super::ports::Ports;
 use super::recording::{self, RecordingEnd};
 use super::worker::{Line, Order, PHASES, Rings, RoomShell, Worker};
 use super::{Settings, socket};
-use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed, Take};
+use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed, Take, opus};
 use crate::rtp::Moment;
 use crate::types::{CallId, MeetingId};
 
@@ -101,6 +101,8 @@ struct Call {
     room: Option<MeetingId>,
     closing: bool,
     overloaded: bool,
+    /// It has what Opus needs.
+    equipped: bool,
     name: Name,
 }
 
@@ -115,7 +117,15 @@ enum Name {
 
 impl Call {
     fn new(worker: usize, line: u32) -> Self {
-        Self { worker, line, room: None, closing: false, overloaded: false, name: Name::None }
+        Self {
+            worker,
+            line,
+            room: None,
+            closing: false,
+            overloaded: false,
+            equipped: false,
+            name: Name::None,
+        }
     }
 }
 
@@ -211,7 +221,9 @@ impl Engine {
             return Err(Error::Overload);
         }
         let seed =
-            Seed { ssrc: random()?, sequence: random()? as u16, timestamp: random()?, spread: random()? };
+            // A sequence number in the lower half: a peer that misses our first packets should not miss the
+            // first turn of SRTP's rollover counter with them (RFC 4568 §6.4).
+            Seed { ssrc: random()?, sequence: random()? as u16 >> 1, timestamp: random()?, spread: random()? };
         let (port, rtp, rtcp) = self.bind(&mut control)?;
         let now = Moment::new(self.shared.started_ntp, self.shared.started.elapsed());
         let leg = Box::new(Line::new(call, port, Leg::new(seed, now), rtp, rtcp));
@@ -227,6 +239,9 @@ impl Engine {
     /// What offer and answer agreed on; again at each re-INVITE. Unknown calls are passed over, here
     /// and below: they may just have closed.
     pub fn configure(&self, call: CallId, settings: LegSettings) {
+        if settings.codec == Codec::Opus {
+            self.control(|control| control.equip(call));
+        }
         self.order(call, |line| Order::Configure { line, settings });
     }
 
@@ -500,6 +515,17 @@ impl Control {
             return;
         }
         self.must(worker, order(line));
+    }
+
+    /// What Opus needs is made here, where that may take memory.
+    fn equip(&mut self, call: CallId) {
+        if self.calls.get(&call).is_some_and(|known| !known.equipped) {
+            let (encoder, decoder) = (opus::Encoder::default(), opus::Decoder::default());
+            self.ask(call, |line| Order::Equip { line, encoder, decoder });
+            if let Some(known) = self.calls.get_mut(&call) {
+                known.equipped = true;
+            }
+        }
     }
 
     /// An order that is never refused; while there is no room it is put off, in order.

@@ -13,7 +13,8 @@ use super::engine::Shared;
 use super::recording::{RecordingEnd, Tape};
 use super::worker::{Line, RoomShell};
 use crate::audio::leg::Quality;
-use crate::audio::{Playback, Take};
+use crate::audio::{Playback, Take, opus};
+use crate::rtp::Srtp;
 use crate::types::{CallId, Digit, MeetingId};
 
 /// One thing that happened to a leg.
@@ -45,7 +46,9 @@ pub enum Returned {
     Playback(Playback),
     Room(Box<RoomShell>),
     Members(Vec<u32>),
+    Srtp(Box<Srtp>),
     Tape(Box<Tape>),
+    Opus(opus::Encoder, opus::Decoder),
     /// A name that was said on this call.
     Name(CallId, Take),
 }
@@ -153,7 +156,9 @@ impl Events {
                     Returned::Playback(over) => drop(over),
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
+                    Returned::Srtp(before) => drop(before),
                     Returned::Tape(over) => drop(over),
+                    Returned::Opus(encoder, decoder) => drop((encoder, decoder)),
                     Returned::Name(call, take) => self.shared.name_said(call, take),
                 }
             }
