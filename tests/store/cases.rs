@@ -762,10 +762,10 @@ pub async fn a_host_is_told_of_new_phones_and_of_those_that_come_without_a_code(
     let phone = "+447700900123".to_owned();
     house.remember(host.id, &phone, first.id).await;
     let remembered = (NoticeKind::Remembered, phone.clone(), first.id, house.now);
-    assert_eq!(told().await, [remembered.clone()]);
+    assert_eq!(told().await, std::slice::from_ref(&remembered));
     // Proved again: not a new phone.
     house.remember(host.id, &phone, first.id).await;
-    assert_eq!(told().await, [remembered.clone()]);
+    assert_eq!(told().await, std::slice::from_ref(&remembered));
 
     let one = house.store.verified_numbers(host.id, Range::first(9)).await.unwrap().items[0].id;
     let comes = |meeting, date| Question::Used { verified: one, date, without_code: Some(meeting) };
