@@ -27,6 +27,10 @@ pub struct Settings {
     pub waiting: Duration,
     /// How long a caller may wait in the lobby to be let in.
     pub lobby: Duration,
+    /// How long a One Time Meeting goes on when its last moderator by phone has left.
+    pub moderator_grace: Duration,
+    /// The same for standard meetings, which go on without one otherwise.
+    pub standard_needs_moderator: bool,
 }
 
 impl Default for Settings {
@@ -46,6 +50,8 @@ impl Default for Settings {
             calls_entering_max: 400,
             waiting: 30 * MINUTE,
             lobby: 5 * MINUTE,
+            moderator_grace: 5 * MINUTE,
+            standard_needs_moderator: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::bridge::view::{KnownCallers, MeetingState};
 use crate::bridge::{
     Answer, Bridge, Command, Incoming, Input, Output, PlaybackId, Question, RequestId, Settings,
 };
-use crate::types::{CallId, Code, Digit, Language, MeetingId, Now, PhoneNumber, Pin, Trust};
+use crate::types::{CallId, Code, Digit, HostPin, Language, MeetingId, Now, PhoneNumber, Pin, Trust};
 
 /// Between two keys of a `dial`.
 const KEY_TIME: Duration = Duration::from_millis(100);
@@ -106,6 +106,9 @@ impl Stage {
                     match option {
                         ["known-callers", policy] => host.known_callers = known_callers(policy)?,
                         ["own", own] => host.numbers.push(number(own)?),
+                        ["host-pin", pin] => {
+                            host.host_pin = Some(HostPin::parse(pin).map_err(|error| error.to_string())?);
+                        }
                         _ => return Err(format!("option {option:?} of a host")),
                     }
                 }
@@ -136,7 +139,12 @@ impl Stage {
                     "full" => self.settings.participants_max = figure,
                     "calls" => self.settings.calls_max = figure,
                     "entering" => self.settings.calls_entering_max = figure,
-                    _ => return Err(format!("setting {what:?}, expected full, calls or entering")),
+                    "standard-needs-moderator" => self.settings.standard_needs_moderator = figure > 0,
+                    _ => {
+                        return Err(format!(
+                            "setting {what:?}, expected full, calls, entering or standard-needs-moderator"
+                        ));
+                    }
                 }
                 self.bridge = Bridge::new(self.settings.clone());
             }
@@ -235,6 +243,30 @@ impl Stage {
             ["refuse", who] => {
                 let participant = self.call(who)?;
                 self.command(Command::Refuse { participant });
+            }
+            ["promote", who] => {
+                let participant = self.call(who)?;
+                self.command(Command::Promote { participant });
+            }
+            ["lower", "hand", "of", who] => {
+                let participant = self.call(who)?;
+                self.command(Command::LowerHand { participant });
+            }
+            [_, "mutes", "all", "in", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::MuteAll { meeting, muted: true });
+            }
+            [_, "unmutes", "all", "in", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::MuteAll { meeting, muted: false });
+            }
+            [_, "records", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::Record { meeting, on: true });
+            }
+            [_, "stops", "recording", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::Record { meeting, on: false });
             }
             [_, "locks", title] => {
                 let meeting = self.titled(title)?;

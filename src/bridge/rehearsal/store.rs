@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::bridge::question::OpenedBy;
 use crate::bridge::view::{Known, KnownCallers, MeetingKind, MeetingState};
 use crate::bridge::{Answer, HostView, MeetingView, Question};
-use crate::types::{Code, HostId, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
+use crate::types::{Code, HostId, HostPin, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
 
 #[derive(Debug, Default)]
 pub struct Store {
@@ -27,6 +27,7 @@ pub struct Host {
     pub id: HostId,
     pub name: String,
     pub pin: Pin,
+    pub host_pin: Option<HostPin>,
     pub known_callers: KnownCallers,
     pub numbers: Vec<PhoneNumber>,
     pub standard_meeting: MeetingId,
@@ -71,6 +72,7 @@ impl Store {
             id,
             name: name.to_owned(),
             pin,
+            host_pin: None,
             known_callers: KnownCallers::StraightThrough,
             numbers: Vec::new(),
             standard_meeting,
@@ -192,7 +194,10 @@ impl Store {
                 });
                 Answer::Code(right.map(|meeting| meeting.view.id))
             }
-            Question::HostPin { .. } => Answer::HostPin(false),
+            Question::HostPin { host, pin } => {
+                let host = self.hosts.iter().find(|row| row.id == host);
+                Answer::HostPin(host.is_some_and(|host| host.host_pin == Some(pin)))
+            }
             Question::Open { host, meeting, closes, opened_by } => {
                 self.open(host, meeting, closes, opened_by, date)
             }
