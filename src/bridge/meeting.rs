@@ -138,6 +138,8 @@ impl Meeting {
             joined_at: row.joined_at,
             muted: row.muted(),
             hand_raised: row.hand_raised,
+            talking: false,
+            echo: false,
         };
         LiveMeeting {
             meeting: self.view.id,
