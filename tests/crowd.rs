@@ -112,6 +112,8 @@ struct Crowd {
     hosts: Vec<(HostId, String)>,
     codes: BTreeMap<MeetingId, String>,
     store_is_there: bool,
+    /// When it all began.
+    opened: jiff::Timestamp,
     recording: BTreeSet<MeetingId>,
     inputs: Vec<String>,
     tally: Tally,
@@ -168,6 +170,7 @@ impl Crowd {
             hosts,
             codes,
             store_is_there: true,
+            opened: date,
             recording: BTreeSet::new(),
             inputs: Vec::new(),
             tally: Tally::default(),
@@ -271,8 +274,8 @@ impl Crowd {
             89..91 => self.command(),
             91 if self.roll(40) == 0 => {
                 // The clock is set, back or on, across the edges of windows.
-                let step = jiff::SignedDuration::from_mins(self.roll(41) as i64 - 20);
-                self.now.date = self.now.date.checked_add(step).unwrap();
+                let minute = self.roll(70) as i64 - 10;
+                self.now.date = self.opened.checked_add(jiff::SignedDuration::from_mins(minute)).unwrap();
                 self.tally.clock_steps += 1;
                 Ok(())
             }
@@ -348,11 +351,11 @@ impl Crowd {
             }
             let own = self.hosts.iter().position(|(other, _)| *other == host).unwrap_or(0) as u32;
             let as_host = format!("*0{}#{}", host_pin(own), ["", "1", "2", "11", "21"][self.roll(5)]);
-            keys += match self.roll(9) {
+            keys += match self.roll(10) {
                 0 => "0000",
                 1 => "1#",
-                2 => &as_host,
-                3 => "*0123123#",
+                2..4 => &as_host,
+                4 => "*0123123#",
                 _ => code.as_deref().unwrap_or("4711"),
             };
             for _ in 0..self.roll(4) {
@@ -517,11 +520,6 @@ impl Crowd {
                     return Err(format!("a tone for nobody in {meeting:?}"));
                 }
             }
-            Output::Record { meeting, on } => {
-                if on && !self.there.iter().any(|call| self.lines[call].joined == Some(meeting)) {
-                    return Err(format!("nobody to record in {meeting:?}"));
-                }
-            }
             Output::Join { call, meeting } => {
                 let line = self.line(call, "join")?;
                 let told = line.told;
@@ -548,11 +546,16 @@ impl Crowd {
                 self.tally.named += 1;
             }
             Output::Record { meeting, on } => {
+                if on && !self.there.iter().any(|call| self.lines[call].joined == Some(meeting)) {
+                    return Err(format!("nobody to record in {meeting:?}"));
+                }
                 if self.recording.contains(&meeting) == on {
                     return Err(format!("recording of {meeting:?} is {on} already"));
                 }
                 if on {
                     self.recording.insert(meeting);
+                    // Of this one they have not heard.
+                    self.lines.values_mut().for_each(|line| line.told = false);
                 } else {
                     self.recording.remove(&meeting);
                 }
@@ -590,7 +593,7 @@ impl Crowd {
                 self.tally.let_in += usize::from(admitted && record.joined_at.is_some());
                 let step = |name| record.path.iter().any(|step| step.what == name);
                 self.tally.host_pins += usize::from(step("becomes-moderator"));
-                self.tally.chosen += usize::from(step("choosing"));
+                self.tally.chosen += usize::from(step("asked-which-meeting"));
                 self.tally.grace_over += usize::from(ending == "moderator-gone");
                 self.tally.not_let_in += usize::from(ending == "lobby-refused");
                 self.tally.removed += usize::from(ending == "removed-by-moderator");
@@ -629,7 +632,8 @@ impl Crowd {
             if meeting.roster.len() > 12 + 8 {
                 return Err("a meeting fuller than full".to_owned());
             }
-            if meeting.recording != self.recording.contains(&meeting.meeting) {
+            let recorded = meeting.recording && !meeting.roster.is_empty();
+            if recorded != self.recording.contains(&meeting.meeting) {
                 return Err(format!("{:?}: recorded or not?", meeting.meeting));
             }
             for participant in &meeting.roster {

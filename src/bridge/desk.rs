@@ -285,7 +285,7 @@ impl Desk {
 
     /// Tells a meeting's participants that it is over. `follow`: they may go on to the live one.
     fn dismiss(&mut self, meeting: &Meeting, ending: Ending, follow: bool) {
-        if meeting.recording.is_some() {
+        if meeting.recording.is_some() && !meeting.roster.is_empty() {
             self.out.push(Output::Record { meeting: meeting.view.id, on: false });
         }
         if meeting.view.kind == MeetingKind::OneTime {
@@ -481,7 +481,11 @@ impl Desk {
         live.roster.insert(call, row);
         let tone = !first && again(&mut live.told.join, TONE_EVERY, now);
         let warn = unproved && again(&mut live.told.without_code, TONE_EVERY, now);
+        let recording = first && live.recording.is_some();
         self.out.push(Output::Join { call, meeting });
+        if recording {
+            self.out.push(Output::Record { meeting, on: true });
+        }
         if tone {
             self.out.push(Output::PlayToMeeting { meeting, prompts: vec![Prompt::JoinTone] });
         }

@@ -64,10 +64,11 @@ impl Desk {
         if live.recording.is_some() != on {
             live.recording = on.then_some(Recording(recordings));
             let said = if on { Prompt::RecordingOn } else { Prompt::RecordingOff };
+            // With nobody in it, it begins with the first to come.
             if !live.roster.is_empty() {
                 self.out.push(Output::PlayToMeeting { meeting, prompts: vec![said] });
+                self.out.push(Output::Record { meeting, on });
             }
-            self.out.push(Output::Record { meeting, on });
         }
         true
     }

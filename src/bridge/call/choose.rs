@@ -76,6 +76,7 @@ fn ask(desk: &mut Desk, call: &mut Call, host: Box<HostView>, proof: Proof, ques
         Which::Meeting { .. } => Prompt::ChooseMeeting,
         Which::Close { .. } => Prompt::ConfirmClose,
     };
+    desk.step(call.id, "asked-which-meeting");
     let patience = patience(desk, call, vec![prompt]);
     let state = State::Choosing { host, choice: Choice { proof, question, patience } };
     replay(desk, call, state)
