@@ -554,10 +554,10 @@ impl Crowd {
                 }
                 if on {
                     self.recording.insert(meeting);
-                    // Of this one they have not heard.
-                    self.lines.values_mut().for_each(|line| line.told = false);
                 } else {
                     self.recording.remove(&meeting);
+                    // Of the next one nobody has heard.
+                    self.lines.values_mut().for_each(|line| line.told = false);
                 }
                 self.tally.recorded += usize::from(on);
             }

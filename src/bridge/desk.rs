@@ -45,6 +45,8 @@ pub(crate) struct Desk {
     pub lines: BTreeMap<PhoneNumber, BTreeSet<CallId>>,
     /// Phones that must be forgotten though the store was away.
     pub owed: VecDeque<(Instant, HostId, PhoneNumber)>,
+    /// How many recordings there have been.
+    pub recordings: u64,
     next_question: u64,
     next_playback: u64,
 }
@@ -94,6 +96,7 @@ impl Desk {
             records: BTreeMap::new(),
             lines: BTreeMap::new(),
             owed: VecDeque::new(),
+            recordings: 0,
             next_question: 0,
             next_playback: 0,
         }

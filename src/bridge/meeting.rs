@@ -193,8 +193,6 @@ pub(crate) struct Room {
     pub pending: BTreeMap<CallId, Awaits>,
     /// Callers in the lobby who have had time to say a name, longest first.
     pub lobby: VecDeque<CallId>,
-    /// How many recordings there have been.
-    pub recordings: u64,
     /// Its entry in the list of timers.
     pub timer: Option<Instant>,
 }

@@ -57,10 +57,9 @@ impl Desk {
 
     /// Begins or ends a recording, and everyone hears so. False when the meeting is not live.
     pub(crate) fn record_meeting(&mut self, host: HostId, meeting: MeetingId, on: bool) -> bool {
-        let room = self.room(host);
-        room.recordings += u64::from(on);
-        let recordings = room.recordings;
-        let Some(live) = room.live.as_mut().filter(|live| live.view.id == meeting) else { return false };
+        self.recordings += u64::from(on);
+        let recordings = self.recordings;
+        let Some(live) = self.live_mut(host, meeting) else { return false };
         if live.recording.is_some() != on {
             live.recording = on.then_some(Recording(recordings));
             let said = if on { Prompt::RecordingOn } else { Prompt::RecordingOff };
