@@ -15,6 +15,7 @@ mod finish;
 mod outgoing;
 mod raw;
 mod read;
+mod transports;
 mod trunks;
 
 pub use fault::Fault;

@@ -373,6 +373,7 @@ fn trunk_to(peer: SocketAddr) -> Trunk {
     Trunk {
         name: "service".to_owned(),
         allow: vec![network],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),
