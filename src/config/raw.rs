@@ -23,8 +23,8 @@ section! {
     /// Signalling.
     pub struct Sip {
         /// Where SIP is listened for: "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT" or "tls:ADDRESS:PORT" (which
-        /// needs [sip.tls]), IPv6 as "udp:[2001:db8::1]:5060". Port 0 takes any free one, for tests. Carriers need an address
-        /// that they can reach; 127.0.0.1 serves this machine alone.
+        /// needs [sip.tls]), IPv6 as "udp:[2001:db8::1]:5060". Port 0 takes any free one, for tests.
+        /// Carriers need an address that they can reach; 127.0.0.1 serves this machine alone.
         listen: Vec<String> = Default("[\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\"]"),
         /// Our address as peers see it, for Contact and SDP, when it is not the one we listen on:
         /// behind NAT, or when listening on 0.0.0.0. An IP address; empty: the listening one. If it is
