@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod doorline;
 pub mod hear;
 pub mod ports;
+pub mod postgres;
 pub mod sipp;
 pub mod torture;
 

@@ -66,6 +66,7 @@ async fn start(settings: &Settings, folder: &Path) -> anyhow::Result<Service> {
     ours.data_dir = folder.to_owned();
     ours.store = store::Settings {
         url: format!("sqlite:{}", folder.join("doorline.db").display()),
+        password_file: None,
         key_file: folder.join("doorline.key"),
     };
     ours.signalling = signalling::Settings {
