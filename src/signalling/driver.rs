@@ -195,7 +195,8 @@ impl Driver {
         };
         let Listener { transport, address, .. } = self.listeners[listener];
         let is_known = self.endpoint.is_known(peer.ip());
-        if !is_known && !(transport == Transport::Tls && self.endpoint.may_prove(peer.ip())) {
+        let is_candidate = is_known || transport == Transport::Tls && self.endpoint.may_prove(peer.ip());
+        if !is_candidate {
             self.counters.refused_sources += 1;
             return;
         }

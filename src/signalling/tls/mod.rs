@@ -158,20 +158,28 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// For a client without a certificate of its own (the test phone): servers are checked against the
-/// authorities in `ca_file`, or the system's.
+/// For a client alone (the test phone): servers are checked against the authorities in `ca_file`, or the
+/// system's; it shows the certificate in the first file of `own`, whose key is in the second.
 ///
 /// # Errors
-/// When the file has no certificates.
-pub fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
+/// As [`Tls::load`].
+pub fn client(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, Error> {
     let mut hash = digest::Context::new(&digest::SHA256);
     let roots = match ca_file {
         Some(file) => roots("ca_file", file, &mut hash)?,
         None => system_roots(),
     };
-    let client = client_builder(Arc::new(provider::default_provider()))
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let client = client_builder(Arc::new(provider::default_provider())).with_root_certificates(roots);
+    let client = match own {
+        None => client.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = certificates("certificate_file", certificate, &mut hash)?;
+            client.with_client_auth_cert(chain, private_key(key, &mut hash)?).map_err(|error| Error {
+                key: "private_key_file",
+                what: format!("{}: {}", key.display(), in_words(&error)),
+            })?
+        }
+    };
     Ok(Arc::new(without_resumption(client)))
 }
 
