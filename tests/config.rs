@@ -691,8 +691,8 @@ fn each_fault_of_a_trunk_names_its_file() {
         ),
         (
             "no codec of ours",
-            "name = \"a\"\n[media]\ncodecs = [\"opus\"]",
-            r#"media.codecs: none that this version speaks, expected "g722", "pcma" or "pcmu" among them"#,
+            "name = \"a\"\n[media]\ncodecs = []",
+            r#"media.codecs: none, expected "opus", "g722", "pcma" or "pcmu" among them"#,
         ),
         (
             "encryption",

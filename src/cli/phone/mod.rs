@@ -123,6 +123,7 @@ enum Spoken {
     Pcma,
     /// Wideband on the wire; the phone itself speaks and hears narrowband
     G722,
+    Opus,
 }
 
 /// What `--json` prints.
@@ -190,6 +191,7 @@ impl Arguments {
             Spoken::Pcmu => Codec::Pcmu,
             Spoken::Pcma => Codec::Pcma,
             Spoken::G722 => Codec::G722,
+            Spoken::Opus => Codec::Opus,
         };
         if let Some(hz) = self.tone {
             anyhow::ensure!(
