@@ -630,7 +630,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "a line in a key",
             "\"a\\nb\" = 1",
-            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, stir, http, store, mail, meetings, recording, limits, log, access_number"#,
+            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, stir, http, store, mail, meetings, guessing, recording, limits, log, access_number"#,
         ),
     ];
     for (name, config, expected) in cases {
