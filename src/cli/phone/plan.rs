@@ -10,6 +10,7 @@ use crate::audio::Codec;
 use crate::sip::offer::CodecName;
 use crate::sip::wire::NameAddr;
 use crate::sip::{Transport, Uri};
+use crate::types::Suite;
 
 /// One call to make.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Plan {
     pub transport: Transport,
     pub certificates: Certificates,
     pub codec: Codec,
+    /// Encrypt the sound so, or make no call.
+    pub srtp: Option<Suite>,
     /// Let the other side make the offer.
     pub late_offer: bool,
     pub digits_by: DigitsBy,
@@ -99,6 +102,7 @@ impl Plan {
             transport,
             certificates: Certificates::default(),
             codec: Codec::default(),
+            srtp: None,
             late_offer: false,
             digits_by: DigitsBy::default(),
             keys: Keys::default(),
