@@ -85,8 +85,8 @@ struct Line {
     over: bool,
     wants_hang_up: bool,
     muted: bool,
-    /// The last prompt was that the meeting is recorded.
-    told: bool,
+    /// The input at which it last heard that the meeting is recorded.
+    told_at: usize,
     joined: Option<MeetingId>,
     playing: VecDeque<PlaybackId>,
     /// Keys that this caller is going to press.
@@ -115,6 +115,8 @@ struct Crowd {
     /// When it all began.
     opened: jiff::Timestamp,
     recording: BTreeSet<MeetingId>,
+    /// Since which input each meeting is recorded, or is going to be as soon as somebody is in it.
+    recorded_since: BTreeMap<MeetingId, usize>,
     inputs: Vec<String>,
     tally: Tally,
 }
@@ -172,6 +174,7 @@ impl Crowd {
             store_is_there: true,
             opened: date,
             recording: BTreeSet::new(),
+            recorded_since: BTreeMap::new(),
             inputs: Vec::new(),
             tally: Tally::default(),
         }
@@ -498,8 +501,11 @@ impl Crowd {
                 if prompts.is_empty() {
                     return Err("nothing to play".to_owned());
                 }
+                let input = self.inputs.len();
                 let line = self.line(call, "prompt")?;
-                line.told |= prompts.contains(&Prompt::RecordingOn);
+                if prompts.contains(&Prompt::RecordingOn) {
+                    line.told_at = input;
+                }
                 line.playing.push_back(playback);
                 if !line.answered {
                     return Err(format!("a prompt before the answer to {call:?}"));
@@ -522,11 +528,11 @@ impl Crowd {
             }
             Output::Join { call, meeting } => {
                 let line = self.line(call, "join")?;
-                let told = line.told;
+                let told_at = line.told_at;
                 if let Some(other) = line.joined.replace(meeting) {
                     return Err(format!("{call:?} joins {meeting:?} from within {other:?}"));
                 }
-                if self.recording.contains(&meeting) && !told {
+                if self.recorded_since.get(&meeting).is_some_and(|since| told_at < *since) {
                     return Err(format!("{call:?} is recorded and has not heard so"));
                 }
                 self.tally.joined += 1;
@@ -556,8 +562,6 @@ impl Crowd {
                     self.recording.insert(meeting);
                 } else {
                     self.recording.remove(&meeting);
-                    // Of the next one nobody has heard.
-                    self.lines.values_mut().for_each(|line| line.told = false);
                 }
                 self.tally.recorded += usize::from(on);
             }
@@ -608,7 +612,7 @@ impl Crowd {
     }
 
     /// What must hold after every input.
-    fn look(&self) -> Outcome {
+    fn look(&mut self) -> Outcome {
         if let Some(fault) = self.store.faults.first() {
             return Err(fault.clone());
         }
@@ -627,10 +631,16 @@ impl Crowd {
         if hosts.len() != snapshot.meetings.len() {
             return Err("a host with two live meetings".to_owned());
         }
+        self.recorded_since.retain(|meeting, _| {
+            snapshot.meetings.iter().any(|live| live.meeting == *meeting && live.recording)
+        });
         let mut rostered = BTreeMap::new();
         for meeting in &snapshot.meetings {
             if meeting.roster.len() > 12 + 8 {
                 return Err("a meeting fuller than full".to_owned());
+            }
+            if meeting.recording {
+                self.recorded_since.entry(meeting.meeting).or_insert(self.inputs.len());
             }
             let recorded = meeting.recording && !meeting.roster.is_empty();
             if recorded != self.recording.contains(&meeting.meeting) {

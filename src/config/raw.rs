@@ -22,14 +22,33 @@ section! {
 section! {
     /// Signalling.
     pub struct Sip {
-        /// Where SIP is listened for: "udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT", IPv6 as
-        /// "udp:[2001:db8::1]:5060". Port 0 takes any free one, for tests. Carriers need an address
-        /// that they can reach; 127.0.0.1 serves this machine alone.
+        /// Where SIP is listened for: "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT" or "tls:ADDRESS:PORT" (which
+        /// needs [sip.tls]), IPv6 as "udp:[2001:db8::1]:5060". Port 0 takes any free one, for tests.
+        /// Carriers need an address that they can reach; 127.0.0.1 serves this machine alone.
         listen: Vec<String> = Default("[\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\"]"),
         /// Our address as peers see it, for Contact and SDP, when it is not the one we listen on:
         /// behind NAT, or when listening on 0.0.0.0. An IP address; empty: the listening one. If it is
         /// wrong, calls are answered and nobody hears anything.
         external_address: String = Default("\"\""),
+    }
+}
+
+section! {
+    /// SIP over TLS (1.2 and 1.3), for "tls:" addresses of sip.listen. A reload reads all files again:
+    /// new connections get the new certificate, and a file that is wrong changes nothing. `doorline
+    /// doctor` and the metric doorline_tls_certificate_expiry_timestamp_seconds tell when it ends.
+    pub struct SipTls {
+        /// Our certificate in PEM, and behind it those between it and its authority. Its names are what
+        /// peers check.
+        certificate_file: Option<String> = Absent("\"tls/certificate.pem\""),
+        /// Its private key in PEM, without a password. Only the service's user (and group) may read it.
+        private_key_file: Option<String> = Absent("\"tls/private-key.pem\""),
+        /// Authorities (PEM) whose client certificates we believe. With it every peer is asked for one;
+        /// it may have none, but one that it shows must be good. Needed for tls_names of a trunk. Take
+        /// your carriers' own authorities, not all of the world's.
+        client_ca_file: Option<String> = Absent("\"tls/client-ca.pem\""),
+        /// Authorities (PEM) of servers that we connect to. Absent: the system's.
+        ca_file: Option<String> = Absent("\"tls/ca.pem\""),
     }
 }
 
@@ -145,6 +164,40 @@ section! {
 }
 
 section! {
+    /// What wrong entries cost. A code has 10,000 values: with these figures somebody who knows a host's
+    /// PIN and the time of every meeting finds one in a year with 9 chances in 10,000. Tries of a call that
+    /// succeeds in the end are given back.
+    pub struct Guessing {
+        /// Rounds of one call, 1 to 10: after so many wrong or missing entries it is ended.
+        rounds: usize = Default("3"),
+        /// Wrong tries at one code in its life, 1 to 100. Then callers who are not verified need the
+        /// moderator to let them in, even with the right code, until there is a new code. The same for
+        /// one host PIN, which then opens nothing until there is a new one.
+        code_tries: usize = Default("5"),
+        /// Wrong tries at all codes of one host within host_days, 1 to 100. Then the same holds for all
+        /// its meetings, until it has a new PIN. More than 10 leave an attacker more than 1 in 1,000.
+        host_tries: usize = Default("9"),
+        /// 1 to 3650.
+        host_days: u64 = Default("365"),
+        /// Wrong tries from one number that a carrier vouches for within number_hours, 1 to 1000. Then
+        /// its callers' entries are not looked at for number_hours. Offices that call with one number
+        /// need more.
+        number_tries: usize = Default("9"),
+        /// 1 to 720.
+        number_hours: u64 = Default("24"),
+        /// Wrong tries of all other callers of one trunk, 1 to 100000, refilled evenly over trunk_hours.
+        /// While none is left their entries are not looked at.
+        trunk_tries: usize = Default("200"),
+        /// 1 to 720.
+        trunk_hours: u64 = Default("24"),
+        /// Such a caller waits this much longer for a verdict with each wrong try on the trunk, 0 to 60.
+        delay_step_seconds: u64 = Default("2"),
+        /// The most of that, 0 to 60.
+        delay_max_seconds: u64 = Default("15"),
+    }
+}
+
+section! {
     /// Recordings that moderators ask for. They are sound as people hear it, not encrypted: whoever can
     /// read the folder can listen.
     pub struct Recording {
@@ -212,6 +265,10 @@ section! {
         /// all: nobody else's calls get any answer. No address may be in two trunks. Carriers
         /// publish their signalling addresses; an address too many can call with any number.
         allow: Vec<String> = Default("[]"),
+        /// Names, one of which its verified client certificate must have: a DNS name or a URI of its
+        /// subjectAltName, the whole of it. Calls then come over TLS alone; with allow too, both must
+        /// hold, and without, any address may show the certificate. Needs client_ca_file in [sip.tls].
+        tls_names: Vec<String> = Default("[]"),
         /// Whether allow may hold "0.0.0.0/0" or "::/0" beside [auth]: everybody in the world may then
         /// try a password. Without it such a block is a fault there.
         any_source: bool = Default("false"),
@@ -284,8 +341,14 @@ section! {
         /// does not agree to those), "rfc4733", "inband" (tones alone; others hear such a caller 20 ms
         /// later) or "info" (SIP INFO alone; otherwise INFO works too).
         dtmf: String = Default("\"auto\""),
-        /// Encryption: "off". "offer" and "require" are not in this version.
+        /// Encryption of sound by SRTP, with keys in the SDP (SDES): "off" (a call that wants it is
+        /// refused), "offer" (encrypted where the caller's side can; where it leaves the offer to us, we
+        /// offer SRTP alone) or "require" (others are refused). Keys are worth what protects the signalling
+        /// that carries them: SRTP goes with TLS alone, and over UDP and TCP it counts as not there.
         srtp: String = Default("\"off\""),
+        /// SRTP over UDP and TCP all the same. Whoever reads the signalling then has the keys: for tests,
+        /// and for networks that protect it otherwise.
+        srtp_over_plain_signalling: bool = Default("false"),
         /// Where a caller's sound may come from: "latch" (an address that the SDP or the signalling
         /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
         /// and port of the SDP).
@@ -316,12 +379,14 @@ section! {
 pub const CONFIG: &Places = &[
     ("", Top::KEYS),
     ("sip", Sip::KEYS),
+    ("sip.tls", SipTls::KEYS),
     ("rtp", Rtp::KEYS),
     ("stir", Stir::KEYS),
     ("http", Http::KEYS),
     ("store", Store::KEYS),
     ("mail", Mail::KEYS),
     ("meetings", Meetings::KEYS),
+    ("guessing", Guessing::KEYS),
     ("recording", Recording::KEYS),
     ("limits", Limits::KEYS),
     ("log", Log::KEYS),

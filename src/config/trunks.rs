@@ -78,11 +78,13 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         name,
         verstat: verstats(&caller_id, faults),
         stir: caller_id.stir,
+        tls_names: top.tls_names.iter().filter_map(|name| faults.keep("tls_names", name.parse())).collect(),
         believe: faults.keep("caller_id.trust", choice(&caller_id.trust, BELIEVE)).unwrap_or_default(),
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
         dtmf: faults.keep("media.dtmf", choice(&media.dtmf, DTMF)).unwrap_or_default(),
-        srtp: one_of_ours("media.srtp", &media.srtp, SRTP, &[SrtpMode::Offer, SrtpMode::Require], faults),
+        srtp: faults.keep("media.srtp", choice(&media.srtp, SRTP)).unwrap_or_default(),
+        srtp_over_plain_signalling: media.srtp_over_plain_signalling,
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
             .unwrap_or_default(),
@@ -165,6 +167,16 @@ fn compare(trunk: &Trunk, others: &[(PathBuf, Trunk)], faults: &mut Faults) {
                 format!("{:?} is also the name in {file}, expected one of its own", trunk.name),
             );
         }
+        if trunk.overlaps(other) {
+            let what =
+                format!("a name and an address that {file} has too, expected each peer in one trunk only");
+            faults.push("tls_names", what);
+            continue;
+        }
+        // Names tell them apart.
+        if !trunk.tls_names.is_empty() && !other.tls_names.is_empty() {
+            continue;
+        }
         for block in &trunk.allow {
             // One that takes everybody gets what no other trunk names.
             let apart = |theirs: &Network| {
@@ -219,21 +231,6 @@ fn codecs(names: &[String], faults: &mut Faults) -> Vec<CodecName> {
         faults.push("media.codecs", "none, expected \"opus\", \"g722\", \"pcma\" or \"pcmu\" among them");
     }
     codecs
-}
-
-/// The meaning of `text`, unless it is one that a later version will have.
-fn one_of_ours<T: Copy + Default + PartialEq>(
-    key: &str,
-    text: &str,
-    choices: &[(&'static str, T)],
-    later: &[T],
-    faults: &mut Faults,
-) -> T {
-    let meaning = faults.keep(key, choice(text, choices)).unwrap_or_default();
-    if later.contains(&meaning) {
-        faults.push(key, format!("{text:?} is not available in this version"));
-    }
-    meaning
 }
 
 const BELIEVE: &[(&str, Believe)] =

@@ -16,9 +16,10 @@ use crate::bridge::{Answer, CallRecord, Question, Snapshot};
 use crate::media::figures::LATENESS_BOUNDS_US;
 use crate::media::{self, Engine};
 use crate::server::operations::Operations;
-use crate::signalling;
+use crate::signalling::{self, Tls};
 use crate::store::words::Word;
 use crate::telemetry;
+use crate::types::Suite;
 
 /// A phase of a tick that begins later than this, in microseconds, counts as late: the jitter
 /// buffers of callers cover more, but nothing should come near.
@@ -39,6 +40,7 @@ impl Figures {
         counter!("doorline_refused_sources_total").absolute(counters.refused_sources);
         counter!("doorline_malformed_messages_total").absolute(counters.malformed);
         counter!("doorline_socket_errors_total").absolute(counters.socket_errors);
+        counter!("doorline_tls_handshake_failures_total").absolute(counters.failed_handshakes);
         for (queue, count) in [
             ("endpoint", counters.overloaded),
             ("events", counters.refused_busy),
@@ -159,6 +161,9 @@ pub(super) fn count_call(record: &CallRecord) {
         counter!("doorline_packets_late_total").increment(quality.packets_late);
         counter!("doorline_packets_lost_total").increment(quality.packets_lost);
         counter!("doorline_packets_sent_total").increment(quality.packets_sent);
+        counter!("doorline_packets_rejected_total").increment(quality.packets_rejected);
+        let suite = quality.srtp.map_or("none", Suite::name);
+        counter!("doorline_encryption_total", "suite" => suite).increment(1);
         histogram!("doorline_concealed_share").record(f64::from(quality.concealed));
         histogram!("doorline_jitter_seconds").record(f64::from(quality.jitter_ms) / 1e3);
     }
@@ -183,12 +188,19 @@ pub(super) const fn name(question: &Question) -> &'static str {
         Question::HostById { .. } => "host-by-id",
         Question::Code { .. } => "code",
         Question::HostPin { .. } => "host-pin",
+        Question::GiveBack { .. } => "give-back",
         Question::Open { .. } => "open",
         Question::Close { .. } => "close",
         Question::Remember { .. } => "remember",
         Question::Used { .. } => "used",
         Question::Forget { .. } => "forget",
     }
+}
+
+/// The certificate that new connections see.
+pub(super) fn tell_certificate(tls: &Tls) {
+    let until = tls.certificate().not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    gauge!("doorline_tls_certificate_expiry_timestamp_seconds").set(until.as_secs_f64());
 }
 
 /// Figures that are there from the start, so that an alert on one does not wait for its first.

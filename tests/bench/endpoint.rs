@@ -27,11 +27,13 @@ fn endpoint() -> Endpoint {
     let trunk = Trunk {
         name: "lab".to_owned(),
         allow: vec!["127.0.0.0/8".parse().expect("a block")],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),
         dtmf: DtmfMode::Auto,
         srtp: SrtpMode::Off,
+        srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         voice: Default::default(),
         calls_max: None,

@@ -23,12 +23,17 @@ pub struct Options {
     pub config: String,
     /// More lines for the lab trunk's file, before its tables.
     pub lab_trunk: String,
+    /// More trunk files, by name without ending.
+    pub trunks: Vec<(&'static str, String)>,
     /// More lines for its `[caller_id]`.
     pub lab_caller_id: String,
     /// Files beside the configuration: name and text.
     pub files: Vec<(&'static str, String)>,
     /// Answer one access number alone, or (`false`) every dialled one.
     pub one_access_number: bool,
+    /// `[sip.tls]` as [`Authority::section`](super::certificates::Authority::section) writes it; then it
+    /// listens on TLS too.
+    pub tls: Option<String>,
     /// More of its environment.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -39,9 +44,11 @@ impl Default for Options {
             log: "info",
             config: String::new(),
             lab_trunk: String::new(),
+            trunks: Vec::new(),
             lab_caller_id: String::new(),
             files: Vec::new(),
             one_access_number: true,
+            tls: None,
             environment: Vec::new(),
         }
     }
@@ -79,6 +86,11 @@ impl Doorline {
     /// Where it takes calls, the same for UDP and TCP.
     pub fn sip(&self) -> SocketAddr {
         SocketAddr::new(IpAddr::from(LAB), self.ports.sip())
+    }
+
+    /// Where it takes calls over TLS, if it does.
+    pub fn sip_tls(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::from(LAB), self.ports.tls())
     }
 
     /// The URI to dial: the access number at this service.
@@ -193,6 +205,11 @@ url = "sqlite:doorline.db"
             )
             .expect("a string takes text");
         }
+        if let Some(section) = &self.options.tls {
+            let tcp = format!("\"tcp:127.0.0.1:{sip}\"");
+            let and_tls = format!("{tcp}, \"tls:{}\"", self.sip_tls());
+            config = config.replacen(&tcp, &and_tls, 1) + section;
+        }
         config.push_str(&self.options.config);
         for (name, text) in &self.options.files {
             self.write(name, text);
@@ -211,6 +228,9 @@ url = "sqlite:doorline.db"
             &self.folder.path().join("trunks.d/stranger.toml"),
             &format!("name  = \"stranger\"\nallow = [\"{}\"]\n", IpAddr::from(STRANGER)),
         );
+        for (name, text) in &self.options.trunks {
+            put(&self.folder.path().join(format!("trunks.d/{name}.toml")), text);
+        }
     }
 
     fn run(&mut self) {

@@ -13,6 +13,7 @@ use crate::bridge::call::lobby::enter_lobby;
 use crate::bridge::call::sound::{quiet, say};
 use crate::bridge::call::state::{About, Event, HOLD, OPENING_TIME, PROMPT_TIME, REASSURANCE, State};
 use crate::bridge::desk::{Asker, Desk};
+use crate::bridge::guess::Proved;
 use crate::bridge::meeting::{Recording, Row};
 use crate::bridge::snapshot::{Entered, Role};
 use crate::bridge::view::{HostView, Known, MeetingKind};
@@ -50,6 +51,16 @@ pub(super) fn act(
 ) -> State {
     let now = desk.now().instant;
     let host_id = host.id;
+    // Who comes as far as the lobby has not succeeded yet.
+    if !matches!(verdict, Verdict::AskCode | Verdict::Lobby(_)) && !call.wrong.is_empty() {
+        let proved = match proof {
+            Proof::Code(meeting) => Proved::Code(meeting),
+            Proof::Moderator(ModeratorBy::HostPin) => Proved::HostPin,
+            _ => Proved::Pin,
+        };
+        let wrong = std::mem::take(&mut call.wrong);
+        desk.ask(Asker::Nobody, Question::GiveBack { wrong, proved });
+    }
     desk.record(call.id, |record| record.host = Some(host_id));
     if matches!(proof, Proof::Moderator(_)) && matches!(verdict, Verdict::Join(..) | Verdict::Open(..)) {
         match before_entering(desk, call, host, proof) {

@@ -21,7 +21,7 @@ use crate::bridge::call::leaving::{finish, hang_up, leave, over, part};
 use crate::bridge::call::lobby;
 use crate::bridge::call::sound::{quiet, tell};
 use crate::bridge::call::state::{
-    Event, HOLD, LOOK_UP_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
+    About, Event, HOLD, LOOK_UP_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
 };
 use crate::bridge::desk::Desk;
 use crate::bridge::{Answer, Ending, Prompt, QuestionId};
@@ -169,7 +169,11 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 return S::CheckingPin { question, found, last_key, until };
             }
             match answer {
-                Answer::Host(host) => pin_checked(desk, call, host.map(Box::new), last_key),
+                Answer::Pin { host, tried } => {
+                    call.delay = tried.delay;
+                    call.tried(tried);
+                    pin_checked(desk, call, host, last_key)
+                }
                 _ => leave(desk, call, Ending::StoreUnavailable),
             }
         }
@@ -212,7 +216,15 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 return S::CheckingCode { about, question, proved, last_key, until };
             }
             match answer {
-                Answer::Code(proved) => code_checked(desk, call, about, proved, last_key),
+                Answer::Code { proved, tried } => {
+                    // After a PIN it is the PIN's: one that is nobody's has cost its try already, and
+                    // must not be told by a longer silence.
+                    if matches!(about, About::Proved(..)) {
+                        call.delay = tried.delay;
+                    }
+                    call.tried(tried);
+                    code_checked(desk, call, about, proved, last_key)
+                }
                 _ => leave(desk, call, Ending::StoreUnavailable),
             }
         }
@@ -240,8 +252,10 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 _ if question != Some(answered) => {
                     S::CheckingHostPin { about, question, right, last_key, until }
                 }
-                Answer::HostPin(right) => host_pin::checked(desk, call, about, right, last_key),
-                _ => leave(desk, call, Ending::StoreUnavailable),
+                answer => match host_pin::answered(call, Some(&about), answer) {
+                    Some(right) => host_pin::checked(desk, call, about, right, last_key),
+                    None => leave(desk, call, Ending::StoreUnavailable),
+                },
             }
         }
         (S::CheckingHostPin { about, right: Some(right), last_key, .. }, E::Tick) => {
@@ -357,9 +371,9 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         (S::InMeeting(inside), E::Tick) => inside::tick(desk, call, inside),
         (S::InMeeting(mut inside), E::Answer(answered, answer)) => match inside.menu {
             Menu::CheckingHostPin { question: Some(question), last_key, .. } if question == answered => {
-                match answer {
-                    Answer::HostPin(right) => host_pin::checked_inside(desk, call, inside, right, last_key),
-                    _ => {
+                match host_pin::answered(call, None, answer) {
+                    Some(right) => host_pin::checked_inside(desk, call, inside, right, last_key),
+                    None => {
                         inside.menu = Menu::Closed;
                         tell(desk, call, Prompt::TryLater);
                         S::InMeeting(inside)

@@ -4,7 +4,8 @@
 //! waiting, in the lobby and in the meeting. So `PIN*0HOSTPIN#` in one go always means the same. It
 //! is never asked at the PIN prompt itself, where its length would tell it from a PIN; but a `*`
 //! there takes the caller back to the PIN, and since no PIN begins with 0 the next key tells which is
-//! meant. After a PIN that is nobody's it all goes the same way and takes the same time (R9).
+//! meant. After a PIN that is nobody's it all goes the same way and takes the same time (R9): the
+//! store is asked something that costs nothing, for that PIN has cost its try already.
 
 use std::time::Instant;
 
@@ -16,17 +17,16 @@ use crate::bridge::call::entry::{ask_pin, patience, replay, wrong};
 use crate::bridge::call::inside::{Inside, Menu, promote};
 use crate::bridge::call::sound::{quiet, say, tell};
 use crate::bridge::call::state::{
-    About, HOLD, MENU_TIME, NEXT_KEY, PROMPT_TIME, Patience, STORE_TIME, State, VERDICT,
+    About, CODE_LENGTH, HOLD, MENU_TIME, NEXT_KEY, PROMPT_TIME, Patience, STORE_TIME, State, VERDICT,
 };
 use crate::bridge::desk::{Asker, Desk};
+use crate::bridge::guess::Proved;
 use crate::bridge::view::HostView;
-use crate::bridge::{Output, Prompt, Question, QuestionId};
-use crate::types::{Digit, HostId, HostPin};
+use crate::bridge::{Answer, Output, Prompt, Question, QuestionId};
+use crate::types::{Code, Digit, HostId, HostPin};
 
 /// The longest that there may be; shorter ones end with `#`.
 const LONGEST: usize = *HostPin::LENGTH.end();
-/// A host that nobody is: its host PIN costs what any wrong one costs.
-const NOBODY: HostId = HostId::numbered(0);
 
 // -- before the meeting --
 
@@ -80,7 +80,7 @@ pub(super) fn key(
 }
 
 fn check(desk: &mut Desk, call: &mut Call, about: About, entry: &Collector, last_key: Instant) -> State {
-    let host = about.host().map_or(NOBODY, |host| host.id);
+    let host = about.host().map(|host| host.id);
     match compare(desk, call, host, entry) {
         Some(question) => State::CheckingHostPin {
             about,
@@ -101,7 +101,7 @@ pub(super) fn checked(
     right: bool,
     last_key: Instant,
 ) -> State {
-    let at = last_key + VERDICT;
+    let at = last_key + VERDICT + call.delay;
     if desk.now().instant < at {
         return State::CheckingHostPin { about, question: None, right: Some(right), last_key, until: at };
     }
@@ -114,9 +114,33 @@ pub(super) fn checked(
 }
 
 /// Asks the store, unless no host PIN looks like this.
-fn compare(desk: &mut Desk, call: &Call, host: HostId, entry: &Collector) -> Option<QuestionId> {
+fn compare(desk: &mut Desk, call: &Call, host: Option<HostId>, entry: &Collector) -> Option<QuestionId> {
     let pin = HostPin::from_keys(entry.keys()).ok()?;
-    Some(desk.ask(Asker::Call(call.id), Question::HostPin { host, pin }))
+    let by = call.attempt();
+    let ask = match host {
+        Some(host) => Question::HostPin { host, pin, by },
+        None => {
+            let code = Code::from_keys(&entry.keys()[..CODE_LENGTH]).ok()?;
+            Question::Code { host: None, meetings: Vec::new(), code, by }
+        }
+    };
+    Some(desk.ask(Asker::Call(call.id), ask))
+}
+
+/// What the store has answered; `None`: it could not.
+pub(super) fn answered(call: &mut Call, about: Option<&About>, answer: Answer) -> Option<bool> {
+    let (right, tried) = match answer {
+        Answer::HostPin { right, tried } => (right, tried),
+        // Nobody's host PIN.
+        Answer::Code { tried, .. } => (false, tried),
+        _ => return None,
+    };
+    // After a PIN the delay is the PIN's, whether it is somebody's or not.
+    if !matches!(about, Some(About::Typed(_))) {
+        call.delay = tried.delay;
+    }
+    call.wrong.extend(tried.spent);
+    Some(right)
 }
 
 // -- in the meeting --
@@ -146,7 +170,7 @@ pub(super) fn key_inside(
         }
         // Taken back: the key after it is a command again.
         Pressed::Cleared { .. } => inside.menu = Menu::Open(at + MENU_TIME),
-        Pressed::Complete => match compare(desk, call, inside.host.id, &entry) {
+        Pressed::Complete => match compare(desk, call, Some(inside.host.id), &entry) {
             Some(question) => {
                 inside.menu = Menu::CheckingHostPin {
                     question: Some(question),
@@ -168,13 +192,17 @@ pub(super) fn checked_inside(
     right: bool,
     last_key: Instant,
 ) -> State {
-    let at = last_key + VERDICT;
+    let at = last_key + VERDICT + call.delay;
     if desk.now().instant < at {
         inside.menu = Menu::CheckingHostPin { question: None, right: Some(right), last_key, until: at };
         return State::InMeeting(inside);
     }
     inside.menu = Menu::Closed;
     if right {
+        let wrong = std::mem::take(&mut call.wrong);
+        if !wrong.is_empty() {
+            desk.ask(Asker::Nobody, Question::GiveBack { wrong, proved: Proved::HostPin });
+        }
         promote(desk, call, &mut inside);
     } else {
         desk.step(call.id, "wrong-host-pin");

@@ -9,6 +9,7 @@ pub mod heard;
 pub mod keys;
 pub mod listener;
 pub mod plan;
+mod reports;
 pub mod sound;
 pub mod tone;
 pub mod voice;
@@ -27,11 +28,12 @@ use serde::Serialize;
 pub use call::{At, Call, Error, Happening, Who};
 pub use fingers::DigitsBy;
 pub use keys::Keys;
-pub use plan::{Plan, Presentation};
+pub use plan::{Certificates, Plan, Presentation};
 pub use voice::Voice;
 
 use crate::audio::Codec;
 use crate::sip::Transport;
+use crate::types::Suite;
 
 /// How long we let an unanswered call ring.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -59,8 +61,18 @@ pub struct Arguments {
     /// Call from this address of ours
     #[arg(long, value_name = "ADDRESS")]
     local: Option<std::net::IpAddr>,
-    #[arg(long, value_enum, default_value = "udp")]
-    transport: By,
+    /// What carries the call [default: as the URI says, else udp]
+    #[arg(long, value_enum)]
+    transport: Option<By>,
+    /// Authorities (PEM) of the service's certificate, over TLS [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Show this certificate (PEM) when asked for one, over TLS
+    #[arg(long, value_name = "FILE", requires = "private_key")]
+    certificate: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    private_key: Option<PathBuf>,
     /// What to press once answered: keys, wN to wait N seconds, p to wait for the prompt's end;
     /// commas between them, such as p,123456789#,w2,1234#
     #[arg(long, value_name = "KEYS")]
@@ -90,6 +102,16 @@ pub struct Arguments {
     late_offer: bool,
     #[arg(long, value_enum, default_value = "pcmu")]
     codec: Spoken,
+    /// Encrypt the sound, by this suite: AEAD_AES_256_GCM, AEAD_AES_128_GCM, AES_CM_128_HMAC_SHA1_80 or
+    /// AES_CM_128_HMAC_SHA1_32
+    #[arg(
+        long,
+        value_name = "SUITE",
+        num_args = 0..=1,
+        default_missing_value = "AES_CM_128_HMAC_SHA1_80",
+        value_parser = suite
+    )]
+    srtp: Option<Suite>,
     /// Print one JSON object at the end instead of lines
     #[arg(long)]
     json: bool,
@@ -99,6 +121,7 @@ pub struct Arguments {
 enum By {
     Udp,
     Tcp,
+    Tls,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
@@ -115,6 +138,11 @@ enum Spoken {
     Opus,
 }
 
+fn suite(name: &str) -> Result<Suite, String> {
+    let names = || Suite::ALL.map(Suite::name).join(", ");
+    Suite::named(name).ok_or_else(|| format!("expected one of {}", names()))
+}
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
@@ -124,6 +152,12 @@ struct Report {
     happenings: Vec<At>,
     heard_seconds: f64,
     packets_heard: u64,
+    /// The suite that encrypted the sound.
+    srtp: Option<&'static str>,
+    /// Packets that were encrypted as they should not, or not.
+    packets_rejected: u64,
+    /// RTCP reports about our packets.
+    reports_heard: u64,
 }
 
 /// Calls. Exit code 0: the call was answered and ended as calls do; 1: it was not.
@@ -148,7 +182,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let good = answered && ended;
     if arguments.json {
         let packets_heard = call.packets_heard();
-        let report = Report { good, answered, happenings, heard_seconds, packets_heard };
+        let report = Report {
+            good,
+            answered,
+            happenings,
+            heard_seconds,
+            packets_heard,
+            srtp: call.srtp().map(Suite::name),
+            packets_rejected: call.packets_rejected(),
+            reports_heard: call.reports_heard(),
+        };
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("          heard {heard_seconds:.1} s in {} packets", call.packets_heard());
@@ -165,12 +208,18 @@ impl Arguments {
             _ => Presentation::Plain,
         };
         plan.local = self.local.unwrap_or(plan.local);
-        if matches!(self.transport, By::Tcp) {
-            plan.transport = Transport::Tcp;
-        }
+        plan.transport = match self.transport {
+            Some(By::Udp) => Transport::Udp,
+            Some(By::Tcp) => Transport::Tcp,
+            Some(By::Tls) => Transport::Tls,
+            None => plan.transport,
+        };
+        plan.certificates =
+            Certificates { ca: self.ca.clone(), own: self.certificate.clone().zip(self.private_key.clone()) };
         plan.keys = self.keys.clone().unwrap_or_default();
         plan.digits_by = self.digits_by;
         plan.late_offer = self.late_offer;
+        plan.srtp = self.srtp;
         plan.codec = match self.codec {
             Spoken::Pcmu => Codec::Pcmu,
             Spoken::Pcma => Codec::Pcma,

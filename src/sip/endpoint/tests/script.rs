@@ -30,11 +30,13 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
     Trunk {
         name: name.to_owned(),
         allow: vec![allow.parse().unwrap()],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),
         dtmf: DtmfMode::Auto,
         srtp: SrtpMode::Off,
+        srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         voice: Default::default(),
         calls_max: None,
