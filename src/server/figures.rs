@@ -160,6 +160,10 @@ pub(super) fn count_call(record: &CallRecord) {
         counter!("doorline_packets_lost_total").increment(quality.packets_lost);
         counter!("doorline_packets_sent_total").increment(quality.packets_sent);
         histogram!("doorline_concealed_share").record(f64::from(quality.concealed));
+        counter!("doorline_packets_reordered_total").increment(quality.reordered);
+        if let Some(opinion) = quality.opinion {
+            histogram!("doorline_mos").record(f64::from(opinion));
+        }
         histogram!("doorline_jitter_seconds").record(f64::from(quality.jitter_ms) / 1e3);
     }
 }
