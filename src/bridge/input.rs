@@ -2,7 +2,7 @@
 
 use crate::bridge::verify::Basis;
 use crate::bridge::{Answer, Command, PlaybackId, QuestionId, RequestId};
-use crate::types::{CallId, Digit, Language, PhoneNumber, Trust};
+use crate::types::{CallId, Digit, Language, PhoneNumber, Suite, Trust};
 
 /// One thing that happened. Inputs arrive in one order, and that order is the truth.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,4 +156,8 @@ pub struct Quality {
     /// How we heard the caller, and how their side says that it heard us: mean opinion, 1–4.5.
     pub opinion: Option<f32>,
     pub peer_opinion: Option<f32>,
+    /// SRTP packets that were not authentic, or came again.
+    pub packets_rejected: u64,
+    /// What encrypted the sound at the end; `None`: it was plain.
+    pub srtp: Option<Suite>,
 }

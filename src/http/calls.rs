@@ -16,7 +16,7 @@ use crate::bridge::snapshot::LiveCall;
 use crate::bridge::{Ending, input};
 use crate::store::words::Word;
 use crate::store::{CallFilter, Cursor, PastCall, Range};
-use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
+use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
 
 /// What one call did, or does.
 #[derive(Debug, Serialize, ToSchema)]
@@ -110,6 +110,10 @@ pub struct Quality {
     mos: Option<f32>,
     /// How the caller's side says that it heard us (RFC 3611).
     peer_mos: Option<f32>,
+    /// SRTP packets that were not authentic, or came again.
+    packets_rejected: u64,
+    /// What encrypted the sound, such as `AES_CM_128_HMAC_SHA1_80`; null: it was plain.
+    srtp: Option<&'static str>,
 }
 
 impl From<&LiveCall> for Call {
@@ -198,6 +202,8 @@ impl From<input::Quality> for Quality {
             buffer_ms: quality.buffer_ms,
             mos: quality.opinion,
             peer_mos: quality.peer_opinion,
+            packets_rejected: quality.packets_rejected,
+            srtp: quality.srtp.map(Suite::name),
         }
     }
 }

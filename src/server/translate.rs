@@ -9,6 +9,7 @@ use crate::bridge::verify::{
     Believe, BelieveVerstat, Believed, Evidence, Identity, Scheme, Signature, Verstat,
 };
 use crate::media::{self, Codec, LegSettings, SoundSettings};
+use crate::rtp::Srtp;
 use crate::sip::endpoint::HowEnded;
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
@@ -121,6 +122,8 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),
+        rtcp_mux: negotiated.rtcp_mux,
+        srtp: negotiated.srtp.as_ref().map(|keys| Box::new(Srtp::new(keys))),
         sound: SoundSettings {
             // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
             tones_are_keys: negotiated.event_payload_type.is_none()
@@ -158,6 +161,8 @@ pub(super) fn quality(heard: &media::Quality) -> Quality {
         buffer_ms: heard.buffer_ms,
         opinion: heard.opinion,
         peer_opinion: heard.peer_opinion,
+        packets_rejected: heard.packets_rejected,
+        srtp: heard.srtp,
     }
 }
 

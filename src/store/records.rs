@@ -19,7 +19,7 @@ use super::{Error, Store};
 use crate::bridge::input::{DigitSource, Quality};
 use crate::bridge::snapshot::Entered;
 use crate::bridge::{CallRecord, Ending};
-use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
+use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
 
 /// A finished call, read back.
 #[derive(Clone, Debug, PartialEq)]
@@ -264,6 +264,10 @@ struct StoredQuality {
     buffer_ms: f32,
     opinion: Option<f32>,
     peer_opinion: Option<f32>,
+    #[serde(default)]
+    packets_rejected: u64,
+    #[serde(default)]
+    srtp: Option<String>,
 }
 
 impl From<Quality> for StoredQuality {
@@ -283,6 +287,8 @@ impl From<Quality> for StoredQuality {
             buffer_ms: finite(quality.buffer_ms),
             opinion: quality.opinion.filter(|figure| figure.is_finite()),
             peer_opinion: quality.peer_opinion.filter(|figure| figure.is_finite()),
+            packets_rejected: quality.packets_rejected,
+            srtp: quality.srtp.map(|suite| suite.name().to_owned()),
         }
     }
 }
@@ -302,6 +308,8 @@ impl From<StoredQuality> for Quality {
             buffer_ms: stored.buffer_ms,
             opinion: stored.opinion,
             peer_opinion: stored.peer_opinion,
+            packets_rejected: stored.packets_rejected,
+            srtp: stored.srtp.as_deref().and_then(Suite::named),
         }
     }
 }
