@@ -169,6 +169,10 @@ section! {
         /// all: nobody else's calls get any answer. No address may be in two trunks. Carriers
         /// publish their signalling addresses; an address too many can call with any number.
         allow: Vec<String> = Default("[]"),
+        /// Whose ringing (180) is sent until it is acknowledged (100rel, RFC 3262): "required" (calls
+        /// that require it) or "supported" (calls that say they can, too; such a call is answered one
+        /// round trip later).
+        reliable_provisional: String = Default("\"required\""),
     }
 }
 

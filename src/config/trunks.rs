@@ -6,7 +6,7 @@ use super::fault::{Fault, Faults};
 use super::file::Document;
 use super::raw::{self, CallerId, TrunkLimits, TrunkMedia};
 use super::read::{choice, within};
-use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk};
+use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, Reliable, SrtpMode, Trunk};
 use crate::types::Country;
 
 /// Most trunk files in the folder.
@@ -61,6 +61,9 @@ fn read(faults: &mut Faults) -> Option<Trunk> {
         srtp: one_of_ours("media.srtp", &media.srtp, SRTP, &[SrtpMode::Offer, SrtpMode::Require], faults),
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
+            .unwrap_or_default(),
+        reliable: faults
+            .keep("reliable_provisional", choice(&top.reliable_provisional, RELIABLE))
             .unwrap_or_default(),
         calls_max: limits
             .calls_max
@@ -143,6 +146,8 @@ fn one_of_ours<T: Copy + Default + PartialEq>(
 
 const BELIEVE: &[(&str, Believe)] =
     &[("none", Believe::None), ("from", Believe::From), ("pai", Believe::Pai)];
+
+const RELIABLE: &[(&str, Reliable)] = &[("required", Reliable::Required), ("supported", Reliable::Supported)];
 
 const CODECS: &[(&str, CodecName)] = &[
     ("opus", CodecName::Opus),

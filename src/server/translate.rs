@@ -3,13 +3,17 @@
 //! SIP does not know what a PIN is, and the bridge does not know what an INVITE is. Whatever must
 //! cross is turned here, one function each, and nothing is decided.
 
+use crate::bridge::Ending;
 use crate::bridge::input::{HangUp, Quality};
+use crate::bridge::record::Signalled;
 use crate::bridge::verify::{Believe, Evidence, Identity, Scheme};
 use crate::media::{self, Codec, LegSettings};
-use crate::sip::endpoint::HowEnded;
+use crate::sip::endpoint::{self, HowEnded, Why};
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
+use crate::sip::reason::Reason;
 use crate::sip::trunk::{self, CodecName, MediaSource, Trunk};
+use crate::types::{Country, PhoneNumber};
 
 use std::net::IpAddr;
 
@@ -48,11 +52,45 @@ pub(super) const fn hang_up(how: HowEnded) -> HangUp {
     match how {
         HowEnded::ByPeer => HangUp::Caller,
         HowEnded::Cancelled => HangUp::Cancelled,
+        HowEnded::NoPrack => HangUp::NoPrack,
         HowEnded::NoAck => HangUp::NoAck,
         HowEnded::SessionExpired => HangUp::SessionExpired,
         HowEnded::ByUs | HowEnded::Unanswered => HangUp::Us,
         HowEnded::Transport | HowEnded::Gone => HangUp::Transport,
     }
+}
+
+/// The ending of a call that signalling refused by itself.
+pub(super) const fn turned_away(why: Why) -> Ending {
+    match why {
+        Why::Extension => Ending::UnknownExtension,
+        Why::Accept => Ending::NotAcceptable,
+        Why::Body => Ending::UnsupportedBody,
+        Why::Replaces => Ending::ReplacesRefused,
+        Why::Interval => Ending::IntervalTooSmall,
+        Why::Loop => Ending::Looped,
+    }
+}
+
+/// What an INVITE says beside who calls whom.
+pub(super) fn signalled(incoming: &endpoint::Incoming, country: Option<Country>) -> Signalled {
+    let redirection = incoming.redirection.as_ref();
+    // What is no number stays out: it could be anything.
+    let party = redirection.and_then(|found| PhoneNumber::parse(found.party.as_deref()?, country).ok());
+    Signalled {
+        redirected_by: party.as_ref().map(PhoneNumber::masked),
+        redirected_why: redirection.and_then(|found| found.why.clone()),
+        session_id: incoming.session_id.clone(),
+        ..Signalled::default()
+    }
+}
+
+/// What the peer said when it hung up.
+pub(super) fn peer_reason(signalled: &mut Signalled, reason: Option<Reason>) {
+    let Some(Reason { q850, sip, text }) = reason else { return };
+    signalled.peer_q850 = q850;
+    signalled.peer_status = sip;
+    signalled.peer_text = text;
 }
 
 /// What media must know of a session.

@@ -27,6 +27,8 @@ pub struct Trunk {
     pub media_source: MediaSource,
     /// Most calls at once; `None`: no limit of its own.
     pub calls_max: Option<usize>,
+    /// When 180 must be acknowledged.
+    pub reliable: Reliable,
 }
 
 /// Which header of this trunk names the caller with the carrier's word (`caller_id.trust`).
@@ -71,6 +73,16 @@ pub enum MediaSource {
     /// Symmetric RTP: proved by packets, see `rtp::latch`.
     #[default]
     Latch,
+}
+
+/// Whose provisional answers are sent until they are acknowledged (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reliable {
+    /// Of calls that require it.
+    #[default]
+    Required,
+    /// Of calls that support it, too.
+    Supported,
 }
 
 /// An address block in CIDR notation. An IPv4-mapped IPv6 source counts as IPv4.
@@ -244,6 +256,7 @@ mod tests {
             srtp: SrtpMode::Off,
             media_source: MediaSource::Latch,
             calls_max: None,
+            reliable: Reliable::Required,
         };
         let trunks = Trunks::new(vec![
             trunk("wide", &["10.9.9.9/8", "::/0"]),

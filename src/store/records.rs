@@ -17,6 +17,7 @@ use super::spill::Spill;
 use super::words::Word;
 use super::{Error, Store};
 use crate::bridge::input::{DigitSource, Quality};
+use crate::bridge::record::Signalled;
 use crate::bridge::snapshot::Entered;
 use crate::bridge::{CallRecord, Ending};
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
@@ -44,6 +45,7 @@ pub struct PastCall {
     pub keys: Vec<PastKey>,
     pub remembered: bool,
     pub quality: Option<Quality>,
+    pub signalled: Signalled,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -149,6 +151,7 @@ impl Store {
             keys: record.keys.iter().map(|key| (millis(key.at), key.source.word().to_owned())).collect(),
             remembered: record.remembered,
             quality: record.quality.map(StoredQuality::from),
+            signalled: record.signalled,
         };
         Ok(Stored {
             id: record.call,
@@ -202,6 +205,7 @@ impl Store {
             keys: keys.collect::<Option<_>>().ok_or(Error::Unreadable("keys"))?,
             remembered: detail.remembered,
             quality: detail.quality.map(Quality::from),
+            signalled: detail.signalled,
         })
     }
 }
@@ -238,6 +242,9 @@ struct Detail {
     keys: Vec<(i64, String)>,
     remembered: bool,
     quality: Option<StoredQuality>,
+    /// Records of before have none.
+    #[serde(default)]
+    signalled: Signalled,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -3,6 +3,8 @@
 
 mod answering;
 mod calling;
+mod early;
+mod keeping;
 mod lossy;
 mod mangled;
 mod script;
