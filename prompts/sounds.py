@@ -87,6 +87,8 @@ SOUND_DBOV = -32.15
 SOUNDS = {
     "join-tone": lambda: chime(["D5", "A5"]),
     "leave-tone": lambda: chime(["A5", "D5"]),
+    "name-tone": lambda: bell("A5", 0.3, 0.25),
+    "hand-tone": lambda: chime(["A5", "A5"]),
     "joined-without-code-tone": lambda: chime(["D5", "A5", "D5"]),
     "music": music,
 }

@@ -10,7 +10,7 @@ use clap::Parser as _;
 use doorline::bridge::input::DigitSource;
 use doorline::bridge::question::OpenedBy;
 use doorline::bridge::record::{Key, Step};
-use doorline::bridge::snapshot::{Entered, LiveCall, LiveMeeting, Participant, Role};
+use doorline::bridge::snapshot::{Entered, InLobby, LiveCall, LiveMeeting, LobbyReason, Participant, Role};
 use doorline::bridge::view::{MeetingKind, MeetingState};
 use doorline::bridge::{self, Answer, CallRecord, Command, Ending, Question, Rejection, Reply, Snapshot};
 use doorline::cli::admin;
@@ -142,6 +142,7 @@ impl Service {
         let folder = tempfile::tempdir().unwrap();
         let settings = store::Settings {
             url: format!("sqlite:{}", folder.path().join("doorline.db").display()),
+            password_file: None,
             key_file: folder.path().join("key"),
         };
         let (stop, stopped) = oneshot::channel();
@@ -330,6 +331,18 @@ fn live_meeting(host: &Made, meeting: MeetingId, participant: u128) -> LiveMeeti
             hand_raised: false,
         }],
         waiting: 2,
+        locked: false,
+    }
+}
+
+fn in_lobby(host: &Made, meeting: MeetingId, participant: u128) -> InLobby {
+    InLobby {
+        participant: CallId::numbered(participant),
+        host: host.id.parse().unwrap(),
+        meeting: Some(meeting),
+        number: "+447700900456".parse().ok(),
+        reason: LobbyReason::Locked,
+        since: Timestamp::now(),
     }
 }
 
@@ -632,6 +645,7 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
     let snapshot = Snapshot {
         calls: vec![live_call(7, Some(&host)), live_call(8, None)],
         meetings: vec![live_meeting(&host, id(&meeting), 7)],
+        lobby: vec![in_lobby(&host, id(&meeting), 9)],
         draining: false,
     };
     service.now_live(snapshot);
@@ -648,6 +662,9 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
         (&json!("+4477…0123"), &json!("guest"), &json!("remembered"))
     );
     assert_eq!(roster.json["waiting"], 2);
+    let waits = &roster.json["lobby"][0];
+    assert_eq!((&waits["number"], &waits["reason"]), (&json!("+4477…0456"), &json!("locked")));
+    assert_eq!((&live.items()[0]["lobby"], &live.items()[0]["locked"]), (&json!(1), &json!(false)));
 
     let participant = CallId::numbered(7);
     let cases = [
@@ -662,12 +679,39 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
         assert_eq!(told.status, 204, "{what}: {}", told.text);
         assert_eq!(service.commands(), [command], "{what}");
     }
+    let participant = CallId::numbered(9);
+    for (what, command) in
+        [("admit", Command::Admit { participant }), ("refuse", Command::Refuse { participant })]
+    {
+        let told =
+            service.ask("POST", &format!("/participants/{participant}/{what}"), Some(&host.token), None);
+        assert_eq!(told.status, 204, "{what}: {}", told.text);
+        assert_eq!(service.commands(), [command], "{what}");
+    }
+    let participant = CallId::numbered(7);
     // In a call, but not in a meeting; and gone since the snapshot.
     let path = format!("/participants/{}/mute", CallId::numbered(8));
     service.post(&path, json!({})).is_problem(404, None);
     assert_eq!(service.commands(), []);
     service.refuse(Some(Rejection::NoSuchParticipant));
     service.post(&format!("/participants/{participant}/mute"), json!({})).is_problem(404, None);
+}
+
+#[test]
+fn a_live_meeting_is_locked_and_unlocked() {
+    let service = Service::start();
+    let host = service.host("Ada");
+    let stored = service.meeting(&host, "one-time");
+    let meeting = id(&stored);
+    for (what, locked) in [("lock", true), ("unlock", false)] {
+        let path = format!("/meetings/{meeting}/{what}");
+        assert_eq!(service.ask("POST", &path, Some(&host.token), None).status, 204, "{what}");
+        assert_eq!(service.commands(), [Command::Lock { meeting, locked }]);
+        service.refuse(Some(Rejection::NotOpen));
+        service.ask("POST", &path, Some(&host.token), None).is_problem(409, None);
+        service.refuse(None);
+        service.commands();
+    }
 }
 
 #[test]
@@ -807,12 +851,14 @@ fn two_hosts_never_see_each_others_anything() {
     service.now_live(Snapshot {
         calls: vec![live_call(7, Some(&ada)), live_call(8, None)],
         meetings: vec![live_meeting(&ada, id(&meeting), 7)],
+        lobby: vec![in_lobby(&ada, id(&meeting), 9)],
         draining: false,
     });
     let token =
         service.get(&format!("/hosts/{}/tokens", ada.id)).items()[0]["id"].as_str().unwrap().to_owned();
     let (host, meeting_id) = (&ada.id, meeting["id"].as_str().unwrap());
     let (call, live, foreign) = (CallId::numbered(3), CallId::numbered(7), CallId::numbered(4));
+    let waits = CallId::numbered(9);
     let before = service.get(&format!("/meetings/{meeting_id}")).json;
 
     // (method, path, body, what Ada gets herself; she comes after Bob)
@@ -828,6 +874,10 @@ fn two_hosts_never_see_each_others_anything() {
         ("PATCH", format!("/meetings/{meeting_id}"), patch, 200),
         ("POST", format!("/meetings/{meeting_id}/open"), None, 200),
         ("GET", format!("/meetings/{meeting_id}/roster"), None, 200),
+        ("POST", format!("/meetings/{meeting_id}/lock"), None, 204),
+        ("POST", format!("/meetings/{meeting_id}/unlock"), None, 204),
+        ("POST", format!("/participants/{waits}/admit"), None, 204),
+        ("POST", format!("/participants/{waits}/refuse"), None, 204),
         ("POST", format!("/meetings/{meeting_id}/close"), None, 200),
         ("POST", format!("/meetings/{meeting_id}/new-code"), None, 200),
         // This service has no mail.

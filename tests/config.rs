@@ -437,12 +437,12 @@ fn each_fault_names_file_key_and_reason() {
         (
             "PostgreSQL",
             "[store]\nurl = \"postgres://me:hunter2@db/doorline\"",
-            r#"store.url: PostgreSQL is not available in this version, expected "sqlite:FILE""#,
+            r#"store.url: a password in it, expected it in the file that store.password_file names"#,
         ),
         (
             "no database",
             "[store]\nurl = \"doorline.db\"",
-            r#"store.url: unknown kind of database, expected "sqlite:FILE""#,
+            r#"store.url: unknown kind of database, expected "sqlite:FILE" or "postgres://USER@HOST/DATABASE""#,
         ),
         (
             "a database in memory",
@@ -735,7 +735,10 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
     let folder = Folder::with(&config);
     fs::create_dir(folder.path("prompts")).unwrap();
     fs::create_dir(folder.path("secrets")).unwrap();
-    folder.secret("secrets/mail-password", "word").write("mail-ca.pem", "");
+    folder
+        .secret("secrets/mail-password", "word")
+        .secret("secrets/database-password", "word")
+        .write("mail-ca.pem", "");
     folder.write("trunks.d/carrier.toml", &trunk);
     let settings = folder.load().unwrap();
     assert_eq!((settings.media.threads, settings.trunks[0].calls_max), (Some(2), Some(100)));
@@ -753,7 +756,7 @@ fn every_trunk_template_is_good_and_lets_nobody_in_by_itself() {
         count += 1;
     }
     let settings = folder.load().unwrap_or_else(|faults| panic!("{faults:#?}"));
-    assert!(count >= 4 && settings.trunks.len() == count, "{count}");
+    assert!(count >= 10 && settings.trunks.len() == count, "{count}");
     assert!(settings.trunks.iter().all(|trunk| trunk.allow.is_empty()));
 }
 

@@ -42,6 +42,9 @@ struct Tally {
     removed: usize,
     refused: usize,
     unavailable: usize,
+    named: usize,
+    let_in: usize,
+    not_let_in: usize,
 }
 
 impl Tally {
@@ -55,6 +58,9 @@ impl Tally {
             self.removed,
             self.refused,
             self.unavailable,
+            self.named,
+            self.let_in,
+            self.not_let_in,
         ];
         assert!(all.iter().all(|count| *count > 0), "seed {seed} was too tame: {self:?}");
     }
@@ -362,8 +368,11 @@ impl Crowd {
         let meeting = self.pick(&meetings).unwrap();
         let participants = self.on_the_line(|line| line.joined.is_some());
         let participant = self.pick(&participants).unwrap_or(CallId::numbered(0));
+        let lobby: Vec<CallId> =
+            self.bridge.snapshot().lobby.iter().map(|waiting| waiting.participant).collect();
+        let waiting = self.pick(&lobby).unwrap_or(participant);
         let flag = self.roll(2) == 0;
-        let command = match self.roll(40) {
+        let command = match self.roll(64) {
             0..12 => match self.store.view(meeting.host, self.now.date) {
                 Some(host) => Command::Open { host: Box::new(host), meeting: meeting.id },
                 None => return Ok(()),
@@ -371,6 +380,9 @@ impl Crowd {
             12..17 => Command::Close { meeting: meeting.id },
             17..27 => Command::Remove { participant, forget: flag },
             27..39 => Command::Mute { participant, muted: flag },
+            39..49 => Command::Lock { meeting: meeting.id, locked: self.roll(4) > 0 },
+            49..57 => Command::Admit { participant: waiting },
+            57..63 => Command::Refuse { participant: waiting },
             _ => {
                 if meeting.starts_at.is_none() {
                     return Ok(());
@@ -483,6 +495,22 @@ impl Crowd {
                     return Err(format!("{call:?} is muted in no meeting"));
                 }
             }
+            Output::RecordName { call, .. } => {
+                if self.line(call, "name")?.joined.is_some() {
+                    return Err(format!("{call:?} says a name in a meeting"));
+                }
+                self.tally.named += 1;
+            }
+            Output::PlayName { to, playback, of } => {
+                self.line(of, "name")?;
+                self.line(to, "name")?.playing.push_back(playback);
+                if !self.played.insert(playback) {
+                    return Err(format!("{playback:?} twice"));
+                }
+            }
+            Output::DropName { call } => {
+                self.line(call, "name")?;
+            }
             Output::Ask { question, ask } => {
                 if !self.asked.insert(question) {
                     return Err(format!("{question:?} twice"));
@@ -501,6 +529,9 @@ impl Crowd {
                 let ending = record.ending.name();
                 self.tally.closed_by_second += usize::from(ending == "meeting-closed-by-second");
                 self.tally.wrong += usize::from(ending == "too-many-wrong-entries");
+                let admitted = record.path.iter().any(|step| step.what == "admitted");
+                self.tally.let_in += usize::from(admitted && record.joined_at.is_some());
+                self.tally.not_let_in += usize::from(ending == "lobby-refused");
                 self.tally.removed += usize::from(ending == "removed-by-moderator");
             }
             Output::Reply { request, .. } => {
@@ -543,6 +574,15 @@ impl Crowd {
             .collect();
         if rostered != joined {
             return Err(format!("on the roster: {rostered:?}, in the mix: {joined:?}"));
+        }
+        for waiting in &snapshot.lobby {
+            if joined.contains_key(&waiting.participant) {
+                return Err(format!("{:?} hears the mix from the lobby", waiting.participant));
+            }
+            let live = snapshot.meetings.iter().find(|live| live.host == waiting.host);
+            if waiting.meeting != live.map(|live| live.meeting) {
+                return Err(format!("{waiting:?} beside {live:?}"));
+            }
         }
         let there = self.there.len();
         if snapshot.calls.len() != there || self.bridge.calls() != there {

@@ -309,7 +309,9 @@ impl Sender {
 
 async fn open(folder: &Path) -> Store {
     let url = format!("sqlite:{}", folder.join("doorline.db").display());
-    Store::open(&store::Settings { url, key_file: folder.join("doorline.key") }).await.unwrap()
+    Store::open(&store::Settings { url, password_file: None, key_file: folder.join("doorline.key") })
+        .await
+        .unwrap()
 }
 
 /// With its certificate and a file with the password in `folder`.

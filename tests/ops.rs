@@ -289,12 +289,24 @@ fn the_doctor_finds_what_would_keep_it_from_starting() {
     door.stop();
     let (code, text) = look(&door);
     assert_eq!(code, Some(0), "{text}");
-    for what in
-        ["config", "trunk", "sip", "http", "rtp", "data", "database", "prompts", "files", "buffers", "clock"]
-    {
+    for what in [
+        "config",
+        "trunk",
+        "sip",
+        "http",
+        "rtp",
+        "data",
+        "database",
+        "prompts",
+        "files",
+        "buffers",
+        "clock",
+        "self-call",
+    ] {
         let line = text.lines().find(|line| line.split_whitespace().nth(1) == Some(what));
         assert!(line.is_some_and(|line| !line.starts_with("fail")), "{what}\n{text}");
     }
+    assert!(text.contains("tone heard back"), "{text}");
     door.write("trunks.d/new.toml", "name = \"all\"\nallow = [\"0.0.0.0/0\"]\n");
     let (code, text) = look(&door);
     assert_eq!(code, Some(1), "{text}");

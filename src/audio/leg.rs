@@ -13,7 +13,7 @@ use super::player::{Filled, Player};
 use super::playout::Playout;
 use super::ramp::{Ramp, UNITY};
 use super::resample::{Down, Up};
-use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, level, mixer};
+use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, mixer};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo};
 use crate::rtp::telephone_event::{Event, Receiver};
@@ -127,6 +127,9 @@ pub struct Leg {
     report_at: Duration,
     pub player: Player,
 
+    /// The name that is being said.
+    take: Option<Take>,
+
     // -- in a room --
     in_room: bool,
     muted: bool,
@@ -181,6 +184,7 @@ impl Leg {
             wait_until: now.elapsed + PEER_WAIT,
             report_at: now.elapsed + REPORT_EVERY / 2,
             player: Player::default(),
+            take: None,
             in_room: false,
             muted: false,
             spoken: SILENCE,
@@ -263,7 +267,7 @@ impl Leg {
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
             return self.keys.receive(header.sequence, header.timestamp, event);
         }
-        if self.in_room && settings.they_send {
+        if (self.in_room || self.take.is_some()) && settings.they_send {
             if is_sound {
                 self.playout.insert(header.timestamp, packet.payload);
             } else {
@@ -340,6 +344,34 @@ impl Leg {
         let lost = now.elapsed.saturating_sub(self.last_heard) >= MEDIA_LOST && !self.lost_told;
         self.lost_told |= lost;
         lost
+    }
+
+    // -- saying a name --
+
+    /// Keeps what the peer says from now on, while in no room. The take before, if any, comes back.
+    pub fn begin_name(&mut self, take: Take) -> Option<Take> {
+        if self.in_room {
+            return Some(take);
+        }
+        self.playout.restart();
+        self.take.replace(take)
+    }
+
+    /// Once a tick in no room. The take when it is complete. Keys are not part of a name.
+    pub fn say_name(&mut self, now: Moment) -> Option<Take> {
+        let take = self.take.as_mut()?;
+        let rate = self.playout.rate();
+        let mut frame = SILENCE;
+        let frame = &mut frame[..rate.frame()];
+        if !self.playout.frame(frame) || now.elapsed < self.key_until {
+            frame.fill(0);
+        }
+        if take.push(frame, rate) { self.take.take() } else { None }
+    }
+
+    /// The take as far as it is.
+    pub fn end_name(&mut self) -> Option<Take> {
+        self.take.take()
     }
 
     // -- in a room --

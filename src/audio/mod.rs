@@ -14,6 +14,7 @@ pub mod jitter_buffer;
 pub mod leg;
 pub mod level;
 pub mod mixer;
+pub mod name;
 pub mod packetizer;
 pub mod player;
 pub mod playout;
@@ -25,6 +26,7 @@ pub use codec::{Codec, Decoder, Encoder, Rate};
 pub use conference::Conference;
 
 pub use leg::{Leg, LegSettings, Quality, Seed};
+pub use name::Take;
 pub use player::{Playback, Player};
 
 /// Samples a second of a narrow room, and ticks of the RTP clock of every codec. Rooms with a

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::bridge::meeting::{EndedLately, Meeting};
 use crate::bridge::question::OpenedBy;
-use crate::bridge::snapshot::{Entered, Role};
+use crate::bridge::snapshot::{Entered, LobbyReason, Role};
 use crate::bridge::view::{KnownCallers, MeetingKind, MeetingState};
 use crate::bridge::{Ending, HostView, MeetingView, Settings};
 use crate::types::{MeetingId, PhoneNumber};
@@ -41,6 +41,8 @@ pub(crate) enum Verdict {
     WaitForStart(MeetingId),
     /// It is open, but goes on only with its moderator.
     WaitForModerator(MeetingId),
+    /// Only a moderator lets this caller in.
+    Lobby(LobbyReason),
     Refuse(Ending),
 }
 
@@ -54,16 +56,27 @@ pub(crate) struct Situation<'a> {
     pub date: Timestamp,
 }
 
-/// Judges one caller. `number` is theirs, when it is believed enough to be remembered with.
-pub(crate) fn judge(now: Situation, proof: Proof, number: Option<&PhoneNumber>) -> Verdict {
+/// Who is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate<'a> {
+    pub proof: Proof,
+    /// Theirs, when it is believed enough to be remembered with.
+    pub number: Option<&'a PhoneNumber>,
+    /// A moderator of this host has let this call in: the lobby lies behind it.
+    pub admitted: bool,
+}
+
+/// Judges one caller.
+pub(crate) fn judge(now: Situation, who: Candidate) -> Verdict {
     let target = now.scheduled_now(MeetingKind::OneTime).or_else(|| now.scheduled_now(MeetingKind::Standard));
     match now.live {
-        Some(live) if now.in_the_way(live, target, proof) => beside_a_live_one(now, live, proof, number),
-        _ => with_nothing_live(now, target, proof),
+        Some(live) if now.in_the_way(live, target, who.proof) => beside_a_live_one(now, live, who),
+        _ => with_nothing_live(now, target, who.proof),
     }
 }
 
-fn beside_a_live_one(now: Situation, live: &Meeting, proof: Proof, number: Option<&PhoneNumber>) -> Verdict {
+fn beside_a_live_one(now: Situation, live: &Meeting, who: Candidate) -> Verdict {
+    let proof = who.proof;
     let by_a_caller = live.opened_by == OpenedBy::Caller;
     let entered = match (live.view.kind, proof) {
         (_, Proof::Moderator) => Entered::Moderator,
@@ -87,7 +100,7 @@ fn beside_a_live_one(now: Situation, live: &Meeting, proof: Proof, number: Optio
         }
         (MeetingKind::OneTime, Proof::Pin) => return Verdict::AskCode,
         (MeetingKind::OneTime, Proof::Remembered { shared }) => {
-            let proved = number.is_some_and(|number| live.proved.contains(number));
+            let proved = who.number.is_some_and(|number| live.proved.contains(number));
             match (now.known_callers(&live.view), shared) {
                 (KnownCallers::AlwaysCode, _) | (_, true) => return Verdict::AskCode,
                 (KnownCallers::CodeOnce, false) if !proved => return Verdict::AskCode,
@@ -102,6 +115,9 @@ fn beside_a_live_one(now: Situation, live: &Meeting, proof: Proof, number: Optio
     }
     if !live.started && role == Role::Guest {
         return Verdict::WaitForModerator(live.view.id);
+    }
+    if live.locked && !who.admitted && role == Role::Guest {
+        return Verdict::Lobby(LobbyReason::Locked);
     }
     Verdict::Join(entered, role)
 }

@@ -31,6 +31,19 @@ pub enum Command {
         participant: CallId,
         forget: bool,
     },
+    /// New guests of this live meeting go to the lobby, until it is unlocked.
+    Lock {
+        meeting: MeetingId,
+        locked: bool,
+    },
+    /// Lets a caller in from the lobby.
+    Admit {
+        participant: CallId,
+    },
+    /// Sends a caller away from the lobby; the call ends with its prompt.
+    Refuse {
+        participant: CallId,
+    },
     /// The host is deleted: its live meeting ends.
     HostRemoved {
         host: HostId,
@@ -49,6 +62,8 @@ pub enum Reply {
 pub enum Rejection {
     #[error("the participant is not in a meeting")]
     NoSuchParticipant,
+    #[error("the caller is not in the lobby")]
+    NotInLobby,
     #[error("the meeting is not open")]
     NotOpen,
     #[error("the meeting is cancelled or over")]

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::bridge::admission::{self, Proof, Situation, Verdict, moderator_may_open};
+use crate::bridge::admission::{self, Candidate, Proof, Situation, Verdict, moderator_may_open};
+use crate::bridge::call::Call;
 use crate::bridge::call::state::Event;
 use crate::bridge::command::{Rejection, Reply};
 use crate::bridge::input::Caller;
-use crate::bridge::meeting::{EndedLately, Meeting, Room, Rooms, Row, Wish, Write, Writing};
+use crate::bridge::meeting::{Awaits, EndedLately, Meeting, Room, Rooms, Row, Wish, Write, Writing};
 use crate::bridge::question::OpenedBy;
 use crate::bridge::record::CallRecord;
 use crate::bridge::snapshot::Role;
@@ -157,7 +158,7 @@ impl Desk {
         self.rooms.get(&host)?.live.as_ref()
     }
 
-    fn live_mut(&mut self, host: HostId, meeting: MeetingId) -> Option<&mut Meeting> {
+    pub(crate) fn live_mut(&mut self, host: HostId, meeting: MeetingId) -> Option<&mut Meeting> {
         self.touched.insert(host);
         self.rooms.get_mut(&host)?.live.as_mut().filter(|live| live.view.id == meeting)
     }
@@ -172,8 +173,10 @@ impl Desk {
         }
     }
 
-    pub(crate) fn judge(&self, host: &HostView, proof: Proof, caller: &Caller) -> Verdict {
-        admission::judge(self.situation(host), proof, verify::may_be_remembered(caller, &self.settings))
+    pub(crate) fn judge(&self, host: &HostView, proof: Proof, call: &Call) -> Verdict {
+        let number = verify::may_be_remembered(&call.caller, &self.settings);
+        let admitted = call.admitted == Some(host.id);
+        admission::judge(self.situation(host), Candidate { proof, number, admitted })
     }
 
     /// A caller's wish that this meeting be open; whoever wishes is pending and will be judged again.
@@ -230,7 +233,7 @@ impl Desk {
                     }
                 }
                 let waiting_for_it =
-                    |(call, wait): (&CallId, &Option<MeetingId>)| wait.is_none().then_some(*call);
+                    |(call, awaits): (&CallId, &Awaits)| (*awaits == Awaits::Write).then_some(*call);
                 let failed: Vec<CallId> = self.room(host).pending.iter().filter_map(waiting_for_it).collect();
                 for call in failed {
                     self.todo.push_back(Todo::Call(call, Event::WriteFailed));
@@ -277,14 +280,6 @@ impl Desk {
         }
         for call in meeting.roster.keys() {
             self.todo.push_back(Todo::Call(*call, Event::MeetingOver { ending, follow }));
-        }
-    }
-
-    /// Everyone who waits in this room is judged again.
-    fn rejudge(&mut self, host: HostId, opened: Option<MeetingId>) {
-        let Some(room) = self.rooms.get(&host) else { return };
-        for call in room.pending.keys() {
-            self.todo.push_back(Todo::Call(*call, Event::Rejudge { opened }));
         }
     }
 
@@ -360,7 +355,7 @@ impl Desk {
     /// Whoever waits for this meeting waits in vain.
     pub(crate) fn end_waiting(&mut self, host: HostId, meeting: MeetingId, ending: Ending) {
         let Some(room) = self.rooms.get(&host) else { return };
-        for (call, _) in room.pending.iter().filter(|(_, wait)| **wait == Some(meeting)) {
+        for (call, _) in room.pending.iter().filter(|(_, awaits)| awaits.meeting() == Some(meeting)) {
             self.todo.push_back(Todo::Call(*call, Event::MeetingOver { ending, follow: false }));
         }
     }
@@ -452,16 +447,11 @@ impl Desk {
 
     /// Puts a caller on the roster and into the mix, and lets the others hear it.
     pub(crate) fn join(&mut self, call: CallId, host: HostId, row: Row, unproved: bool) -> bool {
+        let moderators = self.moderators(host);
         let Some(live) = self.rooms.get_mut(&host).and_then(|room| room.live.as_mut()) else { return false };
         self.touched.insert(host);
         let meeting = live.view.id;
         let first = live.roster.is_empty();
-        let moderators: Vec<CallId> = live
-            .roster
-            .iter()
-            .filter(|(_, row)| row.role == Role::Moderator)
-            .map(|(call, _)| *call)
-            .collect();
         let starts = row.role == Role::Moderator && !live.started;
         live.started |= starts;
         live.close_at = None;

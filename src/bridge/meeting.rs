@@ -28,6 +28,10 @@ pub(crate) struct Meeting {
     pub roster: BTreeMap<CallId, Row>,
     /// How many hear music until it goes on.
     pub waiting: usize,
+    /// New guests go to the lobby.
+    pub locked: bool,
+    /// When moderators were last told that somebody waits in the lobby.
+    pub knocked_at: Option<Instant>,
     /// Phones that proved this meeting's code: `code-once` does not ask them again.
     pub proved: BTreeSet<PhoneNumber>,
     /// When it closes unless somebody comes back.
@@ -63,6 +67,8 @@ impl Meeting {
             started,
             roster: BTreeMap::new(),
             waiting: 0,
+            locked: false,
+            knocked_at: None,
             proved: BTreeSet::new(),
             close_at: None,
         }
@@ -102,6 +108,29 @@ impl Meeting {
             opened_at: self.opened_at,
             roster: self.roster.iter().map(row).collect(),
             waiting: self.waiting,
+            locked: self.locked,
+        }
+    }
+}
+
+/// What somebody waits for in a room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Awaits {
+    /// The write that is under way.
+    Write,
+    /// This meeting's start, or its moderator.
+    Start(MeetingId),
+    /// To be let in by a moderator, beside this live meeting or while nothing is live.
+    Admission(Option<MeetingId>),
+}
+
+impl Awaits {
+    /// The meeting without which there is nothing to wait for.
+    pub(crate) fn meeting(self) -> Option<MeetingId> {
+        match self {
+            Self::Write => None,
+            Self::Start(meeting) => Some(meeting),
+            Self::Admission(meeting) => meeting,
         }
     }
 }
@@ -116,9 +145,8 @@ pub(crate) struct Room {
     pub unclosed: Option<(MeetingId, Instant)>,
     /// What moderators asked for while a write was under way.
     pub wishes: VecDeque<Wish>,
-    /// Callers who are judged again when the room changes, and which meeting they wait for
-    /// (`None`: for the write).
-    pub pending: BTreeMap<CallId, Option<MeetingId>>,
+    /// Callers who are judged again when the room changes, and what they wait for.
+    pub pending: BTreeMap<CallId, Awaits>,
     /// Its entry in the list of timers.
     pub timer: Option<Instant>,
 }
@@ -158,7 +186,10 @@ impl Room {
     pub(crate) fn is_deserted(&self) -> bool {
         self.live.as_ref().is_some_and(|live| {
             live.roster.is_empty()
-                && !self.pending.values().any(|wait| wait.is_none_or(|meeting| meeting == live.view.id))
+                && !self
+                    .pending
+                    .values()
+                    .any(|awaits| *awaits == Awaits::Write || awaits.meeting() == Some(live.view.id))
         })
     }
 
@@ -169,7 +200,8 @@ impl Room {
 
     pub(crate) fn count_waiting(&mut self) {
         if let Some(live) = &mut self.live {
-            live.waiting = self.pending.values().filter(|wait| **wait == Some(live.view.id)).count();
+            live.waiting =
+                self.pending.values().filter(|awaits| **awaits == Awaits::Start(live.view.id)).count();
         }
     }
 

@@ -30,6 +30,7 @@ mod admission;
 mod call;
 mod desk;
 mod meeting;
+mod moderating;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -46,12 +47,13 @@ pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use view::{HostView, MeetingView};
 
-use crate::types::{CallId, HostId, MeetingId, Now};
+use crate::types::{CallId, HostId, Now};
 use call::Call;
 use call::flow;
 use call::state::{Event, State};
 use desk::{Asker, Desk, Todo};
-use snapshot::LiveCall;
+use meeting::Awaits;
+use snapshot::{InLobby, LiveCall};
 
 /// Everything that is decided, for all calls of this service.
 ///
@@ -142,9 +144,23 @@ impl Bridge {
         };
         let calls = self.calls.values().filter(|entry| !entry.1.is_over());
         let rooms = self.desk.rooms.values();
+        let in_lobby = |entry: &(Call, State)| match &entry.1 {
+            State::Lobby { host, lobby } => Some(InLobby {
+                participant: entry.0.id,
+                host: host.id,
+                meeting: lobby.meeting,
+                number: entry.0.caller.number.clone(),
+                reason: lobby.reason,
+                since: entry.0.since,
+            }),
+            _ => None,
+        };
+        let mut lobby: Vec<InLobby> = self.calls.values().filter_map(|entry| in_lobby(entry)).collect();
+        lobby.sort_by_key(|waiting| waiting.since);
         Snapshot {
             calls: calls.map(|entry| live_call(entry)).collect(),
             meetings: rooms.filter_map(|room| room.live.as_ref()).map(|live| live.snapshot()).collect(),
+            lobby,
             draining: self.draining,
         }
     }
@@ -308,6 +324,13 @@ impl Bridge {
             Command::Remove { participant, forget } => {
                 self.tell_participant(request, participant, Event::Removed { forget });
             }
+            Command::Lock { meeting, locked } => {
+                let host = self.desk.host_of(meeting);
+                let there = host.is_some_and(|host| self.desk.lock(host, meeting, locked));
+                self.desk.reply(Some(request), if there { done } else { Err(Rejection::NotOpen) });
+            }
+            Command::Admit { participant } => self.tell_participant(request, participant, Event::Admitted),
+            Command::Refuse { participant } => self.tell_participant(request, participant, Event::Refused),
             Command::HostRemoved { host } => {
                 self.desk.host_removed(host);
                 let about_it = self.calls.values().filter(|entry| entry.1.host() == Some(host));
@@ -327,15 +350,20 @@ impl Bridge {
 
     /// A moderator's act on somebody who is in a meeting or waits for one.
     fn tell_participant(&mut self, request: RequestId, participant: CallId, event: Event) {
-        let there = self.calls.get(&participant).is_some_and(|entry| match event {
+        let there = self.calls.get(&participant).map(|entry| match event {
             Event::Removed { .. } => entry.0.place.is_some() || entry.1.pending().is_some(),
+            Event::Admitted | Event::Refused => matches!(entry.1, State::Lobby { .. }),
             _ => entry.0.place.is_some(),
         });
-        if there {
+        let reply = match (there, &event) {
+            (Some(true), _) => Ok(Reply::Done),
+            (Some(false), Event::Admitted | Event::Refused) => Err(Rejection::NotInLobby),
+            _ => Err(Rejection::NoSuchParticipant),
+        };
+        if reply.is_ok() {
             self.desk.todo.push_back(Todo::Call(participant, event));
         }
-        self.desk
-            .reply(Some(request), if there { Ok(Reply::Done) } else { Err(Rejection::NoSuchParticipant) });
+        self.desk.reply(Some(request), reply);
     }
 
     // -- one step --
@@ -393,8 +421,8 @@ impl Bridge {
             self.desk.room(host).pending.remove(&call);
             self.desk.todo.push_back(Todo::LookEmpty(host));
         }
-        if let Some((host, meeting)) = entered {
-            self.desk.room(host).pending.insert(call, meeting);
+        if let Some((host, awaits)) = entered {
+            self.desk.room(host).pending.insert(call, awaits);
         }
         for (host, _) in left.into_iter().chain(entered) {
             self.desk.room(host).count_waiting();
@@ -455,8 +483,8 @@ impl Bridge {
     }
 }
 
-/// The room a call waits in, and the meeting it waits for.
-type Waiting = Option<(HostId, Option<MeetingId>)>;
+/// The room a call waits in, and what it waits for.
+type Waiting = Option<(HostId, Awaits)>;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Everything the bridge can ask the rest of the service to do.
 
+use std::time::Duration;
+
 use crate::bridge::{CallRecord, Ending, Prompt, Question, QuestionId, Rejection, Reply, RequestId};
 use crate::types::{CallId, MeetingId};
 
@@ -61,6 +63,24 @@ pub enum Output {
     Mute {
         call: CallId,
         muted: bool,
+    },
+
+    /// Keep what this leg says from now on, at most `most` of it and none of it longer than the
+    /// call lives; joining a meeting ends it.
+    RecordName {
+        call: CallId,
+        most: Duration,
+    },
+    /// Queue to one leg what another one's `RecordName` has kept; nothing, if nothing was. As with
+    /// `Play`, `Input::Played` comes once.
+    PlayName {
+        to: CallId,
+        playback: PlaybackId,
+        of: CallId,
+    },
+    /// Forget what `RecordName` has kept.
+    DropName {
+        call: CallId,
     },
 
     // -- store --

@@ -28,6 +28,41 @@ pub enum Prompt {
     StillWaiting,
     /// Another meeting of the host opened: its code is asked.
     OtherMeetingEnterCode,
+    // the lobby
+    /// "This meeting is locked." Then …
+    LockedNow,
+    /// Too many wrong codes were tried for this host. "The moderator lets callers in." Then …
+    ModeratorLetsIn,
+    /// … "Please say your name after the tone." Then the tone.
+    SayName,
+    LobbyHold,
+    /// The moderator has let the caller in.
+    LetIn,
+    /// To moderators: somebody is in the lobby.
+    CallerWaits,
+    MeetingUnlocked,
+    /// To a moderator who lets somebody in.
+    LobbyEmpty,
+    /// "Letting in", then the name, or …
+    LettingIn,
+    NamelessCaller,
+    // the moderator
+    EnterHostPin,
+    YouAreModerator,
+    /// The host PIN was wrong too often.
+    NoMoreTries,
+    /// The scheduled meeting or the standard one.
+    ChooseMeeting,
+    /// Another meeting is live: close it?
+    ConfirmClose,
+    ConfirmEnd,
+    ConfirmDrop,
+    Dropped,
+    NobodyToDrop,
+    /// A question was answered with another key, or not at all.
+    NothingChanged,
+    ModeratorLeft,
+    ModeratorBack,
     // the end
     TooManyWrongEntries,
     NothingEntered,
@@ -38,6 +73,7 @@ pub enum Prompt {
     MeetingNotStarted,
     MeetingLocked,
     NotAdmitted,
+    ModeratorGone,
     Removed,
     TryLater,
     Goodbye,
@@ -47,6 +83,17 @@ pub enum Prompt {
     Muted,
     Unmuted,
     MutedByModerator,
+    /// Everyone was muted; `*6` undoes it.
+    MutedForNow,
+    EveryoneMuted,
+    EveryoneUnmuted,
+    HandRaised,
+    HandLowered,
+    /// Also before a late joiner is mixed.
+    RecordingOn,
+    RecordingOff,
+    /// "Here are", then the names that were said at the door.
+    NamesHere,
     PhoneForgotten,
     PhoneNotRemembered,
     /// "You are the only one here."
@@ -62,6 +109,10 @@ pub enum Prompt {
     // sounds
     JoinTone,
     LeaveTone,
+    /// Speak now.
+    NameTone,
+    /// To moderators: somebody raises a hand.
+    HandTone,
     /// A remembered caller came in without this meeting's code: for the moderator (R7).
     JoinedWithoutCodeTone,
     Music,
@@ -110,7 +161,7 @@ impl Number {
 
 impl Prompt {
     /// All but the numbers.
-    pub const NAMED: [(Self, &'static str); 41] = [
+    pub const NAMED: [(Self, &'static str); 74] = [
         (Self::Welcome, "welcome"),
         (Self::EnterPin, "enter-pin"),
         (Self::EnterCode, "enter-code"),
@@ -125,6 +176,28 @@ impl Prompt {
         (Self::WaitForStart, "wait-for-start"),
         (Self::StillWaiting, "still-waiting"),
         (Self::OtherMeetingEnterCode, "other-meeting-enter-code"),
+        (Self::LockedNow, "locked-now"),
+        (Self::ModeratorLetsIn, "moderator-lets-in"),
+        (Self::SayName, "say-name"),
+        (Self::LobbyHold, "lobby-hold"),
+        (Self::LetIn, "let-in"),
+        (Self::CallerWaits, "caller-waits"),
+        (Self::MeetingUnlocked, "meeting-unlocked"),
+        (Self::LobbyEmpty, "lobby-empty"),
+        (Self::LettingIn, "letting-in"),
+        (Self::NamelessCaller, "nameless-caller"),
+        (Self::EnterHostPin, "enter-host-pin"),
+        (Self::YouAreModerator, "you-are-moderator"),
+        (Self::NoMoreTries, "no-more-tries"),
+        (Self::ChooseMeeting, "choose-meeting"),
+        (Self::ConfirmClose, "confirm-close"),
+        (Self::ConfirmEnd, "confirm-end"),
+        (Self::ConfirmDrop, "confirm-drop"),
+        (Self::Dropped, "dropped"),
+        (Self::NobodyToDrop, "nobody-to-drop"),
+        (Self::NothingChanged, "nothing-changed"),
+        (Self::ModeratorLeft, "moderator-left"),
+        (Self::ModeratorBack, "moderator-back"),
         (Self::TooManyWrongEntries, "too-many-wrong-entries"),
         (Self::NothingEntered, "nothing-entered"),
         (Self::MeetingHasEnded, "meeting-has-ended"),
@@ -134,6 +207,7 @@ impl Prompt {
         (Self::MeetingNotStarted, "meeting-not-started"),
         (Self::MeetingLocked, "meeting-locked"),
         (Self::NotAdmitted, "not-admitted"),
+        (Self::ModeratorGone, "moderator-gone"),
         (Self::Removed, "removed"),
         (Self::TryLater, "try-later"),
         (Self::Goodbye, "goodbye"),
@@ -142,6 +216,14 @@ impl Prompt {
         (Self::Muted, "muted"),
         (Self::Unmuted, "unmuted"),
         (Self::MutedByModerator, "muted-by-moderator"),
+        (Self::MutedForNow, "muted-for-now"),
+        (Self::EveryoneMuted, "everyone-muted"),
+        (Self::EveryoneUnmuted, "everyone-unmuted"),
+        (Self::HandRaised, "hand-raised"),
+        (Self::HandLowered, "hand-lowered"),
+        (Self::RecordingOn, "recording-on"),
+        (Self::RecordingOff, "recording-off"),
+        (Self::NamesHere, "names-here"),
         (Self::PhoneForgotten, "phone-forgotten"),
         (Self::PhoneNotRemembered, "phone-not-remembered"),
         (Self::OnlyYou, "only-you"),
@@ -150,6 +232,8 @@ impl Prompt {
         (Self::UnknownKey, "unknown-key"),
         (Self::JoinTone, "join-tone"),
         (Self::LeaveTone, "leave-tone"),
+        (Self::NameTone, "name-tone"),
+        (Self::HandTone, "hand-tone"),
         (Self::JoinedWithoutCodeTone, "joined-without-code-tone"),
         (Self::Music, "music"),
     ];

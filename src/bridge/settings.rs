@@ -25,6 +25,8 @@ pub struct Settings {
     pub calls_entering_max: usize,
     /// How long a caller may wait for a meeting to begin.
     pub waiting: Duration,
+    /// How long a caller may wait in the lobby to be let in.
+    pub lobby: Duration,
 }
 
 impl Default for Settings {
@@ -43,6 +45,7 @@ impl Default for Settings {
             calls_max: 2_000,
             calls_entering_max: 400,
             waiting: 30 * MINUTE,
+            lobby: 5 * MINUTE,
         }
     }
 }

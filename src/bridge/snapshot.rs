@@ -10,6 +10,8 @@ use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
 pub struct Snapshot {
     pub calls: Vec<LiveCall>,
     pub meetings: Vec<LiveMeeting>,
+    /// Everyone in a lobby, who came first in front.
+    pub lobby: Vec<InLobby>,
     pub draining: bool,
 }
 
@@ -37,6 +39,29 @@ pub struct LiveMeeting {
     pub roster: Vec<Participant>,
     /// Callers who hear music until it goes on (`wait_for_moderator`).
     pub waiting: usize,
+    /// New guests go to the lobby.
+    pub locked: bool,
+}
+
+/// A caller who has proved all that is asked, and whom only a moderator lets in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InLobby {
+    pub participant: CallId,
+    pub host: HostId,
+    /// The live meeting they want into; `None` while nothing is live.
+    pub meeting: Option<MeetingId>,
+    pub number: Option<PhoneNumber>,
+    pub reason: LobbyReason,
+    pub since: Timestamp,
+}
+
+/// Why somebody is in the lobby.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LobbyReason {
+    /// The meeting is locked.
+    Locked,
+    /// Too many wrong codes were tried for this host: even the right one is looked at by a moderator.
+    Guessing,
 }
 
 /// Everyone who is mixed is one of these (R11).

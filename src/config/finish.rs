@@ -60,7 +60,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     {
         faults.push("http.listen", format!("{} is taken by sip.listen, expected another port", http.listen));
     }
-    let store = self::store(&store, &data_dir, faults);
+    let store = self::store(&store, &folder, &data_dir, faults);
     let mail = outgoing::mail(&mail, &folder, faults);
     let bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
@@ -300,7 +300,7 @@ pub(super) fn private_text(open: File, what: &str) -> Result<String, String> {
     Ok(text)
 }
 
-fn store(raw: &Store, data_dir: &Path, faults: &mut Faults) -> Option<store::Settings> {
+fn store(raw: &Store, folder: &Path, data_dir: &Path, faults: &mut Faults) -> Option<store::Settings> {
     // Never the URL itself: one with a password may stand here.
     let (scheme, rest) = raw.url.split_once(':').unwrap_or((raw.url.as_str(), ""));
     let url = match scheme {
@@ -313,14 +313,34 @@ fn store(raw: &Store, data_dir: &Path, faults: &mut Faults) -> Option<store::Set
             }
         }
         "postgres" | "postgresql" => {
-            Err("PostgreSQL is not available in this version, expected \"sqlite:FILE\"")
+            let user = rest.strip_prefix("//").and_then(|rest| rest.split_once('@')).map(|(user, _)| user);
+            match user {
+                Some(user) if user.contains(':') => {
+                    Err("a password in it, expected it in the file that store.password_file names")
+                }
+                Some(_) => Ok(raw.url.clone()),
+                None => Err("no user in it, expected \"postgres://USER@HOST/DATABASE\""),
+            }
         }
-        _ => Err("unknown kind of database, expected \"sqlite:FILE\""),
+        _ => Err("unknown kind of database, expected \"sqlite:FILE\" or \"postgres://USER@HOST/DATABASE\""),
     };
+    let password_file = raw.password_file.as_ref().map(|file| folder.join(file));
+    if let Some(path) = &password_file {
+        let password = File::open(path)
+            .map_err(|error| format!("{error}, expected a file with the password"))
+            .and_then(|open| private_text(open, "the password"));
+        if let Err(what) = password {
+            faults.push("store.password_file", format!("{}: {what}", path.display()));
+        }
+    }
     if raw.key_file.is_empty() {
         faults.push("store.key_file", "empty, expected a file such as \"doorline.key\"");
     }
-    Some(store::Settings { url: faults.keep("store.url", url)?, key_file: data_dir.join(&raw.key_file) })
+    Some(store::Settings {
+        url: faults.keep("store.url", url)?,
+        password_file,
+        key_file: data_dir.join(&raw.key_file),
+    })
 }
 
 fn bridge(

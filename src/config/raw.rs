@@ -62,9 +62,13 @@ section! {
 section! {
     /// The database.
     pub struct Store {
-        /// "sqlite:FILE", relative to data_dir. Put it on a local disk: SQLite's locks do not hold on
-        /// network file systems.
+        /// "sqlite:FILE", relative to data_dir, on a local disk: SQLite's locks do not hold on network file
+        /// systems. Or "postgres://USER@HOST:PORT/DATABASE"; HOST may be %2Frun%2Fpostgresql, a socket's
+        /// folder. The database must be there; its tables are made on first start.
         url: String = Default("\"sqlite:doorline.db\""),
+        /// File with PostgreSQL's password: one line that only the service's user (and group) can read.
+        /// Absent: none is sent, or the one in the environment's PGPASSWORD.
+        password_file: Option<String> = Absent("\"secrets/database-password\""),
         /// File with the key that protects PINs, codes and numbers in the database, relative to
         /// data_dir. Made on first start. Whoever has it and the database can read them.
         key_file: String = Default("\"doorline.key\""),

@@ -13,7 +13,7 @@ use super::input::Id;
 use super::meetings;
 use super::problem::Problem;
 use super::words::MeetingKind;
-use crate::bridge::{Command, snapshot};
+use crate::bridge::{Command, Snapshot, snapshot};
 use crate::store::words::Word;
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber};
 
@@ -44,6 +44,10 @@ pub struct LiveMeeting {
     participants: usize,
     /// Callers who hear music until the meeting goes on.
     waiting: usize,
+    /// Callers whom a moderator must let in.
+    lobby: usize,
+    /// New guests go to the lobby.
+    locked: bool,
 }
 
 /// Live meetings: all for the operator, its own for a host.
@@ -53,15 +57,15 @@ pub async fn live(State(context): State<Context>, caller: Caller) -> Json<Live> 
     let mine = |host: Option<HostId>| caller.scope().is_none() || caller.scope() == host;
     let items = snapshot.meetings.iter().filter(|meeting| mine(Some(meeting.host)));
     Json(Live {
-        items: items.map(LiveMeeting::from).collect(),
+        items: items.map(|meeting| LiveMeeting::of(meeting, &snapshot)).collect(),
         next: None,
         calls: snapshot.calls.iter().filter(|call| mine(call.host)).count(),
         draining: snapshot.draining,
     })
 }
 
-impl From<&snapshot::LiveMeeting> for LiveMeeting {
-    fn from(meeting: &snapshot::LiveMeeting) -> Self {
+impl LiveMeeting {
+    fn of(meeting: &snapshot::LiveMeeting, all: &Snapshot) -> Self {
         Self {
             meeting_id: meeting.meeting,
             host_id: meeting.host,
@@ -71,6 +75,8 @@ impl From<&snapshot::LiveMeeting> for LiveMeeting {
             opened_at: meeting.opened_at,
             participants: meeting.roster.len(),
             waiting: meeting.waiting,
+            lobby: all.lobby.iter().filter(|waiting| waiting.meeting == Some(meeting.meeting)).count(),
+            locked: meeting.locked,
         }
     }
 }
@@ -82,6 +88,34 @@ pub struct Roster {
     /// Always null: a roster comes in one piece.
     next: Option<String>,
     waiting: usize,
+    /// New guests go to the lobby.
+    locked: bool,
+    /// Who waits to be let in, longest first: for this meeting, or for the host while nothing is live.
+    lobby: Vec<InLobby>,
+}
+
+/// Somebody who has proved all that is asked, and whom only a moderator lets in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InLobby {
+    #[schema(value_type = String, format = Uuid)]
+    id: CallId,
+    /// Masked; null when withheld.
+    number: Option<String>,
+    /// `locked`, or `guessing`: too many wrong codes were tried for this host.
+    reason: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+}
+
+impl From<&snapshot::InLobby> for InLobby {
+    fn from(waiting: &snapshot::InLobby) -> Self {
+        Self {
+            id: waiting.participant,
+            number: waiting.number.as_ref().map(PhoneNumber::masked),
+            reason: waiting.reason.word(),
+            since: waiting.since,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -123,14 +157,65 @@ pub async fn roster(
     caller: Caller,
     Id(id): Id<MeetingId>,
 ) -> Result<Json<Roster>, Problem> {
-    meetings::visible(&context, caller, id).await?;
+    let stored = meetings::visible(&context, caller, id).await?;
     let snapshot = context.switchboard.snapshot();
     let meeting = snapshot.meetings.iter().find(|meeting| meeting.meeting == id);
     Ok(Json(Roster {
         items: meeting.map(|live| live.roster.iter().map(Participant::from).collect()).unwrap_or_default(),
         next: None,
         waiting: meeting.map_or(0, |live| live.waiting),
+        locked: meeting.is_some_and(|live| live.locked),
+        lobby: snapshot
+            .lobby
+            .iter()
+            .filter(|waiting| waiting.host == stored.host && waiting.meeting.is_none_or(|live| live == id))
+            .map(InLobby::from)
+            .collect(),
     }))
+}
+
+/// From now on new guests go to the lobby.
+#[utoipa::path(post, path = "/meetings/{id}/lock", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn lock(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(meeting): Id<MeetingId>,
+) -> Result<StatusCode, Problem> {
+    tell_meeting(&context, caller, meeting, Command::Lock { meeting, locked: true }).await
+}
+
+/// New guests go straight in again, and so does who waits in the lobby because of the lock.
+#[utoipa::path(post, path = "/meetings/{id}/unlock", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn unlock(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(meeting): Id<MeetingId>,
+) -> Result<StatusCode, Problem> {
+    tell_meeting(&context, caller, meeting, Command::Lock { meeting, locked: false }).await
+}
+
+/// Lets a caller in from the lobby.
+#[utoipa::path(post, path = "/participants/{id}/admit", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn admit(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(participant): Id<CallId>,
+) -> Result<StatusCode, Problem> {
+    tell(&context, caller, participant, Command::Admit { participant }).await
+}
+
+/// Sends a caller away from the lobby: they hear so, and the call ends.
+#[utoipa::path(post, path = "/participants/{id}/refuse", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn refuse(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(participant): Id<CallId>,
+) -> Result<StatusCode, Problem> {
+    tell(&context, caller, participant, Command::Refuse { participant }).await
 }
 
 /// Others do not hear the participant any more.
@@ -187,8 +272,21 @@ async fn tell(
     let is_in = |meeting: &&snapshot::LiveMeeting| {
         meeting.roster.iter().any(|someone| someone.participant == participant)
     };
-    let meeting = snapshot.meetings.iter().find(is_in).ok_or_else(|| Problem::no_such("participant"))?;
-    caller.may_see(meeting.host, "participant")?;
+    let inside = snapshot.meetings.iter().find(is_in).map(|meeting| meeting.host);
+    let waits = snapshot.lobby.iter().find(|waiting| waiting.participant == participant);
+    let host = inside.or(waits.map(|waiting| waiting.host));
+    caller.may_see(host.ok_or_else(|| Problem::no_such("participant"))?, "participant")?;
+    context.command(command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn tell_meeting(
+    context: &Context,
+    caller: Caller,
+    meeting: MeetingId,
+    command: Command,
+) -> Result<StatusCode, Problem> {
+    meetings::visible(context, caller, meeting).await?;
     context.command(command).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -175,7 +175,9 @@ impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::NoSuchParticipant => Self::no_such("participant"),
-            Rejection::NotOpen | Rejection::NotToBeOpened => Self::conflict(rejection.to_string()),
+            Rejection::NotOpen | Rejection::NotToBeOpened | Rejection::NotInLobby => {
+                Self::conflict(rejection.to_string())
+            }
             Rejection::StoreUnavailable => Self::unavailable("the database is not available"),
         }
     }

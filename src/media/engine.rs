@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rtrb::{Producer, RingBuffer};
 
@@ -18,7 +18,7 @@ use super::figures::{Counters, Figures};
 use super::ports::Ports;
 use super::worker::{Line, Order, PHASES, Rings, RoomShell, Worker};
 use super::{Settings, socket};
-use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed};
+use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed, Take};
 use crate::rtp::Moment;
 use crate::types::{CallId, MeetingId};
 
@@ -26,6 +26,8 @@ use crate::types::{CallId, MeetingId};
 pub const ORDERS_MAX: usize = 1_024;
 /// Of these, kept free for orders that must not be refused: closing, and what goes with it.
 const ORDERS_RESERVED: usize = 128;
+/// Names kept at once, at most: each takes up to 260 kB.
+const NAMES_MAX: usize = 200;
 /// Events under way from one worker, at most.
 pub const EVENTS_MAX: usize = 4_096;
 
@@ -92,6 +94,22 @@ struct Call {
     room: Option<MeetingId>,
     closing: bool,
     overloaded: bool,
+    name: Name,
+}
+
+/// What its caller said at the door. It goes with the call.
+#[derive(Debug)]
+enum Name {
+    None,
+    /// On its way.
+    Said,
+    Kept(Arc<Clip>),
+}
+
+impl Call {
+    fn new(worker: usize, line: u32) -> Self {
+        Self { worker, line, room: None, closing: false, overloaded: false, name: Name::None }
+    }
 }
 
 struct Room {
@@ -190,7 +208,7 @@ impl Engine {
         let hand = &mut control.workers[worker];
         let line = hand.free_lines.pop().expect("there are as many places as ports");
         hand.legs += 1;
-        control.calls.insert(call, Call { worker, line, room: None, closing: false, overloaded: false });
+        control.calls.insert(call, Call::new(worker, line));
         control.must(worker, Order::Open { line, phase, leg });
         Ok(SocketAddr::new(self.shared.settings.address, port))
     }
@@ -231,6 +249,41 @@ impl Engine {
     /// Others stop or start hearing this leg.
     pub fn mute(&self, call: CallId, muted: bool) {
         self.order(call, |line| Order::Mute { line, muted });
+    }
+
+    /// Keeps what this leg says from now on, for `most` and until it joins a room: a caller's name,
+    /// in memory and for this call alone. With [`NAMES_MAX`] of them it is not kept.
+    pub fn record_name(&self, call: CallId, most: Duration) {
+        self.control(|control| {
+            let names = control.calls.values().filter(|call| !matches!(call.name, Name::None)).count();
+            let Some(known) = control.calls.get_mut(&call) else { return };
+            if names >= NAMES_MAX && matches!(known.name, Name::None) {
+                return;
+            }
+            known.name = Name::Said;
+            let take = Take::with_room_for((most.as_millis() / 20) as usize);
+            control.ask(call, |line| Order::BeginName { line, take });
+        });
+    }
+
+    /// Queues the name that was said on another call, as [`Engine::play`] does; nothing, if there
+    /// is none.
+    pub fn play_name(&self, to: CallId, playback: u64, of: CallId) {
+        let kept = match self.shared.lock().calls.get(&of).map(|call| &call.name) {
+            Some(Name::Kept(clip)) => vec![clip.clone()],
+            _ => Vec::new(),
+        };
+        self.play(to, playback, kept);
+    }
+
+    /// Forgets the name that was said on this call.
+    pub fn drop_name(&self, call: CallId) {
+        self.control(|control| {
+            let Some(known) = control.calls.get_mut(&call) else { return };
+            if matches!(std::mem::replace(&mut known.name, Name::None), Name::Said) {
+                control.ask(call, |line| Order::EndName { line });
+            }
+        });
     }
 
     /// Mixes clips over what everyone in the room hears. An empty room hears nothing.
@@ -315,6 +368,17 @@ impl Shared {
         let mut control = self.lock();
         control.try_put_off();
         events.extend(control.refused.drain(..).map(|call| Event::Overload { call }));
+    }
+
+    /// A name has been said, or as much of it as there was time for.
+    pub(super) fn name_said(&self, call: CallId, take: Take) {
+        // Filtering takes milliseconds: not under the lock.
+        let name = take.into_clip().map_or(Name::None, |clip| Name::Kept(Arc::new(clip)));
+        if let Some(call) = self.lock().calls.get_mut(&call)
+            && matches!(call.name, Name::Said)
+        {
+            call.name = name;
+        }
     }
 
     /// A leg has come back: its playbacks end, its port rests, its place is free.

@@ -11,8 +11,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::engine::Shared;
 use super::worker::{Line, RoomShell};
-use crate::audio::Playback;
 use crate::audio::leg::Quality;
+use crate::audio::{Playback, Take};
 use crate::types::{CallId, Digit};
 
 /// One thing that happened to a leg.
@@ -36,6 +36,8 @@ pub enum Returned {
     Playback(Playback),
     Room(Box<RoomShell>),
     Members(Vec<u32>),
+    /// A name that was said on this call.
+    Name(CallId, Take),
 }
 
 impl Returned {
@@ -141,6 +143,7 @@ impl Events {
                     Returned::Playback(over) => drop(over),
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
+                    Returned::Name(call, take) => self.shared.name_said(call, take),
                 }
             }
         }

@@ -17,7 +17,7 @@ use super::engine::EVENTS_MAX;
 use super::events::{Bell, Event, Returned};
 use super::figures::{Counters, add, take_one};
 use super::socket::{self, Inbox};
-use crate::audio::{Conference, FRAME, Leg, LegSettings, Playback};
+use crate::audio::{Conference, FRAME, Leg, LegSettings, Playback, Take};
 use crate::rtp::Moment;
 use crate::rtp::rtcp::REPORT_MAX;
 use crate::types::{CallId, Digit};
@@ -130,6 +130,13 @@ pub enum Order {
     Mute {
         line: u32,
         muted: bool,
+    },
+    BeginName {
+        line: u32,
+        take: Take,
+    },
+    EndName {
+        line: u32,
     },
     Close {
         line: u32,
@@ -297,6 +304,9 @@ impl Worker {
             return;
         }
         self.post.listen(line, now);
+        if let Some(take) = line.leg.say_name(now) {
+            self.post.free(Returned::Name(line.call, take));
+        }
         if line.leg.waits_for_peer(now) {
             line.leg.pause();
         } else {
@@ -402,6 +412,14 @@ impl Worker {
                     line.leg.mute(muted);
                 }
             }
+            Order::BeginName { line, take } => {
+                // A line has its place before it has orders.
+                let Some(line) = self.lines[line as usize].as_deref_mut() else { return };
+                if let Some(before) = line.leg.begin_name(take) {
+                    self.post.free(Returned::Name(line.call, before));
+                }
+            }
+            Order::EndName { line } => self.end_name(line),
             Order::Close { line } => self.close(line, now),
             Order::OpenRoom { room, phase, mut shell } => {
                 shell.0.phase = phase;
@@ -468,7 +486,17 @@ impl Worker {
         Some(line)
     }
 
+    /// What has been said of a name so far goes back, if one is being said.
+    fn end_name(&mut self, place: u32) {
+        if let Some(line) = self.lines[place as usize].as_deref_mut()
+            && let Some(take) = line.leg.end_name()
+        {
+            self.post.free(Returned::Name(line.call, take));
+        }
+    }
+
     fn join(&mut self, place: u32, room: u32, members: Option<Vec<u32>>) {
+        self.end_name(place);
         let Some(mut line) = self.take_out(place) else { return };
         let Some(shell) = self.rooms[room as usize].as_mut() else {
             let phase = line.phase;

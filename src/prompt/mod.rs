@@ -148,7 +148,15 @@ impl Pack {
 /// Tones and music are not speech.
 #[must_use]
 pub fn is_speech(prompt: Prompt) -> bool {
-    !matches!(prompt, Prompt::JoinTone | Prompt::LeaveTone | Prompt::JoinedWithoutCodeTone | Prompt::Music)
+    !matches!(
+        prompt,
+        Prompt::JoinTone
+            | Prompt::LeaveTone
+            | Prompt::NameTone
+            | Prompt::HandTone
+            | Prompt::JoinedWithoutCodeTone
+            | Prompt::Music
+    )
 }
 
 /// A file of a bounded size; `None` if there is none.

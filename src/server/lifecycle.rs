@@ -195,6 +195,12 @@ impl Service {
         self.http_address
     }
 
+    /// The addresses that SIP is listened for on, in the order of the settings.
+    #[must_use]
+    pub fn sip_addresses(&self) -> &[signalling::Listen] {
+        self.signalling.local_addresses()
+    }
+
     /// Opens a meeting as its moderator would by the API.
     pub async fn open_meeting(&self, host: HostId, meeting: MeetingId) -> Result<(), Rejection> {
         let answer = self.store.answer(Question::HostById { host }, Now::read().date).await;
@@ -258,7 +264,8 @@ impl Service {
         }
     }
 
-    async fn stop(self) {
+    /// Stops at once, whatever is under way; the database is closed when it is done.
+    pub async fn stop(self) {
         let Self { store, door, signalling, http, stop_http, switchboard, mail, tidy, .. } = self;
         tidy.abort();
         // HTTP holds a clone of the door; the switchboard ends when the last one is gone.

@@ -369,6 +369,9 @@ impl Lines {
             Output::Join { call, meeting } => self.media.join(call, meeting),
             Output::Leave { call } => self.media.leave(call),
             Output::Mute { call, muted } => self.media.mute(call, muted),
+            Output::RecordName { call, most } => self.media.record_name(call, most),
+            Output::PlayName { to, playback, of } => self.media.play_name(to, playback.0, of),
+            Output::DropName { call } => self.media.drop_name(call),
             Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } => {
                 unreachable!("the switchboard carries these out itself")
             }

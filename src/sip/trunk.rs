@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::types::Country;
 
-/// One SIP peer, as its file in the trunks folder describes it.
-#[derive(Clone, Debug, PartialEq)]
+/// One SIP peer, as its file in the trunks folder describes it. By default it allows nobody.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trunk {
     /// Letters, digits, `-` and `_`; unique.
     pub name: String,

@@ -7,6 +7,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::oneshot;
 use tracing::error;
 
+use super::database::query;
 use super::row::{Columns, millis};
 use super::{Error, Store};
 use crate::bridge::view::{HostView, Known};
@@ -95,7 +96,7 @@ impl Store {
     /// All hosts that remember this number, most recently used first.
     async fn known(&self, number: &PhoneNumber, now: Timestamp) -> Result<Vec<Known>, Error> {
         let oldest = now.checked_sub(REMEMBERED_AT_MOST).unwrap_or(Timestamp::MIN);
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM verified_numbers WHERE number_mac = $1 AND verified_at > $2
              ORDER BY last_used_at DESC, id LIMIT 50",
         )
@@ -122,7 +123,7 @@ impl Store {
     }
 
     async fn host_with_pin(&self, pin: &Pin, now: Timestamp) -> Result<Option<HostView>, Error> {
-        let row = sqlx::query("SELECT id FROM hosts WHERE pin_mac = $1")
+        let row = query("SELECT id FROM hosts WHERE pin_mac = $1")
             .bind(self.keys().pin(pin.reveal()).to_vec())
             .fetch_optional(self.reader())
             .await?;
@@ -141,13 +142,12 @@ impl Store {
         code: &Code,
     ) -> Result<Option<MeetingId>, Error> {
         let nobody = HostId::numbered(0);
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, code_mac FROM meetings
-             WHERE host = $1 AND kind = 'one-time' AND state <> 'cancelled'
-               AND id IN (SELECT value FROM json_each($2))",
+             WHERE host = $1 AND kind = 'one-time' AND state <> 'cancelled' AND id IN ",
         )
         .bind(host.unwrap_or(nobody).to_string())
-        .bind(serde_json::to_string(meetings).map_err(|_| Error::Unreadable("meetings"))?)
+        .push_list(meetings.iter().map(ToString::to_string))
         .fetch_all(self.reader())
         .await?;
         let mut candidates = Vec::with_capacity(rows.len().max(CODES_COMPARED));
@@ -172,7 +172,7 @@ impl Store {
 
     /// A host that does not exist costs the same as a wrong PIN.
     async fn is_host_pin(&self, host: HostId, pin: &HostPin) -> Result<bool, Error> {
-        let row = sqlx::query("SELECT host_pin_mac FROM hosts WHERE id = $1")
+        let row = query("SELECT host_pin_mac FROM hosts WHERE id = $1")
             .bind(host.to_string())
             .fetch_optional(self.reader())
             .await?;

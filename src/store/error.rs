@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("database url {0:?}, expected \"sqlite:PATH\"")]
+    #[error("database url {0:?}, expected \"sqlite:PATH\" or \"postgres://USER@HOST/DATABASE\"")]
     Url(String),
     #[error("{what} {path}: {source}", path = path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },

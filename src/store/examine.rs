@@ -4,7 +4,8 @@
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::{Error, Settings, database_path};
+use super::open::{Address, address, with_password};
+use super::{Error, Settings};
 
 /// What was found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,9 +17,17 @@ pub enum Examined {
     Damaged(String),
 }
 
-/// Opens the database read-only and lets SQLite look for damage.
+/// Opens the database read-only and lets SQLite look for damage; of a server, whether it lets us in.
 pub async fn examine(settings: &Settings) -> Result<Examined, Error> {
-    let path = database_path(&settings.url)?;
+    let path = match address(&settings.url)? {
+        Address::File(path) => path,
+        Address::Server(options) => {
+            // A server looks after its own files: that it lets us in is all there is to see.
+            let connection = with_password(settings, *options)?.connect().await?;
+            connection.close().await?;
+            return Ok(Examined::Good);
+        }
+    };
     if !path.exists() {
         return Ok(Examined::Absent);
     }

@@ -1,7 +1,7 @@
 //! Hosts: accounts with a PIN, a private host PIN, phones of their own and a standing meeting.
 
+use super::database::{Transaction, query};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::outbox::Method;
 use super::page::{Cursor, Page, Range};
@@ -59,7 +59,7 @@ impl Store {
         let host_pin = draw::host_pin()?;
         let mut transaction = self.begin().await?;
         let pin = self.free_pin(&mut transaction, pin_length).await?;
-        sqlx::query(
+        query(
             "INSERT INTO hosts (id, name, email, language, known_callers, pin_mac, pin_sealed, pin_length,
                                 pin_at, host_pin_mac, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9)",
@@ -74,9 +74,9 @@ impl Store {
         .bind(pin_length as i64)
         .bind(millis(now))
         .bind(self.keys().host_pin(host, &host_pin).to_vec())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        sqlx::query(
+        query(
             "INSERT INTO meetings (id, host, kind, standing, state, title, invitees, wait_for_moderator,
                                    sequence, created_at, updated_at)
              VALUES ($1, $2, 'standard', 1, 'scheduled', $3, '[]', 0, 0, $4, $4)",
@@ -85,7 +85,7 @@ impl Store {
         .bind(host.to_string())
         .bind(&new.name)
         .bind(millis(now))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         self.replace_numbers(&mut transaction, host, &new.numbers).await?;
         transaction.commit().await?;
@@ -94,7 +94,7 @@ impl Store {
     }
 
     pub async fn host(&self, host: HostId) -> Result<Option<Host>, Error> {
-        let row = sqlx::query(HOST).bind(host.to_string()).fetch_optional(self.reader()).await?;
+        let row = query(HOST).bind(host.to_string()).fetch_optional(self.reader()).await?;
         match row {
             Some(row) => Ok(Some(self.read_host(&row).await?)),
             None => Ok(None),
@@ -103,7 +103,7 @@ impl Store {
 
     /// Oldest first.
     pub async fn hosts(&self, range: Range) -> Result<Page<Host>, Error> {
-        let rows = sqlx::query(HOSTS)
+        let rows = query(HOSTS)
             .bind(range.after.map_or_else(String::new, |cursor| cursor.id.to_string()))
             .bind(i64::from(range.limit) + 1)
             .fetch_all(self.reader())
@@ -118,10 +118,10 @@ impl Store {
     /// `None`: there is no such host.
     pub async fn change_host(&self, host: HostId, change: &HostChange) -> Result<Option<Host>, Error> {
         let mut transaction = self.begin().await?;
-        let changed = sqlx::query(
+        let changed = query(
             "UPDATE hosts SET name = COALESCE($2, name), email = COALESCE($3, email),
                               known_callers = COALESCE($4, known_callers),
-                              language = CASE WHEN $5 THEN $6 ELSE language END
+                              language = CASE WHEN $5 = 1 THEN $6 ELSE language END
              WHERE id = $1",
         )
         .bind(host.to_string())
@@ -130,7 +130,7 @@ impl Store {
         .bind(change.known_callers.map(Word::word))
         .bind(change.language.is_some())
         .bind(change.language.as_ref().and_then(|language| language.as_ref()).map(Language::as_str))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if changed.rows_affected() > 0
             && let Some(numbers) = &change.numbers
@@ -146,10 +146,8 @@ impl Store {
     pub async fn remove_host(&self, host: HostId, now: Timestamp) -> Result<bool, Error> {
         let mut transaction = self.begin().await?;
         retire_pin(&mut transaction, host, now).await?;
-        let removed = sqlx::query("DELETE FROM hosts WHERE id = $1")
-            .bind(host.to_string())
-            .execute(&mut *transaction)
-            .await?;
+        let removed =
+            query("DELETE FROM hosts WHERE id = $1").bind(host.to_string()).execute(&mut transaction).await?;
         transaction.commit().await?;
         Ok(removed.rows_affected() > 0)
     }
@@ -164,19 +162,17 @@ impl Store {
         let mut transaction = self.begin().await?;
         retire_pin(&mut transaction, host, now).await?;
         let pin = self.free_pin(&mut transaction, pin_length).await?;
-        sqlx::query(
-            "UPDATE hosts SET pin_mac = $2, pin_sealed = $3, pin_length = $4, pin_at = $5 WHERE id = $1",
-        )
-        .bind(host.to_string())
-        .bind(self.keys().pin(pin.reveal()).to_vec())
-        .bind(self.keys().seal("pin", host.0.as_bytes(), pin.reveal())?)
-        .bind(pin_length as i64)
-        .bind(millis(now))
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("DELETE FROM verified_numbers WHERE host = $1")
+        query("UPDATE hosts SET pin_mac = $2, pin_sealed = $3, pin_length = $4, pin_at = $5 WHERE id = $1")
             .bind(host.to_string())
-            .execute(&mut *transaction)
+            .bind(self.keys().pin(pin.reveal()).to_vec())
+            .bind(self.keys().seal("pin", host.0.as_bytes(), pin.reveal())?)
+            .bind(pin_length as i64)
+            .bind(millis(now))
+            .execute(&mut transaction)
+            .await?;
+        query("DELETE FROM verified_numbers WHERE host = $1")
+            .bind(host.to_string())
+            .execute(&mut transaction)
             .await?;
         self.tell_new_pin(&mut transaction, host, now).await?;
         transaction.commit().await?;
@@ -187,11 +183,11 @@ impl Store {
     /// Invitations to what is still to come name the old PIN: guests get new ones.
     async fn tell_new_pin(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Transaction,
         host: HostId,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "UPDATE meetings SET sequence = sequence + 1, updated_at = $2
              WHERE host = $1 AND standing = 0 AND state IN ('scheduled', 'open')
                AND coalesce(series_ends_at, ends_at) > $2 RETURNING id",
@@ -211,7 +207,7 @@ impl Store {
     /// Draws a new host PIN, which is told here and never again. `None`: no such host.
     pub async fn new_host_pin(&self, host: HostId) -> Result<Option<HostPin>, Error> {
         let pin = draw::host_pin()?;
-        let changed = sqlx::query("UPDATE hosts SET host_pin_mac = $2 WHERE id = $1")
+        let changed = query("UPDATE hosts SET host_pin_mac = $2 WHERE id = $1")
             .bind(host.to_string())
             .bind(self.keys().host_pin(host, &pin).to_vec())
             .execute(&self.inner.writer)
@@ -228,7 +224,7 @@ impl Store {
             email: row.text("email")?,
             language: language.map_err(|_| Error::Unreadable("language"))?,
             known_callers: row.word("known_callers")?,
-            numbers: self.numbers_of(self.reader(), id).await?,
+            numbers: self.numbers_of(id).await?,
             pin: self.keys().unseal_pin(id, &row.bytes("pin_sealed")?)?,
             pin_at: row.time("pin_at")?,
             standard_meeting: MeetingId(row.uuid("standard_meeting")?),
@@ -237,8 +233,8 @@ impl Store {
     }
 
     /// A PIN that nobody has or had, and that neither begins with another nor another with it.
-    async fn free_pin(&self, connection: &mut SqliteConnection, length: usize) -> Result<Pin, Error> {
-        let lengths = sqlx::query("SELECT DISTINCT pin_length FROM hosts WHERE pin_length <> $1")
+    async fn free_pin(&self, connection: &mut Transaction, length: usize) -> Result<Pin, Error> {
+        let lengths = query("SELECT DISTINCT pin_length FROM hosts WHERE pin_length <> $1")
             .bind(length as i64)
             .fetch_all(&mut *connection)
             .await?;
@@ -252,7 +248,7 @@ impl Store {
             }
             // Only MACs can be searched, and a prefix has none: longer PINs are opened. That is
             // once per draw and only while two lengths are in use.
-            let rows = sqlx::query("SELECT id, pin_sealed FROM hosts WHERE pin_length = $1")
+            let rows = query("SELECT id, pin_sealed FROM hosts WHERE pin_length = $1")
                 .bind(other)
                 .fetch_all(&mut *connection)
                 .await?;
@@ -266,7 +262,7 @@ impl Store {
             candidates.extend(shorter.iter().map(|length| &pin.reveal()[..*length]));
             let mut taken = longer_pins.iter().any(|longer| longer.reveal().starts_with(pin.reveal()));
             for candidate in candidates {
-                taken |= sqlx::query(
+                taken |= query(
                     "SELECT 1 FROM hosts WHERE pin_mac = $1 UNION SELECT 1 FROM retired_pins WHERE pin_mac = $1",
                 )
                 .bind(self.keys().pin(candidate).to_vec())
@@ -282,8 +278,8 @@ impl Store {
     }
 }
 
-async fn retire_pin(connection: &mut SqliteConnection, host: HostId, now: Timestamp) -> Result<(), Error> {
-    sqlx::query(
+async fn retire_pin(connection: &mut Transaction, host: HostId, now: Timestamp) -> Result<(), Error> {
+    query(
         "INSERT INTO retired_pins (pin_mac, retired_at) SELECT pin_mac, $2 FROM hosts WHERE id = $1
          ON CONFLICT (pin_mac) DO NOTHING",
     )

@@ -1,8 +1,8 @@
 //! Meetings: scheduled, opened, closed, cancelled. At most one per host is open, by a unique index.
 
+use super::database::{Transaction, query};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sqlx::SqliteConnection;
 
 use super::outbox::Method;
 use super::page::{Cursor, Page, Range};
@@ -118,9 +118,9 @@ impl Store {
             .map_err(|_| Refusal::NotItsDay)?;
         let id = MeetingId::fresh();
         let mut transaction = self.begin().await?;
-        let known = sqlx::query("SELECT 1 FROM hosts WHERE id = $1")
+        let known = query("SELECT 1 FROM hosts WHERE id = $1")
             .bind(host.to_string())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await?;
         if known.is_none() {
             return Err(Refusal::NoSuchHost.into());
@@ -129,7 +129,7 @@ impl Store {
             MeetingKind::OneTime => Some(self.draw_code(&mut transaction, host, now).await?),
             MeetingKind::Standard => None,
         };
-        sqlx::query(
+        query(
             "INSERT INTO meetings (id, host, kind, standing, state, title, starts_at, ends_at, time_zone,
                                    code_mac, code_sealed, invitees, known_callers, wait_for_moderator,
                                    sequence, created_at, updated_at, recurrence, series_ends_at)
@@ -150,7 +150,7 @@ impl Store {
         .bind(millis(now))
         .bind(new.recurrence.as_ref().map(ToString::to_string))
         .bind(new.recurrence.as_ref().map(|_| millis(times.ends_at())))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         let meeting = self.read_back(&mut transaction, id).await?;
         self.queue(&mut transaction, &meeting, Method::Request, &meeting.invitees, now).await?;
@@ -160,7 +160,7 @@ impl Store {
     }
 
     pub async fn meeting(&self, meeting: MeetingId) -> Result<Option<Meeting>, Error> {
-        let row = sqlx::query("SELECT * FROM meetings WHERE id = $1")
+        let row = query("SELECT * FROM meetings WHERE id = $1")
             .bind(meeting.to_string())
             .fetch_optional(self.reader())
             .await?;
@@ -174,7 +174,7 @@ impl Store {
         state: Option<MeetingState>,
         range: Range,
     ) -> Result<Page<Meeting>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM meetings WHERE host = $1 AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR id < $3)
              ORDER BY id DESC LIMIT $4",
         )
@@ -231,11 +231,11 @@ impl Store {
         if changed.state == MeetingState::Closed && moved && ends_at.is_some_and(|end| end > now) {
             changed.state = MeetingState::Scheduled;
         }
-        sqlx::query(
+        query(
             "UPDATE meetings SET title = $2, starts_at = $3, ends_at = $4, time_zone = $5, invitees = $6,
                     known_callers = $7, wait_for_moderator = $8, state = $9, sequence = sequence + 1,
                     updated_at = $10, recurrence = $11, series_ends_at = $12,
-                    closed_at = CASE WHEN $13 AND state <> 'open' THEN NULL ELSE closed_at END
+                    closed_at = CASE WHEN $13 = 1 AND state <> 'open' THEN NULL ELSE closed_at END
              WHERE id = $1",
         )
         .bind(meeting.to_string())
@@ -251,7 +251,7 @@ impl Store {
         .bind(changed.recurrence.as_ref().map(ToString::to_string))
         .bind(series_ends_at.map(millis))
         .bind(moved && changed.recurrence.is_some())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         let changed = self.read_back(&mut transaction, meeting).await?;
         self.queue_change(&mut transaction, &before, &changed, now).await?;
@@ -268,7 +268,7 @@ impl Store {
             return Err(Refusal::NoCode.into());
         }
         let code = self.draw_code(&mut transaction, before.host, now).await?;
-        sqlx::query(
+        query(
             "UPDATE meetings SET code_mac = $2, code_sealed = $3, sequence = sequence + 1, updated_at = $4
              WHERE id = $1",
         )
@@ -276,7 +276,7 @@ impl Store {
         .bind(self.keys().code(meeting, &code).to_vec())
         .bind(self.keys().seal("code", meeting.0.as_bytes(), code.reveal())?)
         .bind(millis(now))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         let changed = self.read_back(&mut transaction, meeting).await?;
         self.queue_change(&mut transaction, &before, &changed, now).await?;
@@ -295,14 +295,14 @@ impl Store {
         if before.state == MeetingState::Cancelled {
             return Ok(before);
         }
-        sqlx::query(
+        query(
             "UPDATE meetings SET closed_at = CASE WHEN state = 'open' THEN $2 ELSE closed_at END,
                                  state = 'cancelled', sequence = sequence + 1, updated_at = $2
              WHERE id = $1",
         )
         .bind(meeting.to_string())
         .bind(millis(now))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         let cancelled = self.read_back(&mut transaction, meeting).await?;
         let guests = self.audience(&mut transaction, &cancelled).await?;
@@ -324,12 +324,12 @@ impl Store {
         let mut transaction = self.begin().await?;
         let mut before = Vec::with_capacity(2);
         for touched in closes.into_iter().chain([meeting]) {
-            let row = sqlx::query(
+            let row = query(
                 "SELECT state, opened_by, opened_at, closed_at FROM meetings WHERE id = $1 AND host = $2",
             )
             .bind(touched.to_string())
             .bind(host.to_string())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await?
             .ok_or(Refusal::NoSuchMeeting)?;
             before.push(Before {
@@ -341,9 +341,9 @@ impl Store {
             });
         }
         if let Some(closes) = closes.filter(|closes| *closes != meeting) {
-            sqlx::query(CLOSE).bind(closes.to_string()).bind(millis(now)).execute(&mut *transaction).await?;
+            query(CLOSE).bind(closes.to_string()).bind(millis(now)).execute(&mut transaction).await?;
         }
-        let opened = sqlx::query(
+        let opened = query(
             "UPDATE meetings SET state = 'open', opened_by = $2, opened_at = $3, closed_at = NULL,
                                  updated_at = $3
              WHERE id = $1 AND state <> 'cancelled'",
@@ -351,7 +351,7 @@ impl Store {
         .bind(meeting.to_string())
         .bind(opened_by.word())
         .bind(millis(now))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await
         .map_err(|error| match error.as_database_error() {
             Some(fault) if fault.is_unique_violation() => Refusal::AnotherIsOpen.into(),
@@ -368,7 +368,7 @@ impl Store {
     pub(super) async fn put_back(&self, before: Vec<Before>) -> Result<(), Error> {
         let mut transaction = self.begin().await?;
         for was in before.iter().rev() {
-            sqlx::query(
+            query(
                 "UPDATE meetings SET state = $2, opened_by = $3, opened_at = $4, closed_at = $5 WHERE id = $1",
             )
             .bind(was.meeting.to_string())
@@ -376,7 +376,7 @@ impl Store {
             .bind(was.opened_by.as_ref())
             .bind(was.opened_at)
             .bind(was.closed_at)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
         transaction.commit().await?;
@@ -385,14 +385,14 @@ impl Store {
 
     /// Closes a meeting if it is open. A standing one is then ready to be opened again.
     pub async fn close_meeting(&self, meeting: MeetingId, now: Timestamp) -> Result<(), Error> {
-        sqlx::query(CLOSE).bind(meeting.to_string()).bind(millis(now)).execute(&self.inner.writer).await?;
+        query(CLOSE).bind(meeting.to_string()).bind(millis(now)).execute(&self.inner.writer).await?;
         Ok(())
     }
 
     /// After a start: nothing is live yet, whatever a crash left open. Meetings whose end plus
     /// `overrun` is still to come can be opened again, the others are over. Tells how many it were.
     pub async fn after_crash(&self, now: Timestamp, overrun: std::time::Duration) -> Result<u64, Error> {
-        let found = sqlx::query(
+        let found = query(
             "UPDATE meetings SET
                  state = CASE WHEN standing = 1 OR coalesce(series_ends_at, ends_at) + $2 > $1 THEN 'scheduled' ELSE 'closed' END,
                  closed_at = CASE WHEN standing = 1 OR coalesce(series_ends_at, ends_at) + $2 > $1 THEN closed_at ELSE $1 END,
@@ -408,11 +408,11 @@ impl Store {
 
     async fn draw_code(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Transaction,
         host: HostId,
         now: Timestamp,
     ) -> Result<Code, Error> {
-        let rows = sqlx::query("SELECT code_mac, number FROM drawn_codes WHERE host = $1 ORDER BY number")
+        let rows = query("SELECT code_mac, number FROM drawn_codes WHERE host = $1 ORDER BY number")
             .bind(host.to_string())
             .fetch_all(&mut *connection)
             .await?;
@@ -425,14 +425,14 @@ impl Store {
             if drawn.contains(&mac) {
                 continue;
             }
-            sqlx::query("INSERT INTO drawn_codes (host, code_mac, drawn_at, number) VALUES ($1, $2, $3, $4)")
+            query("INSERT INTO drawn_codes (host, code_mac, drawn_at, number) VALUES ($1, $2, $3, $4)")
                 .bind(host.to_string())
                 .bind(mac)
                 .bind(millis(now))
                 .bind(number)
                 .execute(&mut *connection)
                 .await?;
-            sqlx::query("DELETE FROM drawn_codes WHERE host = $1 AND number <= $2")
+            query("DELETE FROM drawn_codes WHERE host = $1 AND number <= $2")
                 .bind(host.to_string())
                 .bind(number - DRAWN_CODES_KEPT)
                 .execute(&mut *connection)
@@ -444,10 +444,10 @@ impl Store {
 
     pub(super) async fn read_back(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Transaction,
         meeting: MeetingId,
     ) -> Result<Meeting, Error> {
-        let row = sqlx::query("SELECT * FROM meetings WHERE id = $1")
+        let row = query("SELECT * FROM meetings WHERE id = $1")
             .bind(meeting.to_string())
             .fetch_optional(connection)
             .await?;
@@ -457,7 +457,7 @@ impl Store {
     /// A cancelled meeting stays as it is.
     async fn read_for_change(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Transaction,
         meeting: MeetingId,
     ) -> Result<Meeting, Error> {
         let meeting = self.read_back(connection, meeting).await?;

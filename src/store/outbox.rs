@@ -6,8 +6,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::database::{Transaction, query};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 use tokio::sync::Notify;
 
 use super::meetings::Meeting;
@@ -115,10 +115,10 @@ impl Store {
             return Err(Refusal::Cancelled.into());
         }
         if again {
-            sqlx::query("UPDATE meetings SET sequence = sequence + 1, updated_at = $2 WHERE id = $1")
+            query("UPDATE meetings SET sequence = sequence + 1, updated_at = $2 WHERE id = $1")
                 .bind(meeting.to_string())
                 .bind(millis(now))
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
             invited = self.read_back(&mut transaction, meeting).await?;
         }
@@ -131,7 +131,7 @@ impl Store {
 
     /// One per guest, by address.
     pub async fn deliveries(&self, meeting: MeetingId) -> Result<Vec<Delivery>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM outbox AS one WHERE meeting = $1 AND sequence = (
                  SELECT max(sequence) FROM outbox WHERE meeting = $1 AND recipient = one.recipient)
              ORDER BY recipient LIMIT 2000",
@@ -145,7 +145,7 @@ impl Store {
     /// At most `most` letters to be sent now, the longest waiting first.
     pub async fn due_invitations(&self, now: Timestamp, most: usize) -> Result<Vec<Due>, Error> {
         // Through the writing connection: what was just settled must not be seen as queued.
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM outbox WHERE state = 'queued' AND next_attempt_at <= $1
              ORDER BY next_attempt_at, id LIMIT $2",
         )
@@ -186,7 +186,7 @@ impl Store {
             Settled::Later(at, why) => (DeliveryState::Queued, Some(at), Some(why)),
             Settled::Failed(why) => (DeliveryState::Failed, None, Some(why)),
         };
-        sqlx::query(
+        query(
             "UPDATE outbox SET
                  state = CASE WHEN state = 'superseded' AND $2 <> 'sent' THEN state ELSE $2 END,
                  attempts = attempts + 1, next_attempt_at = coalesce($3, next_attempt_at), last_error = $4,
@@ -210,7 +210,7 @@ impl Store {
     /// Queues the meeting's version for `guests`, once each.
     pub(super) async fn queue(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Transaction,
         meeting: &Meeting,
         method: Method,
         guests: &[String],
@@ -220,7 +220,7 @@ impl Store {
             return Ok(());
         }
         for guest in guests {
-            sqlx::query(
+            query(
                 "UPDATE outbox SET state = 'superseded', settled_at = $4
                  WHERE meeting = $1 AND recipient = $2 AND sequence < $3 AND state = 'queued'",
             )
@@ -230,7 +230,7 @@ impl Store {
             .bind(millis(now))
             .execute(&mut *connection)
             .await?;
-            sqlx::query(
+            query(
                 "INSERT INTO outbox (meeting, sequence, recipient, method, state, attempts, next_attempt_at,
                                      queued_at)
                  VALUES ($1, $2, $3, $4, 'queued', 0, $5, $5)
@@ -253,7 +253,7 @@ impl Store {
     /// those who are guests no more learn that.
     pub(super) async fn queue_change(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Transaction,
         before: &Meeting,
         after: &Meeting,
         now: Timestamp,
@@ -289,10 +289,10 @@ impl Store {
     /// The guests, and who else was invited last.
     pub(super) async fn audience(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Transaction,
         meeting: &Meeting,
     ) -> Result<Vec<String>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT recipient FROM outbox AS one WHERE meeting = $1 AND method = 'request' AND sequence = (
                  SELECT max(sequence) FROM outbox WHERE meeting = $1 AND recipient = one.recipient)",
         )

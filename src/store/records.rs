@@ -7,12 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::QueryBuilder;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
+use super::database::{Pool, query};
 use super::page::{Cursor, Page, Range};
-use super::row::{Columns, Db, Row, millis};
+use super::row::{Columns, Row, millis};
 use super::spill::Spill;
 use super::words::Word;
 use super::{Error, Store};
@@ -92,7 +92,7 @@ impl Store {
     }
 
     pub async fn call(&self, call: CallId) -> Result<Option<PastCall>, Error> {
-        let row = sqlx::query("SELECT * FROM call_records WHERE id = $1")
+        let row = query("SELECT * FROM call_records WHERE id = $1")
             .bind(call.to_string())
             .fetch_optional(self.reader())
             .await?;
@@ -101,34 +101,35 @@ impl Store {
 
     /// Latest start first.
     pub async fn calls(&self, filter: &CallFilter, range: Range) -> Result<Page<PastCall>, Error> {
-        let mut query = QueryBuilder::<Db>::new("SELECT * FROM call_records WHERE 1 = 1");
+        let mut wanted = query("SELECT * FROM call_records WHERE 1 = 1");
         if let Some(host) = filter.host {
-            query.push(" AND host = ").push_bind(host.to_string());
+            wanted = wanted.push(" AND host = ").push_bind(host.to_string());
         }
         if let Some(meeting) = filter.meeting {
-            query.push(" AND meeting = ").push_bind(meeting.to_string());
+            wanted = wanted.push(" AND meeting = ").push_bind(meeting.to_string());
         }
         if let Some(trunk) = &filter.trunk {
-            query.push(" AND trunk = ").push_bind(trunk.clone());
+            wanted = wanted.push(" AND trunk = ").push_bind(trunk.clone());
         }
         if let Some(number) = &filter.number {
-            query.push(" AND number_mac = ").push_bind(self.keys().number(number).to_vec());
+            wanted = wanted.push(" AND number_mac = ").push_bind(self.keys().number(number).to_vec());
         }
         if let Some(ending) = filter.ending {
-            query.push(" AND ending = ").push_bind(ending.name());
+            wanted = wanted.push(" AND ending = ").push_bind(ending.name());
         }
         if let Some(from) = filter.from {
-            query.push(" AND started_at >= ").push_bind(millis(from));
+            wanted = wanted.push(" AND started_at >= ").push_bind(millis(from));
         }
         if let Some(until) = filter.until {
-            query.push(" AND started_at < ").push_bind(millis(until));
+            wanted = wanted.push(" AND started_at < ").push_bind(millis(until));
         }
         if let Some(after) = range.after {
-            query.push(" AND (started_at, id) < (").push_bind(after.time);
-            query.push(", ").push_bind(after.id.to_string()).push(")");
+            wanted = wanted.push(" AND (started_at, id) < (").push_bind(after.time);
+            wanted = wanted.push(", ").push_bind(after.id.to_string()).push(")");
         }
-        query.push(" ORDER BY started_at DESC, id DESC LIMIT ").push_bind(i64::from(range.limit) + 1);
-        let rows = query.build().fetch_all(self.reader()).await?;
+        wanted =
+            wanted.push(" ORDER BY started_at DESC, id DESC LIMIT ").push_bind(i64::from(range.limit) + 1);
+        let rows = wanted.fetch_all(self.reader()).await?;
         let found = rows.iter().map(|row| self.read_call(row)).collect::<Result<_, _>>()?;
         Ok(Page::of(found, range.limit, |call: &PastCall| Cursor {
             time: millis(call.started_at),
@@ -304,7 +305,7 @@ enum Job {
 
 impl Writer {
     /// Replays what was spilled before, then takes records.
-    pub async fn start(pool: sqlx::Pool<Db>, spill: Spill) -> Self {
+    pub async fn start(pool: Pool, spill: Spill) -> Self {
         let spill = Arc::new(spill);
         replay(&pool, &spill).await;
         let (queue, jobs) = mpsc::channel(QUEUE);
@@ -328,7 +329,7 @@ impl Writer {
     }
 }
 
-async fn run(pool: sqlx::Pool<Db>, spill: Arc<Spill>, mut jobs: mpsc::Receiver<Job>) {
+async fn run(pool: Pool, spill: Arc<Spill>, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut retry = tokio::time::interval(REPLAY_EVERY);
     retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -363,7 +364,7 @@ async fn run(pool: sqlx::Pool<Db>, spill: Arc<Spill>, mut jobs: mpsc::Receiver<J
     }
 }
 
-async fn insert(pool: &sqlx::Pool<Db>, rows: &[Stored]) -> Result<(), Error> {
+async fn insert(pool: &Pool, rows: &[Stored]) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -371,9 +372,9 @@ async fn insert(pool: &sqlx::Pool<Db>, rows: &[Stored]) -> Result<(), Error> {
         let text = text.as_ref();
         text.map(|text| URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Unreadable("number"))).transpose()
     };
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = pool.begin().await?;
     for row in rows {
-        sqlx::query(
+        query(
             "INSERT INTO call_records (id, started_at, ended_at, host, meeting, trunk, trust, ending,
                                        number_mac, number_sealed, detail)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING",
@@ -389,7 +390,7 @@ async fn insert(pool: &sqlx::Pool<Db>, rows: &[Stored]) -> Result<(), Error> {
         .bind(decode(&row.number_mac)?)
         .bind(decode(&row.number_sealed)?)
         .bind(&row.detail)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
     }
     transaction.commit().await?;
@@ -404,7 +405,7 @@ fn put_aside(spill: &Spill, rows: &[Stored]) {
 
 /// As many files as there are (an interrupted one, and the one since). A fault leaves the rest for
 /// the next time; what was written twice counts once.
-async fn replay(pool: &sqlx::Pool<Db>, spill: &Spill) {
+async fn replay(pool: &Pool, spill: &Spill) {
     loop {
         let mut file = match spill.take::<Stored>() {
             Ok(Some(file)) => file,

@@ -1,14 +1,11 @@
 //! Reading columns back into types. What cannot be read is an error that names the column.
 
 use jiff::Timestamp;
-use sqlx::{Database, Row as _};
 use uuid::Uuid;
 
 use super::Error;
+pub(super) use super::database::Row;
 use super::words::Word;
-
-pub(super) type Db = sqlx::Sqlite;
-pub(super) type Row = <Db as Database>::Row;
 
 /// Times are stored in milliseconds; what is finer is cut off.
 pub(super) fn millis(time: Timestamp) -> i64 {
@@ -16,12 +13,28 @@ pub(super) fn millis(time: Timestamp) -> i64 {
 }
 
 pub(super) trait Columns {
-    fn text(&self, column: &'static str) -> Result<String, Error>;
     fn text_or_null(&self, column: &'static str) -> Result<Option<String>, Error>;
-    fn number(&self, column: &'static str) -> Result<i64, Error>;
-    fn bytes(&self, column: &'static str) -> Result<Vec<u8>, Error>;
+    fn number_or_null(&self, column: &'static str) -> Result<Option<i64>, Error>;
     fn bytes_or_null(&self, column: &'static str) -> Result<Option<Vec<u8>>, Error>;
-    fn time_or_null(&self, column: &'static str) -> Result<Option<Timestamp>, Error>;
+
+    fn text(&self, column: &'static str) -> Result<String, Error> {
+        self.text_or_null(column)?.ok_or(Error::Unreadable(column))
+    }
+
+    fn number(&self, column: &'static str) -> Result<i64, Error> {
+        self.number_or_null(column)?.ok_or(Error::Unreadable(column))
+    }
+
+    fn bytes(&self, column: &'static str) -> Result<Vec<u8>, Error> {
+        self.bytes_or_null(column)?.ok_or(Error::Unreadable(column))
+    }
+
+    fn time_or_null(&self, column: &'static str) -> Result<Option<Timestamp>, Error> {
+        let millis = self.number_or_null(column)?;
+        millis
+            .map(|millis| Timestamp::from_millisecond(millis).map_err(|_| Error::Unreadable(column)))
+            .transpose()
+    }
 
     fn time(&self, column: &'static str) -> Result<Timestamp, Error> {
         self.time_or_null(column)?.ok_or(Error::Unreadable(column))
@@ -48,32 +61,15 @@ pub(super) trait Columns {
 }
 
 impl Columns for Row {
-    fn text(&self, column: &'static str) -> Result<String, Error> {
-        Ok(self.try_get(column)?)
-    }
-
     fn text_or_null(&self, column: &'static str) -> Result<Option<String>, Error> {
-        Ok(self.try_get(column)?)
+        self.get_text(column)
     }
 
-    fn number(&self, column: &'static str) -> Result<i64, Error> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn bytes(&self, column: &'static str) -> Result<Vec<u8>, Error> {
-        Ok(self.try_get(column)?)
+    fn number_or_null(&self, column: &'static str) -> Result<Option<i64>, Error> {
+        self.get_number(column)
     }
 
     fn bytes_or_null(&self, column: &'static str) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn time_or_null(&self, column: &'static str) -> Result<Option<Timestamp>, Error> {
-        match self.try_get::<Option<i64>, _>(column)? {
-            Some(millis) => {
-                Timestamp::from_millisecond(millis).map(Some).map_err(|_| Error::Unreadable(column))
-            }
-            None => Ok(None),
-        }
+        self.get_bytes(column)
     }
 }

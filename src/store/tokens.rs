@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::database::query;
 use super::row::{Columns, millis};
 use super::{Error, Refusal, Store, draw};
 use crate::types::{HostId, Token, TokenId};
@@ -28,7 +29,7 @@ impl Store {
         let token = draw::host_token()?;
         let id = TokenId::fresh();
         let mut transaction = self.begin().await?;
-        let added = sqlx::query(
+        let added = query(
             "INSERT INTO tokens (id, host, name, hash, created_at)
              SELECT $1, id, $3, $4, $5 FROM hosts WHERE id = $2",
         )
@@ -37,7 +38,7 @@ impl Store {
         .bind(name)
         .bind(Sha256::digest(token.reveal()).to_vec())
         .bind(millis(now))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if added.rows_affected() == 0 {
             return Err(Refusal::NoSuchHost.into());
@@ -50,7 +51,7 @@ impl Store {
     /// bit; the comparison of what was found is constant-time all the same.
     pub async fn host_of_token(&self, token: &Token) -> Result<Option<HostId>, Error> {
         let hash = Sha256::digest(token.reveal());
-        let row = sqlx::query("SELECT host, hash FROM tokens WHERE hash = $1")
+        let row = query("SELECT host, hash FROM tokens WHERE hash = $1")
             .bind(hash.to_vec())
             .fetch_optional(self.reader())
             .await?;
@@ -64,11 +65,10 @@ impl Store {
 
     /// Oldest first, at most a thousand.
     pub async fn tokens(&self, host: HostId) -> Result<Vec<TokenFacts>, Error> {
-        let rows =
-            sqlx::query("SELECT id, name, created_at FROM tokens WHERE host = $1 ORDER BY id LIMIT 1000")
-                .bind(host.to_string())
-                .fetch_all(self.reader())
-                .await?;
+        let rows = query("SELECT id, name, created_at FROM tokens WHERE host = $1 ORDER BY id LIMIT 1000")
+            .bind(host.to_string())
+            .fetch_all(self.reader())
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(TokenFacts {
@@ -83,7 +83,7 @@ impl Store {
 
     /// `of`: only if it is this host's. `false`: there was none.
     pub async fn revoke_token(&self, token: TokenId, of: Option<HostId>) -> Result<bool, Error> {
-        let revoked = sqlx::query("DELETE FROM tokens WHERE id = $1 AND ($2 IS NULL OR host = $2)")
+        let revoked = query("DELETE FROM tokens WHERE id = $1 AND ($2 IS NULL OR host = $2)")
             .bind(token.to_string())
             .bind(of.map(|host| host.to_string()))
             .execute(&self.inner.writer)

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::database::query;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::{Error, Store};
@@ -32,7 +33,7 @@ impl Store {
         trunk: &str,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let statement = sqlx::query(
+        let statement = query(
             "INSERT INTO verified_numbers
                  (id, host, number_mac, number_sealed, meeting, trust, trunk, verified_at, last_used_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
@@ -55,7 +56,7 @@ impl Store {
     /// A use puts off expiry; a clock that stepped back takes nothing away.
     pub(super) async fn note_use(&self, verified: VerifiedId, date: Timestamp) -> Result<(), Error> {
         let statement =
-            sqlx::query("UPDATE verified_numbers SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2")
+            query("UPDATE verified_numbers SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2")
                 .bind(verified.to_string())
                 .bind(millis(date));
         self.write(statement).await?;
@@ -65,7 +66,7 @@ impl Store {
     /// For one host, or for all.
     pub(super) async fn forget(&self, host: Option<HostId>, number: &PhoneNumber) -> Result<(), Error> {
         let statement =
-            sqlx::query("DELETE FROM verified_numbers WHERE number_mac = $1 AND ($2 IS NULL OR host = $2)")
+            query("DELETE FROM verified_numbers WHERE number_mac = $1 AND ($2 IS NULL OR host = $2)")
                 .bind(self.keys().number(number).to_vec())
                 .bind(host.map(|host| host.to_string()));
         self.write(statement).await?;
@@ -74,7 +75,7 @@ impl Store {
 
     /// Newest first.
     pub async fn verified_numbers(&self, host: HostId, range: Range) -> Result<Page<Verified>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM verified_numbers WHERE host = $1 AND ($2 IS NULL OR id < $2)
              ORDER BY id DESC LIMIT $3",
         )
@@ -89,7 +90,7 @@ impl Store {
 
     /// `of`: only if it is this host's. `false`: there was none.
     pub async fn revoke(&self, verified: VerifiedId, of: Option<HostId>) -> Result<bool, Error> {
-        let revoked = sqlx::query("DELETE FROM verified_numbers WHERE id = $1 AND ($2 IS NULL OR host = $2)")
+        let revoked = query("DELETE FROM verified_numbers WHERE id = $1 AND ($2 IS NULL OR host = $2)")
             .bind(verified.to_string())
             .bind(of.map(|host| host.to_string()))
             .execute(&self.inner.writer)
@@ -99,7 +100,7 @@ impl Store {
 
     /// How many there were.
     pub async fn revoke_all(&self, host: HostId) -> Result<u64, Error> {
-        let revoked = sqlx::query("DELETE FROM verified_numbers WHERE host = $1")
+        let revoked = query("DELETE FROM verified_numbers WHERE host = $1")
             .bind(host.to_string())
             .execute(&self.inner.writer)
             .await?;

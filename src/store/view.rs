@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::database::query;
 use super::row::{Columns, Row, millis};
 use super::{Error, Store, Windows};
 use crate::bridge::view::{HostView, MeetingState, MeetingView};
@@ -15,12 +16,12 @@ impl Store {
         also: Option<MeetingId>,
         now: Timestamp,
     ) -> Result<Option<HostView>, Error> {
-        let row = sqlx::query("SELECT name, language, known_callers FROM hosts WHERE id = $1")
+        let row = query("SELECT name, language, known_callers FROM hosts WHERE id = $1")
             .bind(host.to_string())
             .fetch_optional(self.reader())
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let rows = sqlx::query(MEETINGS_THAT_MATTER)
+        let rows = query(MEETINGS_THAT_MATTER)
             .bind(host.to_string())
             .bind(millis(earlier(now, ENDED_WITHIN)))
             .bind(millis(later(now, STARTS_WITHIN)))
@@ -45,7 +46,7 @@ impl Store {
                 .map(|text| text.parse().map_err(|_| Error::Unreadable("language")))
                 .transpose()?,
             known_callers: row.word("known_callers")?,
-            numbers: self.numbers_of(self.reader(), host).await?,
+            numbers: self.numbers_of(host).await?,
             standard_meeting: standard_meeting.ok_or(Error::Unreadable("standing meeting"))?,
             meetings,
         }))
@@ -123,4 +124,4 @@ const MEETINGS_THAT_MATTER: &str = "SELECT * FROM (
         OR (state = 'cancelled' AND updated_at >= $4)
         OR (state = 'cancelled' AND ends_at >= $4 AND starts_at <= $3))
     ORDER BY state = 'open' DESC, standing DESC, id = $5 DESC, starts_at LIMIT 500
-) ORDER BY standing DESC, starts_at, id";
+) AS these ORDER BY standing DESC, starts_at, id";

@@ -3,7 +3,7 @@
 use super::outbox::{DeliveryState, Method};
 use crate::bridge::input::DigitSource;
 use crate::bridge::question::OpenedBy;
-use crate::bridge::snapshot::{Entered, Role};
+use crate::bridge::snapshot::{Entered, LobbyReason, Role};
 use crate::bridge::view::{KnownCallers, MeetingKind, MeetingState};
 
 /// An enum whose variants have names.
@@ -47,6 +47,7 @@ words!(DeliveryState {
 });
 words!(OpenedBy { Moderator = "moderator", Caller = "caller" });
 words!(Role { Moderator = "moderator", Guest = "guest" });
+words!(LobbyReason { Locked = "locked", Guessing = "guessing" });
 words!(Entered {
     ProvedCode = "proved-code",
     Remembered = "remembered",

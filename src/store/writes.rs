@@ -6,18 +6,13 @@
 
 use std::sync::Arc;
 
-use sqlx::Database;
-use sqlx::query::Query;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
-use super::row::Db;
-
-/// One statement with all its parameters.
-pub(super) type Statement = Query<'static, Db, <Db as Database>::Arguments>;
+use super::database::{Pool, Query};
 
 struct Write {
-    statement: Statement,
+    statement: Query,
     done: oneshot::Sender<Result<u64, Error>>,
 }
 
@@ -27,7 +22,7 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    pub fn start(pool: sqlx::Pool<Db>) -> Self {
+    pub fn start(pool: Pool) -> Self {
         let (queue, writes) = mpsc::channel(QUEUE);
         tokio::spawn(run(pool, writes));
         Self { queue }
@@ -35,7 +30,7 @@ impl Writes {
 
     /// Rows touched; on the disk when this returns. A write whose asker went away before its batch
     /// began is not made.
-    pub async fn write(&self, statement: Statement) -> Result<u64, Error> {
+    pub async fn write(&self, statement: Query) -> Result<u64, Error> {
         let (done, waiting) = oneshot::channel();
         let closed = |()| Error::Database(sqlx::Error::PoolClosed);
         self.queue.send(Write { statement, done }).await.map_err(|_| closed(()))?;
@@ -43,7 +38,7 @@ impl Writes {
     }
 }
 
-async fn run(pool: sqlx::Pool<Db>, mut writes: mpsc::Receiver<Write>) {
+async fn run(pool: Pool, mut writes: mpsc::Receiver<Write>) {
     let mut batch = Vec::with_capacity(BATCH);
     while writes.recv_many(&mut batch, BATCH).await > 0 {
         batch.retain(|write| !write.done.is_closed());
@@ -56,14 +51,14 @@ async fn run(pool: sqlx::Pool<Db>, mut writes: mpsc::Receiver<Write>) {
 
 /// A row that breaks a constraint fails alone. Any other fault (disk full, file locked) may have
 /// taken the transaction with it, so it fails the whole batch.
-async fn commit(pool: &sqlx::Pool<Db>, batch: &mut Vec<Write>) {
+async fn commit(pool: &Pool, batch: &mut Vec<Write>) {
     let mut asked = Vec::with_capacity(batch.len());
     let written: Result<Vec<_>, sqlx::Error> = async {
         let mut results = Vec::with_capacity(batch.len());
-        let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = pool.begin().await?;
         for write in batch.drain(..) {
             asked.push(write.done);
-            match write.statement.execute(&mut *transaction).await {
+            match transaction.execute_alone(write.statement).await {
                 Ok(done) => results.push(Ok(done.rows_affected())),
                 Err(error) if is_constraint(&error) => results.push(Err(error)),
                 Err(error) => return Err(error),

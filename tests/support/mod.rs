@@ -10,6 +10,7 @@ pub mod api;
 pub mod doorline;
 pub mod hear;
 pub mod ports;
+pub mod postgres;
 pub mod sipp;
 pub mod torture;
 

@@ -4,6 +4,7 @@ use crate::bridge::admission::{Proof, Verdict};
 use crate::bridge::call::Call;
 use crate::bridge::call::entry::ask_code;
 use crate::bridge::call::leaving::leave;
+use crate::bridge::call::lobby::enter_lobby;
 use crate::bridge::call::sound::{quiet, say};
 use crate::bridge::call::state::{About, HOLD, OPENING_TIME, REASSURANCE, State};
 use crate::bridge::desk::{Asker, Desk};
@@ -31,7 +32,7 @@ pub(super) fn known_to(call: &Call, host: HostId) -> Option<&Known> {
 
 /// Judges the caller by what is on now, and acts.
 pub(super) fn admit(desk: &mut Desk, call: &mut Call, host: Box<HostView>, proof: Proof) -> State {
-    let verdict = desk.judge(&host, proof, &call.caller);
+    let verdict = desk.judge(&host, proof, call);
     act(desk, call, host, proof, verdict)
 }
 
@@ -60,6 +61,7 @@ pub(super) fn act(
         Verdict::WaitForModerator(meeting) => {
             wait(desk, call, host, proof, meeting, Prompt::WaitForModerator)
         }
+        Verdict::Lobby(reason) => enter_lobby(desk, call, host, proof, reason),
         Verdict::Refuse(ending) => {
             desk.explain(call.id, format!("kept out: {}", shown(proof)));
             leave(desk, call, ending)
@@ -114,6 +116,8 @@ pub(super) fn enter(
     let known = known_to(call, host.id).map(|known| known.verified);
     if first {
         call.playing = Some(desk.play(call.id, vec![Prompt::FirstHere]));
+    } else if call.admitted == Some(host.id) {
+        call.playing = Some(desk.play(call.id, vec![Prompt::LetIn]));
     } else if known.is_none() {
         call.playing = Some(desk.play(call.id, vec![Prompt::Joining]));
     }
@@ -164,9 +168,9 @@ pub(super) const fn shown(proof: Proof) -> &'static str {
 pub(super) fn follow_on(desk: &mut Desk, call: &mut Call, host: Box<HostView>, ending: Ending) -> State {
     call.hold_until = desk.now().instant + HOLD;
     let proof = base_proof(desk, call, &host);
-    match desk.judge(&host, proof, &call.caller) {
+    match desk.judge(&host, proof, call) {
         Verdict::AskCode => ask_code_of_another(desk, call, host),
-        verdict @ (Verdict::Join(..) | Verdict::WaitForModerator(_)) => {
+        verdict @ (Verdict::Join(..) | Verdict::WaitForModerator(_) | Verdict::Lobby(_)) => {
             desk.step(call.id, "following");
             act(desk, call, host, proof, verdict)
         }

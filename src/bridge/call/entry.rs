@@ -89,7 +89,7 @@ pub(super) fn pin_checked(
     }
     let Some(host) = found else { return ask_code(desk, call, About::Typed(None), vec![Prompt::EnterCode]) };
     let proof = base_proof(desk, call, &host);
-    match desk.judge(&host, proof, &call.caller) {
+    match desk.judge(&host, proof, call) {
         Verdict::AskCode => ask_code(desk, call, About::Typed(Some(host)), vec![Prompt::EnterCode]),
         _ if now < last_key + VERDICT => later(Some(host), last_key + VERDICT),
         verdict => act(desk, call, host, proof, verdict),
@@ -130,7 +130,7 @@ pub(super) fn code_checked(
         About::Proved(host, prompt) => (host, Some(prompt)),
     };
     let proof = proved.map_or_else(|| base_proof(desk, call, &host), Proof::Code);
-    match (desk.judge(&host, proof, &call.caller), again) {
+    match (desk.judge(&host, proof, call), again) {
         (Verdict::AskCode, None) => wrong(desk, call, None),
         (Verdict::AskCode, Some(prompt)) => wrong(desk, call, Some((host, prompt))),
         // Right; or wrong, but something is live by now that needs no code.

@@ -18,6 +18,7 @@ use crate::bridge::call::entry::{
 use crate::bridge::call::hello::{greet, identify};
 use crate::bridge::call::inside::{command, mute, removed};
 use crate::bridge::call::leaving::{finish, hang_up, leave, over, part};
+use crate::bridge::call::lobby;
 use crate::bridge::call::sound::{quiet, tell};
 use crate::bridge::call::state::{
     Event, HOLD, LOOK_UP_TIME, MENU_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
@@ -70,7 +71,10 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         (_, E::HostRemoved) => leave(desk, call, Ending::HostRemoved),
         (_, E::MediaLost) => hang_up(desk, call, Ending::MediaLost),
         (
-            S::InMeeting { host, .. } | S::Opening { host, .. } | S::Waiting { host, .. },
+            S::InMeeting { host, .. }
+            | S::Opening { host, .. }
+            | S::Waiting { host, .. }
+            | S::Lobby { host, .. },
             E::Removed { forget },
         ) => removed(desk, call, host.id, forget),
 
@@ -226,9 +230,11 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         // -- admission --
         (S::Opening { host, proof, .. }, E::Rejudge { .. }) => admit(desk, call, host, proof),
         (S::Opening { .. }, E::WriteFailed | E::Tick) => leave(desk, call, Ending::StoreUnavailable),
-        (S::Opening { .. } | S::Waiting { .. }, E::MeetingOver { ending, .. }) => leave(desk, call, ending),
+        (S::Opening { .. } | S::Waiting { .. } | S::Lobby { .. }, E::MeetingOver { ending, .. }) => {
+            leave(desk, call, ending)
+        }
         (S::Waiting { host, proof, meeting, remind, until }, E::Rejudge { opened }) => {
-            match desk.judge(&host, proof, &call.caller) {
+            match desk.judge(&host, proof, call) {
                 verdict @ (Verdict::Join(..) | Verdict::Open(..)) => {
                     quiet(desk, call);
                     act(desk, call, host, proof, verdict)
@@ -254,7 +260,7 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 return leave(desk, call, Ending::NotStartedInTime);
             }
             // Its window may have opened meanwhile.
-            match desk.judge(&host, proof, &call.caller) {
+            match desk.judge(&host, proof, call) {
                 Verdict::WaitForStart(_) | Verdict::WaitForModerator(_) => {
                     call.playing = Some(desk.play(call.id, vec![Prompt::StillWaiting]));
                     S::Waiting { host, proof, meeting, remind: now + REASSURANCE, until }
@@ -264,6 +270,21 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                     act(desk, call, host, proof, verdict)
                 }
             }
+        }
+
+        // -- the lobby --
+        (S::Lobby { host, lobby }, E::Played(played)) => lobby::played(desk, call, host, lobby, played),
+        (S::Lobby { host, lobby }, E::Key(..)) => lobby::key(desk, call, host, lobby),
+        (S::Lobby { host, lobby }, E::Tick) => lobby::tick(desk, call, host, lobby),
+        (S::Lobby { host, lobby }, E::Rejudge { opened }) => lobby::rejudge(desk, call, host, lobby, opened),
+        (S::Lobby { host, lobby }, E::Admitted) => {
+            call.admitted = Some(host.id);
+            desk.step(call.id, "admitted");
+            lobby::rejudge(desk, call, host, lobby, None)
+        }
+        (S::Lobby { .. }, E::Refused) => {
+            desk.step(call.id, "refused");
+            leave(desk, call, Ending::LobbyRefused)
         }
 
         // -- in the meeting --
@@ -318,6 +339,8 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
             | E::Rejudge { .. }
             | E::WriteFailed
             | E::MeetingOver { .. }
+            | E::Admitted
+            | E::Refused
             | E::Removed { .. }
             | E::Muted(_)
             | E::Forgotten(_),

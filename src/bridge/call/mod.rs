@@ -7,6 +7,7 @@ pub(crate) mod flow;
 mod hello;
 mod inside;
 mod leaving;
+pub(crate) mod lobby;
 mod menu;
 mod sound;
 pub(crate) mod state;
@@ -45,6 +46,8 @@ pub(crate) struct Call {
     pub remembering: Option<QuestionId>,
     /// The host that remembers this phone since this call.
     pub remembered: Option<HostId>,
+    /// The host whose moderator let this call in from the lobby.
+    pub admitted: Option<HostId>,
     /// When the state began, for readers.
     pub since: Timestamp,
     /// Its entry in the list of timers.
@@ -67,6 +70,7 @@ impl Call {
             place: None,
             remembering: None,
             remembered: None,
+            admitted: None,
             since: now.date,
             timer: None,
         }

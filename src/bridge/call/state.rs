@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use crate::bridge::admission::Proof;
 use crate::bridge::call::Call;
 use crate::bridge::call::collect::Collector;
+use crate::bridge::call::lobby::Lobby;
 use crate::bridge::input::{HangUp, Quality};
+use crate::bridge::meeting::Awaits;
 use crate::bridge::snapshot::Role;
 use crate::bridge::view::HostView;
 use crate::bridge::{Answer, Ending, PlaybackId, Prompt, QuestionId};
@@ -66,6 +68,11 @@ pub(crate) enum State {
         meeting: MeetingId,
         remind: Instant,
         until: Instant,
+    },
+    /// Only a moderator lets the caller in.
+    Lobby {
+        host: Box<HostView>,
+        lobby: Lobby,
     },
     /// `star`: `*` was pressed, and the next key is a command until then.
     InMeeting {
@@ -160,6 +167,9 @@ pub(crate) enum Event {
     },
     /// The host whose room this is was deleted.
     HostRemoved,
+    /// The moderator lets this caller in from the lobby, or does not.
+    Admitted,
+    Refused,
     /// The moderator removed this caller.
     Removed {
         forget: bool,
@@ -184,6 +194,7 @@ impl State {
             Self::AskingCode { .. } => "asking-code",
             Self::Opening { .. } => "opening",
             Self::Waiting { .. } => "waiting",
+            Self::Lobby { .. } => "lobby",
             Self::InMeeting { .. } => "in-meeting",
             Self::Leaving { .. } => "leaving",
             Self::HangingUp { .. } => "hanging-up",
@@ -211,11 +222,12 @@ impl State {
         matches!(self, Self::Over { .. } | Self::Gone)
     }
 
-    /// The room whose changes matter to this state, and the meeting that is waited for.
-    pub(crate) fn pending(&self) -> Option<(HostId, Option<MeetingId>)> {
+    /// The room whose changes matter to this state, and what is waited for.
+    pub(crate) fn pending(&self) -> Option<(HostId, Awaits)> {
         match self {
-            Self::Opening { host, .. } => Some((host.id, None)),
-            Self::Waiting { host, meeting, .. } => Some((host.id, Some(*meeting))),
+            Self::Opening { host, .. } => Some((host.id, Awaits::Write)),
+            Self::Waiting { host, meeting, .. } => Some((host.id, Awaits::Start(*meeting))),
+            Self::Lobby { host, lobby } => Some((host.id, Awaits::Admission(lobby.meeting))),
             _ => None,
         }
     }
@@ -226,6 +238,7 @@ impl State {
             Self::WelcomingKnown { host, .. }
             | Self::Opening { host, .. }
             | Self::Waiting { host, .. }
+            | Self::Lobby { host, .. }
             | Self::InMeeting { host, .. } => Some(host.id),
             Self::AskingCode { about, .. } | Self::CheckingCode { about, .. } => {
                 about.host().map(|host| host.id)
@@ -250,6 +263,7 @@ impl State {
                 Some(patience.deadline().min(call.hold_until))
             }
             Self::Waiting { remind, until, .. } => Some((*remind).min(*until)),
+            Self::Lobby { lobby, .. } => Some(lobby.deadline()),
             Self::InMeeting { star, .. } => *star,
             Self::Gone => None,
         }

@@ -57,6 +57,9 @@ pub(super) fn describe(output: &Output, title: impl Fn(MeetingId) -> String) -> 
         Output::Join { meeting, .. } => format!("join {}", title(*meeting)),
         Output::Leave { .. } => "leave".to_owned(),
         Output::Mute { muted, .. } => if *muted { "mute" } else { "unmute" }.to_owned(),
+        Output::RecordName { most, .. } => format!("keep the name, at most {} s", most.as_secs()),
+        Output::PlayName { .. } => "play the name of".to_owned(),
+        Output::DropName { .. } => "drop the name".to_owned(),
         Output::Ask { ask, .. } => question(ask, title),
         Output::Save { record } => {
             let remembered = if record.remembered { ", remembered" } else { "" };
@@ -102,7 +105,11 @@ fn prompt_names(prompts: &[Prompt]) -> String {
 /// About how long a prompt is, for a stage where nobody listens.
 pub(super) fn length(prompt: Prompt) -> Duration {
     let tenths = match prompt {
-        Prompt::JoinTone | Prompt::LeaveTone | Prompt::JoinedWithoutCodeTone => 3,
+        Prompt::JoinTone
+        | Prompt::LeaveTone
+        | Prompt::NameTone
+        | Prompt::HandTone
+        | Prompt::JoinedWithoutCodeTone => 3,
         Prompt::Number(_) => 5,
         Prompt::Welcome | Prompt::WelcomeBack | Prompt::Goodbye => 10,
         Prompt::HelpGuest | Prompt::HelpModerator => 80,

@@ -16,6 +16,8 @@ use crate::types::{CallId, Code, Digit, Language, MeetingId, Now, PhoneNumber, P
 
 /// Between two keys of a `dial`.
 const KEY_TIME: Duration = Duration::from_millis(100);
+/// A name as it was said.
+const NAME_LENGTH: Duration = Duration::from_secs(2);
 /// Most steps at one moment before we say that something runs in circles.
 const STEPS_MAX: usize = 100_000;
 
@@ -226,6 +228,22 @@ impl Stage {
                 self.store.meetings.retain(|meeting| meeting.view.host != id);
                 self.command(Command::HostRemoved { host: id });
             }
+            ["admit", who] => {
+                let participant = self.call(who)?;
+                self.command(Command::Admit { participant });
+            }
+            ["refuse", who] => {
+                let participant = self.call(who)?;
+                self.command(Command::Refuse { participant });
+            }
+            [_, "locks", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::Lock { meeting, locked: true });
+            }
+            [_, "unlocks", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::Lock { meeting, locked: false });
+            }
             [host, "opens", title] => {
                 let host = self.store.host_named(host).ok_or(format!("host {host:?}"))?.id;
                 let host = Box::new(self.store.view(host, self.now.date).ok_or("no such host")?);
@@ -304,11 +322,19 @@ impl Stage {
                 | Output::StopPlaying { call }
                 | Output::Join { call, .. }
                 | Output::Leave { call }
-                | Output::Mute { call, .. } => Some(call),
+                | Output::Mute { call, .. }
+                | Output::RecordName { call, .. }
+                | Output::PlayName { to: call, .. }
+                | Output::DropName { call } => Some(call),
                 Output::Save { record } => Some(&record.call),
                 Output::PlayToMeeting { .. } | Output::Ask { .. } | Output::Reply { .. } => None,
             };
             let name = call.and_then(|call| self.names.get(call)).filter(|name| !name.is_empty());
+            let whose = match &output {
+                Output::PlayName { of, .. } => self.names.get(of).map(|of| format!(" {of}")),
+                _ => None,
+            };
+            let what = what + &whose.unwrap_or_default();
             self.said.push(name.map_or(what.clone(), |name| format!("{name}: {what}")));
         }
         match output {
@@ -325,6 +351,12 @@ impl Stage {
                 let end = begin + prompts.into_iter().map(length).sum::<Duration>();
                 queue.push_back((playback, end));
                 self.at(end, Input::Played { call, playback });
+            }
+            Output::PlayName { to, playback, .. } => {
+                let queue = self.playing.entry(to).or_default();
+                let end = queue.back().map_or(self.now.instant, |(_, end)| *end) + NAME_LENGTH;
+                queue.push_back((playback, end));
+                self.at(end, Input::Played { call: to, playback });
             }
             Output::StopPlaying { call } => self.stop(call),
             Output::Ask { question, ask } => match self.mood {

@@ -1,8 +1,11 @@
 //! `doorline doctor`: would the service start on this machine, and run well? One line per check, and
 //! what to do where something is wrong.
 //!
-//! Nothing is changed: sockets are bound and let go, the database is read alone. Run it as the
-//! service's user, while the service is stopped: a running one holds its ports.
+//! Nothing is changed: sockets are bound and let go, the database is read alone, and the call that it
+//! makes to itself has a database of its own. Run it as the service's user, while the service is
+//! stopped: a running one holds its ports.
+
+mod self_call;
 
 use std::fmt;
 use std::io::Write;
@@ -27,6 +30,9 @@ pub struct Arguments {
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Do not call itself, which takes a few seconds
+    #[arg(long)]
+    no_call: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,6 +83,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(settings) => {
             let mut findings = vec![ok("config", format!("{} is good", arguments.config.display()))];
             findings.extend(examine(&settings)?);
+            if !arguments.no_call {
+                findings.push(self_call::self_call(&settings));
+            }
             findings
         }
     };
