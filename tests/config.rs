@@ -326,6 +326,11 @@ fn each_fault_names_file_key_and_reason() {
             "access_number = 5",
             "access_number: integer, expected parts [[access_number]]",
         ),
+        (
+            "a recording without end",
+            "[recording]\nmax_minutes = 0",
+            "recording.max_minutes: 0, expected 1 to 1440",
+        ),
         ("a short PIN", "[meetings]\npin_length = 3", "meetings.pin_length: 3, expected 4 to 12"),
         (
             "a slip in a word",
@@ -554,18 +559,113 @@ fn each_fault_of_a_trunk_names_its_file() {
             "name = \"a\"\n[media]\nsrtp = \"require\"",
             r#"media.srtp: "require" is not available in this version"#,
         ),
-        (
-            "tones",
-            "name = \"a\"\n[media]\ndtmf = \"inband\"",
-            r#"media.dtmf: "inband" is not available in this version"#,
-        ),
         ("no calls", "name = \"a\"\n[limits]\ncalls_max = 0", "limits.calls_max: 0, expected 1 to 100000"),
+        (
+            "no calls a second",
+            "name = \"a\"\n[limits]\ncalls_per_second = 0",
+            "limits.calls_per_second: 0, expected 1 to 10000",
+        ),
+        (
+            "a burst of nothing",
+            "name = \"a\"\n[limits]\ncalls_burst = 5",
+            "limits.calls_per_second: missing, expected such as 10 beside calls_burst",
+        ),
+        (
+            "a password for nobody",
+            "name = \"a\"\n[auth]\npassword_file = \"one\"",
+            "auth.users: missing, expected the names that password_file is for",
+        ),
+        (
+            "no password",
+            "name = \"a\"\n[auth]\nusers = [\"u\"]",
+            "auth.password_file: missing, expected a file with the password",
+        ),
+        (
+            "no such file",
+            "name = \"a\"\n[auth]\nusers = [\"u\"]\npassword_file = \"none\"",
+            "auth.password_file: trunks.d/none: No such file or directory (os error 2), expected a file with the password",
+        ),
+        (
+            "a file that everybody can read",
+            "name = \"a\"\n[auth]\nusers = [\"u\"]\npassword_file = \"open\"",
+            "auth.password_file: trunks.d/open: mode 0644 lets everybody read it, expected 0600 or 0640",
+        ),
+        (
+            "two users and one password",
+            "name = \"a\"\n[auth]\nusers = [\"u\", \"v\"]\npassword_file = \"two\"",
+            "auth.password_file: no line for user 2 of users, expected user:password",
+        ),
+        (
+            "a slip in an algorithm",
+            "name = \"a\"\n[auth]\nusers = [\"u\"]\npassword_file = \"one\"\nalgorithms = [\"SHA256\"]",
+            r#"auth.algorithms: "SHA256", expected "MD5", "SHA-256" or "SHA-512-256""#,
+        ),
+        (
+            "the whole world by oversight",
+            "name = \"a\"\nallow = [\"0.0.0.0/0\"]\n[auth]\nusers = [\"u\"]\npassword_file = \"one\"",
+            "allow: 0.0.0.0/0 takes every source, expected any_source = true if it is meant",
+        ),
+        (
+            "the whole world without a password",
+            "name = \"a\"\nany_source = true",
+            "any_source: true without [auth], expected users and a password_file there",
+        ),
+        (
+            "a private address on the Internet",
+            "name = \"a\"\n[address]\npublic = true",
+            "address.external: this public trunk would be told 127.0.0.1, expected a public address here or in \
+             sip.external_address, or private_address_ok = true",
+        ),
+        (
+            "another private address on the Internet",
+            "name = \"a\"\n[address]\npublic = true\nexternal = \"100.64.0.9\"",
+            "address.external: this public trunk would be told 100.64.0.9, expected a public address here or in \
+             sip.external_address, or private_address_ok = true",
+        ),
+        (
+            "no address",
+            "name = \"a\"\n[address]\nexternal = \"here\"",
+            r#"address.external: "here", expected an IP address such as "192.0.2.10""#,
+        ),
     ];
     for (name, trunk, expected) in cases {
         let folder = Folder::with("");
+        folder
+            .secret("trunks.d/one", "pass:word\n")
+            .secret("trunks.d/two", "u:one\n")
+            .write("trunks.d/open", "x");
+        fs::set_permissions(folder.path("trunks.d/open"), fs::Permissions::from_mode(0o644)).unwrap();
         folder.write("trunks.d/a.toml", trunk);
         assert_eq!(folder.faults(), [format!("trunks.d/a.toml: {expected}")], "{name}");
     }
+}
+
+#[test]
+fn a_trunk_that_asks_a_password_and_takes_the_world() {
+    let folder = Folder::with("");
+    folder.secret("trunks.d/words", "u:a:b\nv:c\n").secret("trunks.d/word", "a:b\n");
+    folder.write(
+        "trunks.d/a.toml",
+        "name = \"a\"\nallow = [\"0.0.0.0/0\"]\nany_source = true\n[auth]\nusers = [\"u\", \"v\"]\n\
+         password_file = \"words\"\n[limits]\ncalls_per_second = 5\n[address]\npublic = true\nexternal = \"203.0.113.5\"",
+    );
+    folder.write(
+        "trunks.d/b.toml",
+        "name = \"b\"\nallow = [\"192.0.2.7\"]\n[auth]\nusers = [\"x\"]\npassword_file = \"word\"\n\
+         [address]\npublic = true\nprivate_address_ok = true",
+    );
+    let settings = folder.load().unwrap();
+    let [a, b] = settings.trunks.as_slice() else { panic!("{:?}", settings.trunks) };
+    let users = |trunk: &doorline::sip::trunk::Trunk| {
+        let guard = trunk.guard.as_ref().unwrap();
+        guard.users.iter().map(|(name, word)| format!("{name} {}", word.reveal())).collect::<Vec<_>>()
+    };
+    assert_eq!((users(a), users(b)), (vec!["u a:b".to_owned(), "v c".to_owned()], vec!["x a:b".to_owned()]));
+    let rate = a.calls_rate.unwrap();
+    assert_eq!((rate.every, rate.burst), (Duration::from_millis(200), 10));
+    assert_eq!(a.external_address, Some("203.0.113.5".parse().unwrap()));
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("a:b") && !shown.contains("\"c\""), "{shown}");
 }
 
 #[test]
@@ -729,6 +829,8 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# password_file =", "\npassword_file =")
             .replace("\n# from =", "\nfrom =")
             .replace("\n# ca_file =", "\nca_file =")
+            .replace("\n# users =", "\nusers =")
+            .replace("\n# external =", "\nexternal =")
     };
     let (config, trunk) = (shown(&config::explain::config()), shown(&config::explain::trunk()));
     assert!(!config.lines().chain(trunk.lines()).any(|line| line.starts_with("# ") && line.contains(" = ")));
@@ -740,6 +842,8 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
         .secret("secrets/database-password", "word")
         .write("mail-ca.pem", "");
     folder.write("trunks.d/carrier.toml", &trunk);
+    fs::create_dir(folder.path("trunks.d/secrets")).unwrap();
+    folder.secret("trunks.d/secrets/carrier-password", "word");
     let settings = folder.load().unwrap();
     assert_eq!((settings.media.threads, settings.trunks[0].calls_max), (Some(2), Some(100)));
 }

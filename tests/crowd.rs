@@ -478,6 +478,11 @@ impl Crowd {
                     return Err(format!("a tone for nobody in {meeting:?}"));
                 }
             }
+            Output::Record { meeting, on } => {
+                if on && !self.there.iter().any(|call| self.lines[call].joined == Some(meeting)) {
+                    return Err(format!("nobody to record in {meeting:?}"));
+                }
+            }
             Output::Join { call, meeting } => {
                 let line = self.line(call, "join")?;
                 if let Some(other) = line.joined.replace(meeting) {

@@ -74,7 +74,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
         srtp: SrtpMode::default(),
         media_source: MediaSource::default(),
         calls_max: None,
-        reliable: doorline::sip::trunk::Reliable::Required,
+        ..Trunk::default()
     };
     let ours = Local {
         rtp: rtp.local_addr().unwrap(),

@@ -60,6 +60,18 @@ impl Conference {
         }
     }
 
+    /// Of the last tick's mix.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// What the last tick's mix sounds like to who only listens, prompts for all included. `out` holds a
+    /// frame of [`Conference::rate`].
+    pub fn heard_by_all(&self, out: &mut [i16]) {
+        mixer::heard(&self.sum[..self.rate.frame()], out);
+    }
+
     /// One tick: `members` are places in `legs`; each member that is to be sent something is
     /// handed to `send` once, with its payload.
     pub fn tick<L: AsMut<Leg>>(

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::conceal;
 use super::conference::Shared;
+use super::dtmf::Listener;
 use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
@@ -41,6 +42,15 @@ pub struct LegSettings {
     /// The direction attributes: false while we are on hold, or hold them.
     pub they_send: bool,
     pub they_receive: bool,
+    pub sound: SoundSettings,
+}
+
+/// What is done to a caller's sound.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct SoundSettings {
+    /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
+    /// key.
+    pub tones_are_keys: bool,
 }
 
 /// Numbers nobody may guess (RFC 3550 §5.1), from the system's random source.
@@ -102,6 +112,7 @@ pub struct Leg {
     keys: Receiver,
     /// Others do not hear the leg before this: a key is down.
     key_until: Duration,
+    tones: Tones,
     last_heard: Duration,
     /// The loss has been told and nothing has come since.
     lost_told: bool,
@@ -167,6 +178,7 @@ impl Leg {
             playout: Playout::default(),
             keys: Receiver::default(),
             key_until: Duration::ZERO,
+            tones: Tones::default(),
             last_heard: now.elapsed,
             lost_told: false,
             refused: 0,
@@ -222,6 +234,7 @@ impl Leg {
     /// hears fades in.
     fn change_codec(&mut self, codec: Codec) {
         self.playout.begin(codec);
+        self.tones = Tones::new(codec.rate());
         self.encoder = Encoder::new(codec);
         let unsent = self.packetizer.clear();
         self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent as u32);
@@ -267,7 +280,8 @@ impl Leg {
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
             return self.keys.receive(header.sequence, header.timestamp, event);
         }
-        if (self.in_room || self.take.is_some()) && settings.they_send {
+        let wanted = self.in_room || self.take.is_some() || settings.sound.tones_are_keys;
+        if wanted && settings.they_send {
             if is_sound {
                 self.playout.insert(header.timestamp, packet.payload);
             } else {
@@ -275,6 +289,15 @@ impl Leg {
             }
         }
         None
+    }
+
+    fn tones_are_keys(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.sound.tones_are_keys)
+    }
+
+    /// A key that was heard as a tone this tick.
+    pub fn take_tone(&mut self) -> Option<Digit> {
+        self.tones.key.take()
     }
 
     /// One datagram from the RTCP port.
@@ -357,15 +380,24 @@ impl Leg {
         self.take.replace(take)
     }
 
-    /// Once a tick in no room. The take when it is complete. Keys are not part of a name.
+    /// Once a tick in no room: listens for keys, if it must. The take when it is complete. Keys are not
+    /// part of a name.
     pub fn say_name(&mut self, now: Moment) -> Option<Take> {
-        let take = self.take.as_mut()?;
+        let tones_are_keys = self.tones_are_keys();
+        if self.take.is_none() && !tones_are_keys {
+            return None;
+        }
         let rate = self.playout.rate();
         let mut frame = SILENCE;
         let frame = &mut frame[..rate.frame()];
-        if !self.playout.frame(frame) || now.elapsed < self.key_until {
+        let mut any = self.playout.frame(frame);
+        if tones_are_keys {
+            any &= !self.tones.listen(frame, self.playout.was_whole());
+        }
+        if !any || now.elapsed < self.key_until {
             frame.fill(0);
         }
+        let take = self.take.as_mut()?;
         if take.push(frame, rate) { self.take.take() } else { None }
     }
 
@@ -441,8 +473,23 @@ impl Leg {
         let own = self.playout.rate();
         let mut narrow = [0; FRAME];
         let samples = if own == rate { &mut self.spoken[..rate.frame()] } else { &mut narrow[..] };
-        let any = self.playout.frame(samples);
-        if !any || self.spoken_gain.is_closed() {
+        let mut any = self.playout.frame(samples);
+        let mut key = false;
+        if self.settings.as_ref().is_some_and(|settings| settings.sound.tones_are_keys) {
+            let whole = self.playout.was_whole();
+            key = self.tones.listen(samples, whole);
+            any = self.tones.delay(samples, any);
+        }
+        if key {
+            // At once, not within a frame: what is heard now is what came before the key.
+            if any && self.spoken_gain.gain() > 0 {
+                level::fade_out(samples, own.fade());
+                self.speaks = !level::is_silent(samples);
+            } else {
+                self.speaks = false;
+            }
+            self.spoken_gain = Ramp::at(0);
+        } else if !any || self.spoken_gain.is_closed() {
             // The gain may move while there is nothing to hear.
             self.spoken_gain = Ramp::at(target);
             self.speaks = false;
@@ -656,6 +703,42 @@ impl Leg {
     }
 }
 
+/// Keys heard as tones, and the caller's sound as long as it takes to hear them: a frame.
+#[derive(Debug)]
+struct Tones {
+    listener: Listener,
+    key: Option<Digit>,
+    /// Whether the last frame was a key's, and what it was.
+    tone: bool,
+    last: Frame,
+    any: bool,
+}
+
+impl Default for Tones {
+    fn default() -> Self {
+        Self::new(Rate::Narrow)
+    }
+}
+
+impl Tones {
+    fn new(rate: Rate) -> Self {
+        Self { listener: Listener::new(rate), key: None, tone: false, last: SILENCE, any: false }
+    }
+
+    /// Whether this frame or the one before belong to a key, or may.
+    fn listen(&mut self, frame: &[i16], whole: bool) -> bool {
+        let heard = if whole { self.listener.hear(frame) } else { self.listener.miss() };
+        self.key = heard.key.or(self.key);
+        std::mem::replace(&mut self.tone, heard.tone) || heard.tone
+    }
+
+    /// Keeps this frame and gives the one before, as `any` says whether there is one.
+    fn delay(&mut self, frame: &mut [i16], any: bool) -> bool {
+        self.last[..frame.len()].swap_with_slice(frame);
+        std::mem::replace(&mut self.any, any)
+    }
+}
+
 impl AsMut<Leg> for Leg {
     fn as_mut(&mut self) -> &mut Leg {
         self
@@ -684,6 +767,7 @@ mod tests {
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
+            sound: SoundSettings::default(),
         }
     }
 

@@ -17,6 +17,15 @@ pub fn is_silent(samples: &[i16]) -> bool {
     peak(samples) <= 8
 }
 
+/// Breaks off: fades out over so many samples, and the rest is silence.
+pub fn fade_out(samples: &mut [i16], over: usize) {
+    let (fading, rest) = samples.split_at_mut(over);
+    for (n, sample) in fading.iter_mut().enumerate() {
+        *sample = (i32::from(*sample) * (over - n) as i32 / (over as i32 + 1)) as i16;
+    }
+    rest.fill(0);
+}
+
 /// Level in dBov (RFC 6465 §4): 0 is a full-scale square wave, a full-scale sine is -3; -127 for
 /// silence.
 #[must_use]

@@ -7,6 +7,7 @@ pub mod clip;
 pub mod codec;
 pub mod conceal;
 pub mod conference;
+pub mod dtmf;
 pub mod g711;
 pub mod g722;
 pub mod goertzel;
@@ -25,7 +26,7 @@ pub use clip::Clip;
 pub use codec::{Codec, Decoder, Encoder, Rate};
 pub use conference::Conference;
 
-pub use leg::{Leg, LegSettings, Quality, Seed};
+pub use leg::{Leg, LegSettings, Quality, Seed, SoundSettings};
 pub use name::Take;
 pub use player::{Playback, Player};
 

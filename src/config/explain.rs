@@ -31,6 +31,8 @@ pub fn config() -> String {
 pub fn trunk() -> String {
     let mut out = String::new();
     section::<raw::Trunk>("", &mut out);
+    section::<raw::Auth>("[auth]", &mut out);
+    section::<raw::Address>("[address]", &mut out);
     section::<CallerId>("[caller_id]", &mut out);
     section::<TrunkMedia>("[media]", &mut out);
     section::<TrunkLimits>("[limits]", &mut out);

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::fault::{Fault, Faults};
 use super::file::Document;
-use super::raw::{self, AccessNumber, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Store, Top};
+use super::raw::{self, AccessNumber, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, Store, Top};
 use super::read::{choice, within};
 use super::{Settings, outgoing, trunks};
 use crate::prompt::Pack;
@@ -42,6 +42,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let store: Store = document.section("store", faults);
     let mail: Mail = document.section("mail", faults);
     let meetings: Meetings = document.section("meetings", faults);
+    let recording: Recording = document.section("recording", faults);
     let limits: Limits = document.section("limits", faults);
     let log: Log = document.section("log", faults);
     let numbers: Vec<(String, AccessNumber)> = document.sections("access_number", faults);
@@ -62,6 +63,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     }
     let store = self::store(&store, &folder, &data_dir, faults);
     let mail = outgoing::mail(&mail, &folder, faults);
+    let recording = self::recording(&recording, &data_dir, faults);
     let bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
     let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
@@ -69,7 +71,12 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
         faults.push("log.level", format!("{:?}: {error}, such as \"info\"", log.level));
     }
     let mut in_trunks = Vec::new();
-    let trunks = trunks::load(&folder.join(&top.trunks), faults, &mut in_trunks);
+    let ours = signalling.as_ref().zip(media.as_ref()).map(|(signalling, media)| trunks::Ours {
+        listen: signalling.listen.iter().map(|listen| listen.address.ip()).collect(),
+        external: signalling.external_address,
+        media: media.address,
+    });
+    let trunks = trunks::load(&folder.join(&top.trunks), ours.as_ref(), faults, &mut in_trunks);
 
     let mut all = std::mem::take(&mut faults.found);
     all.append(&mut in_trunks);
@@ -79,6 +86,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             prompts,
             signalling,
             media,
+            recording,
             http,
             store,
             mail,
@@ -155,7 +163,7 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && same_family && same_address
 }
 
-fn address(text: &str) -> Result<IpAddr, String> {
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     let shown: String = text.chars().take(60).collect();
     let address: IpAddr =
         text.parse().map_err(|_| format!("{shown:?}, expected an IP address such as \"192.0.2.10\""))?;
@@ -282,6 +290,9 @@ fn token_in(file: &Path) -> Result<Token, String> {
     good_token(Token::new(private_text(open, "the operator's token")?.trim()))
 }
 
+/// Most that is read of a file with secrets.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
 /// The text of a file with a secret that not everybody can read.
 pub(super) fn private_text(open: File, what: &str) -> Result<String, String> {
     let about = open.metadata().map_err(|error| error.to_string())?;
@@ -293,8 +304,7 @@ pub(super) fn private_text(open: File, what: &str) -> Result<String, String> {
         return Err(format!("mode {mode:04o} lets everybody read it, expected 0600 or 0640"));
     }
     let mut text = String::new();
-    // A few bytes more than a token and its line end, so that a longer one is told as such.
-    open.take(TOKEN_CHARACTERS_MAX as u64 + 8)
+    open.take(SECRET_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(|_| format!("not text, expected one line with {what}"))?;
     Ok(text)
@@ -341,6 +351,21 @@ fn store(raw: &Store, folder: &Path, data_dir: &Path, faults: &mut Faults) -> Op
         password_file,
         key_file: data_dir.join(&raw.key_file),
     })
+}
+
+fn recording(raw: &Recording, data_dir: &Path, faults: &mut Faults) -> media::recording::Settings {
+    let folder = data_dir.join(&raw.folder);
+    if raw.folder.is_empty() {
+        faults.push("recording.folder", "empty, expected a folder such as \"recordings\"");
+    } else if folder.exists() && !folder.is_dir() {
+        faults.push("recording.folder", format!("{} is a file, expected a folder", folder.display()));
+    }
+    let minutes = faults.keep("recording.max_minutes", within(raw.max_minutes, 1..=1440)).unwrap_or(1);
+    media::recording::Settings {
+        folder,
+        per_caller: raw.per_caller,
+        longest: Duration::from_secs(60 * minutes),
+    }
 }
 
 fn bridge(

@@ -15,6 +15,7 @@ mod finish;
 mod outgoing;
 mod raw;
 mod read;
+mod secrets;
 mod trunks;
 
 pub use fault::Fault;
@@ -31,6 +32,7 @@ pub struct Settings {
     pub prompts: Option<PathBuf>,
     pub signalling: signalling::Settings,
     pub media: media::Settings,
+    pub recording: media::recording::Settings,
     pub http: http::Settings,
     pub store: store::Settings,
     /// `None`: no mail is sent.

@@ -126,6 +126,22 @@ section! {
 }
 
 section! {
+    /// Recordings that moderators ask for. They are sound as people hear it, not encrypted: whoever can
+    /// read the folder can listen.
+    pub struct Recording {
+        /// The folder of the WAV files, relative to data_dir; made with the first one, for the service's
+        /// user alone. Their names are the meeting's id and the time (UTC) they began. Nothing is deleted
+        /// by the service. 16-bit sound takes 115 MB an hour, half of it while all phones are narrowband.
+        folder: String = Default("\"recordings\""),
+        /// Beside what all hear, a WAV with a channel for each caller, and a table that says whose channel
+        /// is whose. It takes as much again for each caller who speaks.
+        per_caller: bool = Default("false"),
+        /// A recording ends after so many minutes, 1 to 1440.
+        max_minutes: u64 = Default("240"),
+    }
+}
+
+section! {
     /// How much at once.
     pub struct Limits {
         /// Most callers in one meeting, 2 to 10000. The next one hears that it is full.
@@ -177,6 +193,40 @@ section! {
         /// that require it) or "supported" (calls that say they can, too; such a call is answered one
         /// round trip later).
         reliable_provisional: String = Default("\"required\""),
+        /// Whether allow may hold "0.0.0.0/0" or "::/0" beside [auth]: everybody in the world may then
+        /// try a password. Without it such a block is a fault there.
+        any_source: bool = Default("false"),
+    }
+}
+
+section! {
+    /// Calls must prove a password (SIP digest, RFC 8760): each INVITE is answered 407 and comes again with
+    /// credentials. For peers whose addresses change, and as a second lock behind allow.
+    pub struct Auth {
+        /// The names that may call, such as the peer's account. Absent: no password is asked.
+        users: Option<Vec<String>> = Absent("[\"carrier\"]"),
+        /// File with their passwords, one line each: user:password. One user's file may hold the password
+        /// alone. Only the service's user (and group) may read it. Relative to the trunks folder.
+        password_file: Option<String> = Absent("\"secrets/carrier-password\""),
+        /// The realm of our challenge: the peer must use its password for this word.
+        realm: String = Default("\"doorline\""),
+        /// What we ask for, best first: "SHA-512-256", "SHA-256", "MD5". A peer takes the first that it
+        /// speaks; many speak MD5 alone.
+        algorithms: Vec<String> = Default("[\"SHA-256\", \"MD5\"]"),
+    }
+}
+
+section! {
+    /// Our address as this peer sees it.
+    pub struct Address {
+        /// Goes into Contact, Via and SDP for this trunk, in place of sip.external_address. An IP address.
+        external: Option<String> = Absent("\"203.0.113.5\""),
+        /// The peer is reached over the Internet: the service does not start if it would tell it a
+        /// private or loopback address, to which no sound ever comes.
+        public: bool = Default("false"),
+        /// A private address is right although public is set: the peer's border controller looks at
+        /// where packets come from.
+        private_address_ok: bool = Default("false"),
     }
 }
 
@@ -199,8 +249,9 @@ section! {
         /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". "g722" is wideband: a
         /// meeting with such a caller is mixed at 16 kHz. "opus" is not in this version, passed over.
         codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
-        /// Where key presses come from: "auto" (RFC 4733 events when negotiated), "rfc4733", "info"
-        /// (SIP INFO alone; otherwise INFO works too). "inband" (tones) is not in this version.
+        /// Where key presses come from: "auto" (RFC 4733 events; tones in the sound only from a phone that
+        /// does not agree to those), "rfc4733", "inband" (tones alone; others hear such a caller 20 ms
+        /// later) or "info" (SIP INFO alone; otherwise INFO works too).
         dtmf: String = Default("\"auto\""),
         /// Encryption: "off". "offer" and "require" are not in this version.
         srtp: String = Default("\"off\""),
@@ -216,6 +267,11 @@ section! {
     pub struct TrunkLimits {
         /// Most calls at once, 1 to 100000; further ones get 503. Absent: as many as the service takes.
         calls_max: Option<usize> = Absent("100"),
+        /// Most new calls a second, 1 to 10000; further ones get 503 with Retry-After before anything is
+        /// remembered of them. Absent: no limit of its own.
+        calls_per_second: Option<u32> = Absent("10"),
+        /// So many at once before calls_per_second counts, 1 to 10000. Absent: twice calls_per_second.
+        calls_burst: Option<u32> = Absent("20"),
     }
 }
 
@@ -228,6 +284,7 @@ pub const CONFIG: &Places = &[
     ("store", Store::KEYS),
     ("mail", Mail::KEYS),
     ("meetings", Meetings::KEYS),
+    ("recording", Recording::KEYS),
     ("limits", Limits::KEYS),
     ("log", Log::KEYS),
     ("access_number", AccessNumber::KEYS),
@@ -236,6 +293,8 @@ pub const CONFIG: &Places = &[
 /// The tables of a trunk file.
 pub const TRUNK: &Places = &[
     ("", Trunk::KEYS),
+    ("auth", Auth::KEYS),
+    ("address", Address::KEYS),
     ("caller_id", CallerId::KEYS),
     ("media", TrunkMedia::KEYS),
     ("limits", TrunkLimits::KEYS),

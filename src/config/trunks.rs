@@ -1,19 +1,30 @@
 //! The trunks folder: one SIP peer a file.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::fault::{Fault, Faults};
 use super::file::Document;
-use super::raw::{self, CallerId, TrunkLimits, TrunkMedia};
+use super::finish::address;
+use super::raw::{self, Address, Auth, CallerId, TrunkLimits, TrunkMedia};
 use super::read::{choice, within};
+use super::secrets;
+use crate::sip::bucket::Rate;
 use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, Reliable, SrtpMode, Trunk};
 use crate::types::Country;
 
 /// Most trunk files in the folder.
 const TRUNKS_MAX: usize = 1_000;
 
+/// What the configuration file says of our addresses.
+pub struct Ours {
+    pub listen: Vec<IpAddr>,
+    pub external: Option<IpAddr>,
+    pub media: IpAddr,
+}
+
 /// Every `*.toml` of `folder`, by name; faults go to `found`. `named` is where the folder is named.
-pub fn load(folder: &Path, named: &mut Faults, found: &mut Vec<Fault>) -> Vec<Trunk> {
+pub fn load(folder: &Path, ours: Option<&Ours>, named: &mut Faults, found: &mut Vec<Fault>) -> Vec<Trunk> {
     let mut files: Vec<PathBuf> = match std::fs::read_dir(folder) {
         Ok(entries) => entries
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -33,7 +44,7 @@ pub fn load(folder: &Path, named: &mut Faults, found: &mut Vec<Fault>) -> Vec<Tr
     let mut trunks: Vec<(PathBuf, Trunk)> = Vec::new();
     for file in files {
         let mut faults = Faults::of(&file);
-        if let Some(trunk) = read(&mut faults) {
+        if let Some(trunk) = read(folder, ours, &mut faults) {
             compare(&trunk, &trunks, &mut faults);
             trunks.push((file, trunk));
         }
@@ -45,19 +56,26 @@ pub fn load(folder: &Path, named: &mut Faults, found: &mut Vec<Fault>) -> Vec<Tr
 }
 
 /// The trunk in `faults.file`; `None` only if it cannot be read at all.
-fn read(faults: &mut Faults) -> Option<Trunk> {
+fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk> {
     let mut document = Document::open(raw::TRUNK, faults)?;
+    let auth: Auth = document.section("auth", faults);
+    let told: Address = document.section("address", faults);
     let caller_id: CallerId = document.section("caller_id", faults);
     let media: TrunkMedia = document.section("media", faults);
     let limits: TrunkLimits = document.section("limits", faults);
     let top: raw::Trunk = document.top(faults);
+    let allow = networks(&top.allow, faults);
+    let guard = secrets::guard(&auth, folder, faults);
+    any_source(&allow, top.any_source, guard.is_some(), faults);
     Some(Trunk {
-        allow: networks(&top.allow, faults),
+        guard,
+        allow,
+        external_address: external(&told, ours, faults),
         name: name(top.name, faults),
         believe: faults.keep("caller_id.trust", choice(&caller_id.trust, BELIEVE)).unwrap_or_default(),
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
-        dtmf: one_of_ours("media.dtmf", &media.dtmf, DTMF, &[DtmfMode::Inband], faults),
+        dtmf: faults.keep("media.dtmf", choice(&media.dtmf, DTMF)).unwrap_or_default(),
         srtp: one_of_ours("media.srtp", &media.srtp, SRTP, &[SrtpMode::Offer, SrtpMode::Require], faults),
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
@@ -68,7 +86,69 @@ fn read(faults: &mut Faults) -> Option<Trunk> {
         calls_max: limits
             .calls_max
             .and_then(|calls| faults.keep("limits.calls_max", within(calls, 1..=100_000))),
+        calls_rate: rate(&limits, faults),
     })
+}
+
+/// Everybody in the world may knock only where a password is asked, and where somebody wrote that it
+/// is meant.
+fn any_source(allow: &[Network], any_source: bool, asks_password: bool, faults: &mut Faults) {
+    if any_source && !asks_password {
+        faults.push("any_source", "true without [auth], expected users and a password_file there");
+    }
+    if let Some(block) = allow.iter().find(|block| asks_password && !any_source && block.is_everything()) {
+        faults
+            .push("allow", format!("{block} takes every source, expected any_source = true if it is meant"));
+    }
+}
+
+fn rate(limits: &TrunkLimits, faults: &mut Faults) -> Option<Rate> {
+    let mut bounded = |key: &str, value: Option<u32>| {
+        value.and_then(|value| faults.keep(&format!("limits.{key}"), within(value, 1..=10_000)))
+    };
+    let per_second = bounded("calls_per_second", limits.calls_per_second);
+    let burst = bounded("calls_burst", limits.calls_burst);
+    if limits.calls_burst.is_some() && limits.calls_per_second.is_none() {
+        faults.push("limits.calls_per_second", "missing, expected such as 10 beside calls_burst");
+    }
+    per_second.map(|per_second| Rate::per_second(per_second, burst.unwrap_or(per_second * 2)))
+}
+
+/// Our address for this trunk, and whether a public one can send to it.
+fn external(told: &Address, ours: Option<&Ours>, faults: &mut Faults) -> Option<IpAddr> {
+    let external = told.external.as_deref().and_then(|text| faults.keep("address.external", address(text)));
+    let Some(ours) = ours.filter(|_| told.public && !told.private_address_ok) else { return external };
+    let shown: Vec<IpAddr> = match external.or(ours.external) {
+        Some(address) => vec![address],
+        None => ours.listen.iter().copied().chain([ours.media]).collect(),
+    };
+    if let Some(private) = shown.iter().find(|ip| is_private(**ip)) {
+        faults.push(
+            "address.external",
+            format!(
+                "this public trunk would be told {private}, expected a public address here or in \
+                 sip.external_address, or private_address_ok = true"
+            ),
+        );
+    }
+    external
+}
+
+/// Nobody on the Internet can send to it (RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291).
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || a == 100 && b & 0xc0 == 64
+        }
+        IpAddr::V6(ip) => {
+            ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+    }
 }
 
 /// What one trunk must not share with those read before it.
@@ -82,7 +162,12 @@ fn compare(trunk: &Trunk, others: &[(PathBuf, Trunk)], faults: &mut Faults) {
             );
         }
         for block in &trunk.allow {
-            if let Some(theirs) = other.allow.iter().find(|theirs| block.overlaps(theirs)) {
+            // One that takes everybody gets what no other trunk names.
+            let apart = |theirs: &Network| {
+                block.is_everything() && trunk.guard.is_some() && !theirs.is_everything()
+                    || theirs.is_everything() && other.guard.is_some() && !block.is_everything()
+            };
+            if let Some(theirs) = other.allow.iter().find(|theirs| block.overlaps(theirs) && !apart(theirs)) {
                 faults.push(
                     "allow",
                     format!("{block} overlaps {theirs} in {file}, expected each address in one trunk only"),

@@ -99,6 +99,7 @@ impl Service {
             info!(meetings = put_back, "meetings left open by an earlier run are closed or scheduled again");
         }
         let (media, media_events) = Engine::start(&settings.media)?;
+        media.set_recording(settings.recording.clone());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(StartError::Random)?;
         let (signalling, signalling_events) = Signalling::start(

@@ -327,7 +327,13 @@ impl Lines {
 
     pub(super) async fn on_media(&mut self, event: media::Event, inputs: &mut VecDeque<Input>) {
         inputs.push_back(match event {
+            media::Event::RecordingEnded { meeting, why } => {
+                metrics::counter!("doorline_recordings_total", "ending" => why.word()).increment(1);
+                info!(%meeting, why = why.word(), "recording over");
+                return;
+            }
             media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
+            media::Event::Tone { call, digit } => Input::Digit { call, digit, source: DigitSource::Inband },
             media::Event::Played { call, playback } => Input::Played { call, playback: PlaybackId(playback) },
             media::Event::MediaLost { call } => Input::MediaLost { call },
             media::Event::Closed { call, quality } => {
@@ -369,6 +375,7 @@ impl Lines {
             Output::Join { call, meeting } => self.media.join(call, meeting),
             Output::Leave { call } => self.media.leave(call),
             Output::Mute { call, muted } => self.media.mute(call, muted),
+            Output::Record { meeting, on } => self.media.record(meeting, on),
             Output::RecordName { call, most } => self.media.record_name(call, most),
             Output::PlayName { to, playback, of } => self.media.play_name(to, playback.0, of),
             Output::DropName { call } => self.media.drop_name(call),
@@ -431,8 +438,9 @@ impl Lines {
     /// Our side of a session whose leg listens at `rtp`.
     fn local(&self, rtp: SocketAddr, trunk: &Trunk, session_id: u64) -> Local {
         let speaks = |codec: &CodecName| matches!(codec, CodecName::Pcma | CodecName::Pcmu | CodecName::G722);
+        let external = trunk.external_address.or(self.external_address);
         Local {
-            rtp: SocketAddr::new(self.external_address.unwrap_or(rtp.ip()), rtp.port()),
+            rtp: SocketAddr::new(external.unwrap_or(rtp.ip()), rtp.port()),
             rtcp_port: rtp.port() + 1,
             codecs: trunk.codecs.iter().copied().filter(speaks).collect(),
             events: matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),

@@ -7,12 +7,12 @@ use crate::bridge::Ending;
 use crate::bridge::input::{HangUp, Quality};
 use crate::bridge::record::Signalled;
 use crate::bridge::verify::{Believe, Evidence, Identity, Scheme};
-use crate::media::{self, Codec, LegSettings};
+use crate::media::{self, Codec, LegSettings, SoundSettings};
 use crate::sip::endpoint::{self, HowEnded, Why};
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
 use crate::sip::reason::Reason;
-use crate::sip::trunk::{self, CodecName, MediaSource, Trunk};
+use crate::sip::trunk::{self, CodecName, DtmfMode, MediaSource, Trunk};
 use crate::types::{Country, PhoneNumber};
 
 use std::net::IpAddr;
@@ -106,6 +106,11 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),
+        sound: SoundSettings {
+            // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
+            tones_are_keys: negotiated.event_payload_type.is_none()
+                && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),
+        },
     }
 }
 

@@ -90,7 +90,7 @@ mod tests {
             srtp: SrtpMode::Off,
             media_source: MediaSource::Latch,
             calls_max: Some(2),
-            reliable: crate::sip::trunk::Reliable::Required,
+            ..Trunk::default()
         }
     }
 

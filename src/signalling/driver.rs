@@ -16,7 +16,7 @@ use super::connection::{Connection, News, What};
 use super::handle::{Command, Counters, Counts, Events, Handle};
 use super::udp::{self, Socket};
 use super::{Limits, Listen};
-use crate::sip::endpoint::{Endpoint, Event};
+use crate::sip::endpoint::{Endpoint, Event, Notice};
 use crate::sip::{Flow, Transmit, Transport};
 use crate::types::CallId;
 
@@ -243,6 +243,9 @@ impl Driver {
                 break;
             }
         }
+        while let Some(notice) = self.endpoint.poll_notice() {
+            tell(&notice);
+        }
         let counters = self.endpoint.counters();
         self.counts.publish(&Counters {
             refused_sources: self.counters.refused_sources + counters.refused_sources,
@@ -352,6 +355,16 @@ impl Driver {
             Command::Stop(done) => return Some(done),
         }
         None
+    }
+}
+
+/// Into the log.
+fn tell(notice: &Notice) {
+    match notice {
+        Notice::Unproved { trunk, source, why } => {
+            warn!(trunk, %source, why = why.name(), "password not proved");
+        }
+        Notice::TooFast { trunk } => warn!(trunk, "more calls a second than the trunk may make"),
     }
 }
 

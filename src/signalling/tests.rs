@@ -26,7 +26,7 @@ fn trunk(allow: &str) -> Trunk {
         srtp: SrtpMode::Off,
         media_source: MediaSource::Latch,
         calls_max: None,
-        reliable: crate::sip::trunk::Reliable::Required,
+        ..Trunk::default()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Signalling as state machines (RFC 3261): bytes and time in, bytes and events out.
 
+pub mod bucket;
 pub mod dialog;
+pub mod digest;
 pub mod endpoint;
 pub mod flow;
 pub mod identity;

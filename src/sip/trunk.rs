@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::sip::bucket::Rate;
+use crate::sip::digest::Guard;
 use crate::types::Country;
 
 /// One SIP peer, as its file in the trunks folder describes it. By default it allows nobody.
@@ -29,6 +31,20 @@ pub struct Trunk {
     pub calls_max: Option<usize>,
     /// When 180 must be acknowledged.
     pub reliable: Reliable,
+    /// Most new calls in a time; `None`: no limit of its own.
+    pub calls_rate: Option<Rate>,
+    /// Its callers prove a password; `None`: their address is proof enough.
+    pub guard: Option<Guard>,
+    /// Our address as this peer sees it; `None`: as all others do.
+    pub external_address: Option<IpAddr>,
+}
+
+impl Trunk {
+    /// Anybody in the world may knock.
+    #[must_use]
+    pub fn takes_any_source(&self) -> bool {
+        self.allow.iter().any(|block| block.is_everything())
+    }
 }
 
 /// Which header of this trunk names the caller with the carrier's word (`caller_id.trust`).
@@ -153,6 +169,12 @@ impl Network {
         Self { address, prefix: self.prefix }
     }
 
+    /// Every IPv4 or every IPv6 address.
+    #[must_use]
+    pub const fn is_everything(&self) -> bool {
+        self.prefix == 0
+    }
+
     #[must_use]
     pub fn contains(&self, source: IpAddr) -> bool {
         match (self.address, source.to_canonical()) {
@@ -256,7 +278,7 @@ mod tests {
             srtp: SrtpMode::Off,
             media_source: MediaSource::Latch,
             calls_max: None,
-            reliable: Reliable::Required,
+            ..Trunk::default()
         };
         let trunks = Trunks::new(vec![
             trunk("wide", &["10.9.9.9/8", "::/0"]),

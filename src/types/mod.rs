@@ -13,5 +13,5 @@ pub use id::{CallId, HostId, MeetingId, TokenId, VerifiedId};
 pub use language::Language;
 pub use now::Now;
 pub use phone_number::{Country, PhoneNumber};
-pub use secret::{Code, HostPin, Pin, Token};
+pub use secret::{Code, HostPin, Password, Pin, Token};
 pub use trust::Trust;

@@ -1,4 +1,4 @@
-//! What must never be printed: PINs, one-time codes, host PINs, tokens.
+//! What must never be printed: PINs, one-time codes, host PINs, tokens, passwords.
 //!
 //! Their `Debug` shows the length alone and there is no `Display`. Whoever needs the text calls
 //! `reveal`, so that every place where a secret leaves its type is found by that word.
@@ -92,6 +92,28 @@ impl Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(hidden)")
+    }
+}
+
+/// What a trunk and we know of each other to prove who calls or registers (SIP digest).
+#[derive(Clone, Eq, PartialEq)]
+pub struct Password(String);
+
+impl Password {
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(hidden)")
     }
 }
 

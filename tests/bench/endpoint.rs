@@ -34,7 +34,7 @@ fn endpoint() -> Endpoint {
         srtp: SrtpMode::Off,
         media_source: MediaSource::Latch,
         calls_max: None,
-        reliable: doorline::sip::trunk::Reliable::Required,
+        ..Trunk::default()
     };
     let mut last = 0;
     let new_call = move || {

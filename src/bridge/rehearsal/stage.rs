@@ -327,7 +327,10 @@ impl Stage {
                 | Output::PlayName { to: call, .. }
                 | Output::DropName { call } => Some(call),
                 Output::Save { record } => Some(&record.call),
-                Output::PlayToMeeting { .. } | Output::Ask { .. } | Output::Reply { .. } => None,
+                Output::PlayToMeeting { .. }
+                | Output::Record { .. }
+                | Output::Ask { .. }
+                | Output::Reply { .. } => None,
             };
             let name = call.and_then(|call| self.names.get(call)).filter(|name| !name.is_empty());
             let whose = match &output {

@@ -406,7 +406,7 @@ fn trunk_to(peer: SocketAddr) -> Trunk {
         srtp: SrtpMode::default(),
         media_source: MediaSource::default(),
         calls_max: None,
-        reliable: crate::sip::trunk::Reliable::Required,
+        ..Trunk::default()
     }
 }
 

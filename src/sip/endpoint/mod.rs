@@ -6,11 +6,13 @@
 //! answer, hang_up, invite … ─────────────────────────────────> call ─> transaction ─> poll_transmit
 //! poll_timeout ─> wait ─> handle_timeout
 //! ```
-//! After every call to it, empty [`Endpoint::poll_transmit`] and [`Endpoint::poll_event`].
+//! After every call to it, empty [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] and
+//! [`Endpoint::poll_notice`].
 //!
 //! Nothing is searched: transactions, dialogs and calls are found by hashed keys, deadlines stand in
 //! one ordered set. A source that no trunk allows is dropped before a byte of it is read.
 
+mod admit;
 mod body;
 mod calling;
 mod changes;
@@ -18,6 +20,7 @@ mod commands;
 mod deadlines;
 mod event;
 mod expire;
+mod notice;
 mod ours;
 mod receive;
 mod reliable;
@@ -25,8 +28,10 @@ mod send;
 mod settings;
 mod tokens;
 
+pub use admit::Admitted;
 pub use calling::{CannotCall, Outgoing};
 pub use event::{Event, HowEnded, Incoming, TurnedAway, Why};
+pub use notice::Notice;
 pub use settings::Settings;
 
 use std::collections::{HashMap, VecDeque};
@@ -42,6 +47,7 @@ use crate::sip::trunk::{Trunk, Trunks};
 use crate::sip::wire::{Fault, Framing, Message, Request, parse};
 use crate::types::CallId;
 
+use admit::Admission;
 use deadlines::{Deadlines, Sleeper};
 use tokens::Tokens;
 
@@ -51,6 +57,7 @@ pub struct Endpoint {
     /// Trunks of live calls as they were before the last change: their sources may end what they began.
     former: Trunks,
     tokens: Tokens,
+    admission: Admission,
     new_call: Box<dyn FnMut() -> CallId + Send>,
     draining: bool,
     last_transaction: TransactionId,
@@ -66,6 +73,7 @@ pub struct Endpoint {
     deadlines: Deadlines,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
+    notices: VecDeque<Notice>,
     counters: Counters,
 }
 
@@ -174,6 +182,7 @@ impl Endpoint {
             trunks: Trunks::new(trunks),
             former: Trunks::default(),
             tokens: Tokens::new(seed),
+            admission: Admission::new(seed),
             new_call,
             draining: false,
             last_transaction: 0,
@@ -188,6 +197,7 @@ impl Endpoint {
             deadlines: Deadlines::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            notices: VecDeque::new(),
             counters: Counters::default(),
         }
     }
@@ -260,6 +270,11 @@ impl Endpoint {
 
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// For the log.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
     }
 
     fn trunk_of(&mut self, source: &Flow) -> Option<Arc<Trunk>> {

@@ -183,6 +183,9 @@ impl Endpoint {
             let back = Self::back(source, &request);
             return self.refuse_overloaded(back, &request);
         }
+        if !is_in_call && !self.admit(now, source, trunk, &request, is_new_call) {
+            return;
+        }
         let merge = dialog.is_none().then(|| merge_key(trunk, &request));
         let facts = Facts::of(&request);
         let is_loop = is_new_call && request.from.tag().is_some_and(|tag| self.tokens.is_ours(tag));

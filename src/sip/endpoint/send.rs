@@ -254,8 +254,12 @@ impl Endpoint {
         contact
     }
 
+    /// As the trunk sees it.
     fn our_address(&self, flow: &Flow) -> SocketAddr {
-        let ip = self.settings.external_address.unwrap_or_else(|| flow.local.ip());
+        let peer = flow.peer.ip();
+        let trunk = self.trunks.of(peer).or_else(|| self.former_of(peer));
+        let external = trunk.and_then(|trunk| trunk.external_address).or(self.settings.external_address);
+        let ip = external.unwrap_or_else(|| flow.local.ip());
         SocketAddr::new(ip, flow.local.port())
     }
 }

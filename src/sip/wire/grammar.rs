@@ -20,7 +20,7 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
 
 /// Splits at `separator` where it stands outside quoted strings and `<…>`. `None` when a quoted
 /// string or a bracket is left open. Text without the separator is one piece; pieces are trimmed.
-pub(crate) fn split(text: &str, separator: u8) -> Option<Vec<&str>> {
+pub(in crate::sip) fn split(text: &str, separator: u8) -> Option<Vec<&str>> {
     let mut pieces = Vec::with_capacity(1);
     let mut from = 0;
     let mut scan = Scan::default();

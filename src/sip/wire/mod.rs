@@ -22,7 +22,7 @@ mod via;
 
 pub use fault::{Fault, Salvaged, Wrong};
 pub use framer::{Frame, Framer};
-pub(crate) use grammar::split;
+pub(super) use grammar::split;
 pub use grammar::{is_token, quote, unquote};
 pub use headers::Headers;
 pub use message::{Message, Request, Response};

@@ -38,7 +38,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
         srtp: SrtpMode::Off,
         media_source: MediaSource::Latch,
         calls_max: None,
-        reliable: crate::sip::trunk::Reliable::Required,
+        ..Trunk::default()
     }
 }
 
