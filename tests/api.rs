@@ -329,6 +329,8 @@ fn live_meeting(host: &Made, meeting: MeetingId, participant: u128) -> LiveMeeti
             joined_at: Timestamp::now(),
             muted: false,
             hand_raised: false,
+            talking: true,
+            echo: false,
         }],
         waiting: 2,
         locked: false,

@@ -45,7 +45,7 @@ fn dial(keys: &str, dials: Dials, impairment: Impairment, seed: u64) -> String {
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
-            sound: SoundSettings { tones_are_keys: dials == Dials::Tones },
+            sound: SoundSettings { tones_are_keys: dials == Dials::Tones, ..Default::default() },
         },
         Moment::default(),
     );

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::tone;
+use doorline::audio::voice::Wishes;
 use doorline::audio::{Clip, Codec, Encoder, FRAME};
 use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recording};
 use doorline::rtp::packet::Header;
@@ -96,7 +97,10 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     ptime: Duration::from_millis(10 * (1 + n as u64 % 3)),
                     they_send: true,
                     they_receive: true,
-                    sound: SoundSettings { tones_are_keys: n % 2 == 0 },
+                    sound: SoundSettings {
+                        tones_are_keys: n % 2 == 0,
+                        voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },
+                    },
                 },
             );
             engine.play_loop(call, clip.clone());

@@ -108,6 +108,7 @@ struct Lab {
     events: Events,
     phones: Vec<Phone>,
     happened: Vec<Event>,
+    talked: Vec<(CallId, bool)>,
     deadline: Instant,
     /// Ticks that came more than 8 ms late, by the machine's fault.
     late: usize,
@@ -124,7 +125,16 @@ impl Lab {
         })
         .unwrap();
         let deadline = Instant::now();
-        Self { engine, events, phones: Vec::new(), happened: Vec::new(), deadline, late: 0, _turn: turn }
+        Self {
+            engine,
+            events,
+            phones: Vec::new(),
+            happened: Vec::new(),
+            talked: Vec::new(),
+            deadline,
+            late: 0,
+            _turn: turn,
+        }
     }
 
     /// A call with a tone of its own. Its number is its place in `phones`.
@@ -192,6 +202,11 @@ impl Lab {
                 phone.tick();
             }
             while let Some(event) = self.events.try_next() {
+                // A tone that begins is speech for a second.
+                if let Event::Talking { call, on } = event {
+                    self.talked.push((call, on));
+                    continue;
+                }
                 self.happened.push(event);
             }
         }
@@ -522,6 +537,28 @@ fn keys_are_heard_once_by_the_engine_and_never_by_the_others() {
     lab.run(0.2);
     assert_eq!(lab.digits(0), "4711#");
     assert_eq!(lab.digits(1), "");
+}
+
+#[test]
+fn who_talks_is_told_once_when_they_begin_and_once_when_they_cease() {
+    let mut lab = Lab::new(1);
+    for number in 0..2 {
+        lab.call();
+        lab.join(number, 1);
+        lab.phones[number].speaks = false;
+    }
+    lab.run(0.5);
+    for _ in 0..4 {
+        // Words, not a steady tone.
+        for word in [true, false] {
+            lab.phones[0].speaks = word;
+            lab.run(0.25);
+        }
+    }
+    let talker = lab.phones[0].call;
+    assert_eq!(lab.talked, [(talker, true)]);
+    lab.run(1.2);
+    assert_eq!(lab.talked, [(talker, true), (talker, false)]);
 }
 
 #[test]

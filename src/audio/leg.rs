@@ -9,11 +9,13 @@ use std::time::Duration;
 use super::conceal;
 use super::conference::Shared;
 use super::dtmf::Listener;
+use super::echo::Echo;
 use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
 use super::ramp::{Ramp, UNITY};
 use super::resample::{Down, Up};
+use super::voice::{self, Voice};
 use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, mixer};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo};
@@ -51,6 +53,7 @@ pub struct SoundSettings {
     /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
     /// key.
     pub tones_are_keys: bool,
+    pub voice: voice::Wishes,
 }
 
 /// Numbers nobody may guess (RFC 3550 §5.1), from the system's random source.
@@ -113,6 +116,10 @@ pub struct Leg {
     /// Others do not hear the leg before this: a key is down.
     key_until: Duration,
     tones: Tones,
+    voice: Voice,
+    echo: Echo,
+    /// How loud the last frame was that came from it, in dBov.
+    came: f32,
     last_heard: Duration,
     /// The loss has been told and nothing has come since.
     lost_told: bool,
@@ -179,6 +186,9 @@ impl Leg {
             keys: Receiver::default(),
             key_until: Duration::ZERO,
             tones: Tones::default(),
+            voice: Voice::default(),
+            echo: Echo::default(),
+            came: level::NOTHING,
             last_heard: now.elapsed,
             lost_told: false,
             refused: 0,
@@ -219,6 +229,7 @@ impl Leg {
             self.change_codec(settings.codec);
         }
         self.packetizer.set(settings.ptime);
+        self.voice.wish(settings.sound.voice);
         self.control_from = None;
         // What was silent because of a hold has a minute from now.
         self.last_heard = now.elapsed;
@@ -293,6 +304,16 @@ impl Leg {
 
     fn tones_are_keys(&self) -> bool {
         self.settings.as_ref().is_some_and(|settings| settings.sound.tones_are_keys)
+    }
+
+    /// Whether they have begun or ceased to talk since it was last asked. Others hear them.
+    pub fn take_talking(&mut self) -> Option<bool> {
+        self.voice.take_change()
+    }
+
+    /// Whether it has begun or ceased to send back what it hears, since it was last asked.
+    pub fn take_echo(&mut self) -> Option<bool> {
+        self.echo.take_change()
     }
 
     /// A key that was heard as a tone this tick.
@@ -430,6 +451,7 @@ impl Leg {
     /// Goes out of the room. `sum` is what the room last sounded like. What this leg last said
     /// comes back as a fade-out for those who stay; what it last heard fades out for itself.
     pub(super) fn leave_room(&mut self, sum: &[i32], rate: Rate, shared: &Shared) -> [i16; FADE_MAX] {
+        self.voice.rest();
         let tail = conceal::tail(&self.spoken[..rate.frame()], rate);
         self.break_off(sum, rate, shared);
         self.in_room = false;
@@ -479,6 +501,14 @@ impl Leg {
             let whole = self.playout.was_whole();
             key = self.tones.listen(samples, whole);
             any = self.tones.delay(samples, any);
+        }
+        // An idle line is passed by: it is neither loud nor made louder.
+        let sounds = any && !level::is_silent(samples);
+        self.came = if sounds { level::dbov(samples) } else { level::NOTHING };
+        match sounds {
+            _ if key || !heard => self.voice.unheard(),
+            true => self.voice.hear(samples),
+            false => self.voice.silent(),
         }
         if key {
             // At once, not within a frame: what is heard now is what came before the key.
@@ -574,6 +604,11 @@ impl Leg {
     /// Brings the room's sound for this leg to its own rate.
     pub(super) fn lower(&mut self, wide: &[i16], narrow: &mut [i16]) {
         self.down.process(wide, narrow);
+    }
+
+    /// The level of the room's sound for this leg this tick, in dBov.
+    pub(super) fn note_sent(&mut self, level: f32) {
+        self.echo.note(level, self.came);
     }
 
     /// Turns the room's sound for this leg, at its own rate, into what it really hears: fading in

@@ -26,16 +26,19 @@ pub fn fade_out(samples: &mut [i16], over: usize) {
     rest.fill(0);
 }
 
+/// The level of silence, in dBov.
+pub const NOTHING: f32 = -127.0;
+
 /// Level in dBov (RFC 6465 §4): 0 is a full-scale square wave, a full-scale sine is -3; -127 for
 /// silence.
 #[must_use]
 pub fn dbov(samples: &[i16]) -> f32 {
     let energy: i64 = samples.iter().map(|&sample| i64::from(sample) * i64::from(sample)).sum();
     if energy == 0 {
-        return -127.0;
+        return NOTHING;
     }
     let mean = energy as f64 / samples.len() as f64 / (32_767.0 * 32_767.0);
-    (10.0 * mean.log10()).max(-127.0) as f32
+    (10.0 * mean.log10()).max(f64::from(NOTHING)) as f32
 }
 
 #[cfg(test)]

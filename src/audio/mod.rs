@@ -8,6 +8,7 @@ pub mod codec;
 pub mod conceal;
 pub mod conference;
 pub mod dtmf;
+pub mod echo;
 pub mod g711;
 pub mod g722;
 pub mod goertzel;
@@ -21,6 +22,7 @@ pub mod player;
 pub mod playout;
 pub mod ramp;
 pub mod resample;
+pub mod voice;
 
 pub use clip::Clip;
 pub use codec::{Codec, Decoder, Encoder, Rate};

@@ -259,6 +259,12 @@ section! {
         /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
         /// and port of the SDP).
         media_source: String = Default("\"latch\""),
+        /// Bring soft and loud callers to the same level (-19 dBm0 while they speak), slowly, by -12 to
+        /// +15 dB. Pauses are not turned up.
+        automatic_gain: bool = Default("true"),
+        /// Let nothing of a caller through while they do not speak, for lines with noise. Cuts the first
+        /// hundredth of a second of each word.
+        noise_gate: bool = Default("false"),
     }
 }
 

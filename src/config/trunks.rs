@@ -10,7 +10,9 @@ use super::raw::{self, Address, Auth, CallerId, TrunkLimits, TrunkMedia};
 use super::read::{choice, within};
 use super::secrets;
 use crate::sip::bucket::Rate;
-use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, Reliable, SrtpMode, Trunk};
+use crate::sip::trunk::{
+    Believe, CodecName, DtmfMode, MediaSource, Network, Reliable, SrtpMode, Trunk, Voice,
+};
 use crate::types::Country;
 
 /// Most trunk files in the folder.
@@ -83,6 +85,7 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         reliable: faults
             .keep("reliable_provisional", choice(&top.reliable_provisional, RELIABLE))
             .unwrap_or_default(),
+        voice: Voice { automatic_gain: media.automatic_gain, noise_gate: media.noise_gate },
         calls_max: limits
             .calls_max
             .and_then(|calls| faults.keep("limits.calls_max", within(calls, 1..=100_000))),

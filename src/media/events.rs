@@ -23,6 +23,10 @@ pub enum Event {
     Digit { call: CallId, digit: Digit },
     /// A key that was a tone in the sound, once per press; only of legs that listen for those.
     Tone { call: CallId, digit: Digit },
+    /// Somebody in a room begins or ceases to talk: after 60 ms of speech, and 0.8 s after its end.
+    Talking { call: CallId, on: bool },
+    /// A leg begins or ceases to send back what it is sent.
+    Echo { call: CallId, on: bool },
     /// A playback is over: played to its end, stopped, or ended with its leg. Once for each.
     Played { call: CallId, playback: u64 },
     /// Nothing came for a minute, neither RTP nor RTCP, and the leg is not on hold.

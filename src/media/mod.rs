@@ -14,6 +14,7 @@ pub mod socket;
 mod worker;
 
 pub use crate::audio::leg::{LegSettings, Quality, SoundSettings};
+pub use crate::audio::voice::Wishes;
 pub use crate::audio::{Clip, Codec};
 pub use engine::{Engine, Error};
 pub use events::{Event, Events};

@@ -616,6 +616,11 @@ impl Post {
             line.keys.push((digit, true));
             self.tell_keys(line);
         }
+        if let Some(on) = line.leg.take_talking()
+            && !self.tell(Event::Talking { call: line.call, on })
+        {
+            add(&self.counters.events_lost, 1);
+        }
         while let Some(playback) = line.leg.player.finished().front() {
             if let Some(id) = playback.id
                 && !self.tell(Event::Played { call: line.call, playback: id })
@@ -635,6 +640,11 @@ impl Post {
         let mut report = [0; REPORT_MAX];
         if let Some(length) = leg.report(now, &mut report) {
             line.send_control(&report[..length]);
+        }
+        if let Some(on) = line.leg.take_echo()
+            && !self.tell(Event::Echo { call: line.call, on })
+        {
+            add(&self.counters.events_lost, 1);
         }
         if line.leg.media_lost(now) && !self.tell(Event::MediaLost { call: line.call }) {
             add(&self.counters.events_lost, 1);

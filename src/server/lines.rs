@@ -3,7 +3,7 @@
 //! A line knows the session's descriptions and the port, and carries the bridge's wishes to
 //! signalling and media, and their events back as inputs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::bridge::input::{DigitSource, HangUp, Incoming};
 use crate::bridge::record::Signalled;
-use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, verify};
+use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, Snapshot, verify};
 use crate::config::{AccessNumber, Settings};
 use crate::media::{self, Engine};
 use crate::server::clips::Clips;
@@ -35,6 +35,10 @@ pub(super) struct Lines {
     access_numbers: Vec<AccessNumber>,
     /// Where legs are bound.
     media_address: IpAddr,
+    /// Who talks and whose phone echoes now, and how often that has changed.
+    talking: HashSet<CallId>,
+    echoing: HashSet<CallId>,
+    heard: u64,
     /// Goes into SDP in place of the leg's own.
     external_address: Option<IpAddr>,
 }
@@ -70,6 +74,9 @@ impl Lines {
     ) -> Self {
         Self {
             lines: HashMap::new(),
+            talking: HashSet::new(),
+            echoing: HashSet::new(),
+            heard: 0,
             signalling,
             media,
             clips,
@@ -93,6 +100,21 @@ impl Lines {
     pub(super) fn complete(&mut self, record: &mut CallRecord) {
         if let Some(line) = self.lines.remove(&record.call) {
             record.signalled = line.signalled;
+        }
+        self.talking.remove(&record.call);
+        self.echoing.remove(&record.call);
+    }
+
+    /// How often has changed who talks and who echoes.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    /// Writes into the rosters who talks and who echoes.
+    pub(super) fn mark(&self, snapshot: &mut Snapshot) {
+        for participant in snapshot.meetings.iter_mut().flat_map(|meeting| &mut meeting.roster) {
+            participant.talking = self.talking.contains(&participant.participant);
+            participant.echo = self.echoing.contains(&participant.participant);
         }
     }
 
@@ -333,6 +355,25 @@ impl Lines {
                 return;
             }
             media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
+            media::Event::Talking { call, on } => {
+                self.heard += 1;
+                if on {
+                    self.talking.insert(call)
+                } else {
+                    self.talking.remove(&call)
+                };
+                return;
+            }
+            media::Event::Echo { call, on } => {
+                self.heard += 1;
+                if on {
+                    self.echoing.insert(call)
+                } else {
+                    self.echoing.remove(&call)
+                };
+                info!(%call, on, "the leg sends back what it is sent");
+                return;
+            }
             media::Event::Tone { call, digit } => Input::Digit { call, digit, source: DigitSource::Inband },
             media::Event::Played { call, playback } => Input::Played { call, playback: PlaybackId(playback) },
             media::Event::MediaLost { call } => Input::MediaLost { call },

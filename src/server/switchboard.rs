@@ -48,7 +48,7 @@ pub(super) struct Switchboard {
     pending: VecDeque<Input>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// What of the bridge is published, and when the next one may be.
-    published: u64,
+    published: (u64, u64),
     publish_at: Instant,
 }
 
@@ -75,7 +75,7 @@ impl Switchboard {
             requests: 0,
             pending: VecDeque::new(),
             snapshot,
-            published: 0,
+            published: (0, 0),
             publish_at: Instant::now(),
         }
     }
@@ -84,7 +84,7 @@ impl Switchboard {
     pub(super) async fn run(mut self, mut sources: Sources) {
         loop {
             let deadline = self.bridge.deadline();
-            let publish_at = (self.published != self.bridge.revision()).then_some(self.publish_at);
+            let publish_at = (self.published != self.revision()).then_some(self.publish_at);
             tokio::select! {
                 // Keys and hang-ups of calls that are in come before new calls.
                 biased;
@@ -151,7 +151,7 @@ impl Switchboard {
                 self.carry_out(output).await;
             }
         }
-        if Instant::now() >= self.publish_at && self.published != self.bridge.revision() {
+        if Instant::now() >= self.publish_at && self.published != self.revision() {
             self.publish();
         }
     }
@@ -189,10 +189,16 @@ impl Switchboard {
         }
     }
 
+    /// Of what is published: the bridge's, and of who talks.
+    fn revision(&self) -> (u64, u64) {
+        (self.bridge.revision(), self.lines.heard())
+    }
+
     fn publish(&mut self) {
-        self.published = self.bridge.revision();
+        self.published = self.revision();
         self.publish_at = Instant::now() + PUBLISH_EVERY;
-        let snapshot = self.bridge.snapshot();
+        let mut snapshot = self.bridge.snapshot();
+        self.lines.mark(&mut snapshot);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         metrics::gauge!("doorline_snapshot_timestamp_seconds").set(now.as_secs_f64());
         metrics::gauge!("doorline_calls_live").set(snapshot.calls.len() as f64);

@@ -110,6 +110,10 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
             // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
             tones_are_keys: negotiated.event_payload_type.is_none()
                 && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),
+            voice: media::Wishes {
+                automatic_gain: trunk.voice.automatic_gain,
+                noise_gate: trunk.voice.noise_gate,
+            },
         },
     }
 }

@@ -27,6 +27,8 @@ pub struct Trunk {
     pub srtp: SrtpMode,
     /// Where a caller's sound may come from.
     pub media_source: MediaSource,
+    /// What is done to its callers' sound.
+    pub voice: Voice,
     /// Most calls at once; `None`: no limit of its own.
     pub calls_max: Option<usize>,
     /// When 180 must be acknowledged.
@@ -37,6 +39,19 @@ pub struct Trunk {
     pub guard: Option<Guard>,
     /// Our address as this peer sees it; `None`: as all others do.
     pub external_address: Option<IpAddr>,
+}
+
+/// What is done to callers' sound before others hear it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Voice {
+    pub automatic_gain: bool,
+    pub noise_gate: bool,
+}
+
+impl Default for Voice {
+    fn default() -> Self {
+        Self { automatic_gain: true, noise_gate: false }
+    }
 }
 
 impl Trunk {
@@ -277,6 +292,7 @@ mod tests {
             dtmf: DtmfMode::Auto,
             srtp: SrtpMode::Off,
             media_source: MediaSource::Latch,
+            voice: Voice::default(),
             calls_max: None,
             ..Trunk::default()
         };

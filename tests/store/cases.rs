@@ -61,17 +61,7 @@ impl House {
 
     /// A meeting that begins in so many minutes and lasts an hour.
     pub async fn meeting(&self, host: HostId, kind: MeetingKind, in_minutes: i64) -> Meeting {
-        let new = NewMeeting {
-            kind,
-            title: format!("in {in_minutes} minutes"),
-            starts_at: self.at(in_minutes),
-            ends_at: self.at(in_minutes + 60),
-            time_zone: Some("Europe/London".to_owned()),
-            recurrence: None,
-            invitees: vec!["guest@example.com".to_owned()],
-            known_callers: None,
-            wait_for_moderator: false,
-        };
+        let new = NewMeeting { kind, ..new_one_time(self.now, in_minutes) };
         self.store.add_meeting(host, &new, self.now).await.unwrap()
     }
 
@@ -117,6 +107,22 @@ impl House {
     /// Tells SQL to the database past the store, as a fault would.
     async fn break_in(&self, sql: &'static str) {
         self.database.tell(sql).await.unwrap();
+    }
+}
+
+/// It begins in so many minutes and lasts an hour.
+pub fn new_one_time(now: Timestamp, in_minutes: i64) -> NewMeeting {
+    let at = |minutes| now + SignedDuration::from_mins(minutes);
+    NewMeeting {
+        kind: MeetingKind::OneTime,
+        title: format!("in {in_minutes} minutes"),
+        starts_at: at(in_minutes),
+        ends_at: at(in_minutes + 60),
+        time_zone: Some("Europe/London".to_owned()),
+        recurrence: None,
+        invitees: vec!["guest@example.com".to_owned()],
+        known_callers: None,
+        wait_for_moderator: false,
     }
 }
 

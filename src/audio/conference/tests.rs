@@ -147,7 +147,10 @@ impl Room {
             ptime: Duration::from_millis(wants),
             they_send: true,
             they_receive: true,
-            sound: SoundSettings { tones_are_keys: self.callers[number].dials_in_sound },
+            sound: SoundSettings {
+                tones_are_keys: self.callers[number].dials_in_sound,
+                ..Default::default()
+            },
         };
         let now = self.now();
         self.leg(number).configure(settings, now);
