@@ -372,6 +372,7 @@ fn record(call: u128, host: Option<&Made>) -> CallRecord {
         number: "+447700900123".parse().ok(),
         withheld: false,
         trust: Trust::Network,
+        trust_reason: "network: P-Asserted-Identity on trunk lab".to_owned(),
         started_at,
         answered_at: Some(started_at),
         joined_at: None,
@@ -1226,6 +1227,7 @@ enum Admin {
     Host(admin::HostArguments),
     Meeting(admin::MeetingArguments),
     Verified(admin::VerifiedArguments),
+    Calls(admin::calls::CallsArguments),
     Trunk(admin::trunk::TrunkArguments),
     Reload(admin::trunk::ReloadArguments),
 }
@@ -1249,6 +1251,7 @@ fn terminal(line: &str) -> Result<String, String> {
         Admin::Host(arguments) => admin::host(&arguments, &mut out),
         Admin::Meeting(arguments) => admin::meeting(&arguments, &mut out),
         Admin::Verified(arguments) => admin::verified(&arguments, &mut out),
+        Admin::Calls(arguments) => admin::calls::calls(&arguments, &mut out),
         Admin::Trunk(arguments) => admin::trunk::trunk(&arguments, &mut out),
         Admin::Reload(arguments) => admin::trunk::reload(&arguments, &mut out),
     }
@@ -1421,4 +1424,30 @@ fn trunks_are_listed_and_tested_from_a_terminal() {
     );
     assert!(service.terminal("trunk test ../hosts --from ::1").is_err());
     assert_eq!(run("reload"), "trunk added b\n[sip] changed: needs a restart\n");
+}
+
+#[test]
+fn calls_are_listed_exported_and_explained_in_a_terminal() {
+    let service = Service::start();
+    let host = service.host("Ada");
+    service.save([record(1, Some(&host)), record(2, None), record(3, Some(&host))]);
+    let run = |line: &str| service.terminal(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let table = run("calls --past");
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.contains("nothing-entered") && !table.contains("447700900123"), "{table}");
+    assert_eq!(run(&format!("calls --past --host {}", host.id)).lines().count(), 3);
+    assert_eq!(run("calls --ending nothing-entered").lines().count(), 2);
+    assert_eq!(run("calls --past --most 2").lines().count(), 3);
+
+    let csv = run("calls --past --csv");
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!(rows.len(), 4, "{csv}");
+    assert!(rows[0].starts_with("id,started_at,"), "{csv}");
+    assert!(rows.iter().all(|row| row.split(',').count() == rows[0].split(',').count()), "{csv}");
+    let lines = run("calls --past --lines");
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{lines}");
+
+    let one = run(&format!("calls {}", CallId::numbered(3)));
+    assert!(one.contains("hung up while asked for the PIN") && one.contains("asking-pin"), "{one}");
+    assert!(one.contains("1 keys, by info") && !one.contains("447700900123"), "{one}");
 }

@@ -1,4 +1,4 @@
-//! `doorline host`, `doorline meeting`, `doorline verified`, and below `doorline trunk`: the HTTP API from a terminal.
+//! `doorline host`, `meeting`, `verified`, and below `calls` and `trunk`: the HTTP API from a terminal.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::types::{HostId, MeetingId, Token, TokenId, VerifiedId};
 
+pub mod calls;
 mod client;
 mod table;
 pub mod trunk;

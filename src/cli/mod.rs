@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod phone;
 pub mod play;
 pub mod serve;
+pub mod shell;
 
 /// The phone door to One Time Meetings.
 #[derive(Parser)]
@@ -41,10 +42,16 @@ enum Command {
     Meeting(admin::MeetingArguments),
     /// Remembered phone numbers of a running service.
     Verified(admin::VerifiedArguments),
+    /// Calls of a running service, live and past.
+    Calls(admin::calls::CallsArguments),
     /// Trunks of a running service.
     Trunk(admin::trunk::TrunkArguments),
     /// Let a running service read its configuration again.
     Reload(admin::trunk::ReloadArguments),
+    /// Print completions for a shell: source them, or put them where it looks.
+    Completions(shell::CompletionArguments),
+    /// Print the manual page: doorline man | man -l -
+    Man,
     /// Look after the database: check it, back it up, move it to PostgreSQL.
     Db(db::Arguments),
     /// Look at this machine with a configuration's eyes: would the service start, and run well?
@@ -64,6 +71,9 @@ pub fn main() -> ExitCode {
         Command::Host(arguments) => admin::host(&arguments, &mut std::io::stdout()),
         Command::Meeting(arguments) => admin::meeting(&arguments, &mut std::io::stdout()),
         Command::Verified(arguments) => admin::verified(&arguments, &mut std::io::stdout()),
+        Command::Calls(arguments) => admin::calls::calls(&arguments, &mut std::io::stdout()),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man => shell::man(),
         Command::Trunk(arguments) => admin::trunk::trunk(&arguments, &mut std::io::stdout()),
         Command::Reload(arguments) => admin::trunk::reload(&arguments, &mut std::io::stdout()),
         Command::Db(arguments) => db::run(&arguments),

@@ -12,9 +12,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::fault::{Fault, Faults};
 use super::file::Document;
-use super::raw::{self, AccessNumber, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, Store, Top};
+use super::raw::{
+    self, AccessNumber, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, Stir, Store, Top,
+};
 use super::read::{choice, within};
-use super::{Settings, outgoing, trunks};
+use super::{Settings, outgoing, signatures, trunks};
 use crate::prompt::Pack;
 use crate::signalling::Listen;
 use crate::sip::Transport;
@@ -38,6 +40,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     document.refuse("sip", "tls", "TLS is not available in this version", faults);
     let sip: Sip = document.section("sip", faults);
     let rtp: Rtp = document.section("rtp", faults);
+    let stir: Stir = document.section("stir", faults);
     let http: Http = document.section("http", faults);
     let store: Store = document.section("store", faults);
     let mail: Mail = document.section("mail", faults);
@@ -55,6 +58,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     if let (Some(signalling), Some(media)) = (&signalling, &media) {
         reachable(signalling, media, faults);
     }
+    let stir = signatures::stir(&stir, &folder, faults);
     let http = self::http(&http, &folder, token, faults);
     if let (Some(signalling), Some(http)) = (&signalling, &http)
         && signalling.listen.iter().any(|l| l.transport == Transport::Tcp && clash(l.address, http.listen))
@@ -78,6 +82,14 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     });
     let trunks = trunks::load(&folder.join(&top.trunks), ours.as_ref(), faults, &mut in_trunks);
 
+    if let Some(trunk) = trunks.iter().find(|trunk| trunk.stir && stir.is_none()) {
+        let name = &trunk.name;
+        faults.push(
+            "stir.roots_file",
+            format!("missing, expected one, because trunk {name} has caller_id.stir"),
+        );
+    }
+
     let mut all = std::mem::take(&mut faults.found);
     all.append(&mut in_trunks);
     match (signalling, media, http, store) {
@@ -86,6 +98,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             prompts,
             signalling,
             media,
+            stir,
             recording,
             http,
             store,

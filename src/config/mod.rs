@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::types::{Country, Language, PhoneNumber, Token};
-use crate::{bridge, http, mail, media, signalling, sip, store, telemetry};
+use crate::{bridge, http, mail, media, signalling, sip, stir, store, telemetry};
 
 pub mod explain;
 mod fault;
@@ -16,6 +16,7 @@ mod outgoing;
 mod raw;
 mod read;
 mod secrets;
+mod signatures;
 mod trunks;
 
 pub use fault::Fault;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub prompts: Option<PathBuf>,
     pub signalling: signalling::Settings,
     pub media: media::Settings,
+    /// `None`: no signatures are verified.
+    pub stir: Option<stir::Settings>,
     pub recording: media::recording::Settings,
     pub http: http::Settings,
     pub store: store::Settings,

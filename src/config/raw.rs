@@ -48,6 +48,25 @@ section! {
 }
 
 section! {
+    /// Signed callers (STIR/SHAKEN, RFC 8224), for trunks with caller_id.stir. A call that carries a
+    /// signature waits for its verdict while it rings, one second at most; others wait for nothing.
+    pub struct Stir {
+        /// File with the authorities (PEM) whose certificates sign calls: in the USA and Canada the list of
+        /// approved ones that the policy administrator publishes. Absent: nothing can be verified. A list
+        /// that grows old distrusts carriers of new authorities, and keeps trusting withdrawn ones.
+        roots_file: Option<String> = Absent("\"stir-roots.pem\""),
+        /// Ports that carriers' certificates may be fetched from.
+        ports: Vec<u16> = Default("[443, 8443]"),
+        /// File with certificates (PEM) that are trusted beside the system's when certificates are fetched
+        /// by https, for a repository of your own.
+        ca_file: Option<String> = Absent("\"stir-ca.pem\""),
+        /// Whether certificates may lie on this machine and in private networks. Only for a laboratory:
+        /// whoever calls decides where we connect.
+        allow_private: bool = Default("false"),
+    }
+}
+
+section! {
     /// The HTTP API.
     pub struct Http {
         /// Address and port. It speaks plain HTTP: outside this machine put a proxy with TLS before it.
@@ -185,6 +204,10 @@ section! {
     pub struct Trunk {
         /// Its name in records, metrics and logs: letters, digits, - and _, at most 40.
         name: String = Required("\"carrier\""),
+        /// The carrier it belongs to, in the same letters, when a carrier has several trunks: a number that
+        /// was remembered over one of them is known on all. Absent: its name. Give one group only to
+        /// trunks that tell callers' numbers equally well.
+        group: Option<String> = Absent("\"carrier\""),
         /// Source addresses or blocks (CIDR) whose calls are this trunk's, IPv4 or IPv6. Empty refuses
         /// all: nobody else's calls get any answer. No address may be in two trunks. Carriers
         /// publish their signalling addresses; an address too many can call with any number.
@@ -240,6 +263,17 @@ section! {
         /// What a national number such as 020 7946 0000 means: two capital letters (ISO 3166). Absent:
         /// only international numbers are understood.
         country: Option<String> = Absent("\"GB\""),
+        /// Whether signatures of calls (the Identity header, RFC 8224) are verified here; needs
+        /// stir.roots_file. A number with attestation A is then believed more than any other ("signed"), one
+        /// with B or C no more than "claimed", and one whose signature fails not at all.
+        stir: bool = Default("false"),
+        /// Whether the carrier's own verification is believed: the verstat parameter, with the attestation
+        /// that stands behind it (TN-Validation-Passed-A) or in P-Attestation-Indicator. Only for a carrier
+        /// that takes out what its customers write there.
+        verstat: bool = Default("false"),
+        /// What a TN-Validation-Passed without any attestation means: "unknown" (nothing more than
+        /// without it) or "A", for carriers that write out B and C.
+        verstat_alone: String = Default("\"unknown\""),
     }
 }
 
@@ -286,6 +320,7 @@ pub const CONFIG: &Places = &[
     ("", Top::KEYS),
     ("sip", Sip::KEYS),
     ("rtp", Rtp::KEYS),
+    ("stir", Stir::KEYS),
     ("http", Http::KEYS),
     ("store", Store::KEYS),
     ("mail", Mail::KEYS),

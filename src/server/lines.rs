@@ -17,12 +17,14 @@ use crate::config::{AccessNumber, Settings};
 use crate::media::{self, Engine};
 use crate::server::clips::Clips;
 use crate::server::reload::Tables;
+use crate::server::signatures::{Signatures, Signed};
 use crate::server::translate;
 use crate::signalling;
 use crate::sip::endpoint::{self, Event, TurnedAway};
 use crate::sip::offer::{self, Local, Offer};
 use crate::sip::trunk::{CodecName, DtmfMode, Trunk};
-use crate::types::{CallId, Language, Now, PhoneNumber};
+use crate::stir::Verdict;
+use crate::types::{CallId, Country, Language, Now, PhoneNumber};
 
 /// What every line needs.
 pub(super) struct Lines {
@@ -30,6 +32,7 @@ pub(super) struct Lines {
     signalling: signalling::Handle,
     media: Engine,
     clips: Clips,
+    signatures: Signatures,
     trunks: HashMap<String, Arc<Trunk>>,
     /// None at all: every dialled number is answered.
     access_numbers: Vec<AccessNumber>,
@@ -70,6 +73,7 @@ impl Lines {
         signalling: signalling::Handle,
         media: Engine,
         clips: Clips,
+        signatures: Signatures,
         settings: &Settings,
     ) -> Self {
         Self {
@@ -80,6 +84,7 @@ impl Lines {
             signalling,
             media,
             clips,
+            signatures,
             trunks: by_name(&settings.trunks),
             access_numbers: settings.access_numbers.clone(),
             media_address: settings.media.address,
@@ -154,6 +159,16 @@ impl Lines {
                 inputs.push_back(Input::Digit { call, digit, source: DigitSource::Info });
             }
             Event::Ended { call, how, reason } => {
+                // The bridge has not heard of a call whose signature is still being verified.
+                if let Some(incoming) = self.signatures.give_up(call) {
+                    let ending = translate::given_up(how);
+                    let mut record = CallRecord::refused(&incoming, ending, Now::read().date);
+                    if let Some(line) = self.lines.remove(&call) {
+                        record.signalled = line.signalled;
+                    }
+                    translate::peer_reason(&mut record.signalled, reason);
+                    return Some(record);
+                }
                 if let Some(line) = self.lines.get_mut(&call) {
                     translate::peer_reason(&mut line.signalled, reason);
                 }
@@ -181,6 +196,8 @@ impl Lines {
             told(self.signalling.refuse(call, 403, None, None).await);
             return None;
         };
+        let evidence = translate::evidence(&incoming.evidence);
+        let believed = translate::believed(&trunk);
         let (known, is_ours) = self.known(&incoming, &trunk);
         let signalled = translate::signalled(&incoming, trunk.country);
         if !is_ours {
@@ -197,6 +214,11 @@ impl Lines {
                 return Some(self.refuse(&known, signalled, Ending::NoUsableCodec, status).await);
             }
         };
+        let request_user = incoming.request_user.as_deref();
+        let signed = Signed {
+            headers: incoming.evidence.signed,
+            called: called(request_user, incoming.to_user.as_deref(), trunk.country),
+        };
         let line = Line {
             trunk,
             since,
@@ -209,7 +231,11 @@ impl Lines {
             signalled,
         };
         self.lines.insert(call, line);
-        inputs.push_back(Input::Incoming(known));
+        match self.signatures.begin(known, evidence, believed, signed) {
+            Some(known) => inputs.push_back(Input::Incoming(known)),
+            // Without a description: the leg opens when the call comes in.
+            None => told(self.signalling.ring(call, None).await),
+        }
         None
     }
 
@@ -226,17 +252,14 @@ impl Lines {
 
     /// What the bridge must know of a call, and whether the dialled number is ours.
     fn known(&self, incoming: &endpoint::Incoming, trunk: &Trunk) -> (Incoming, bool) {
-        let caller = verify::caller(
-            &translate::evidence(&incoming.evidence),
-            translate::believe(trunk),
-            trunk.country,
-        );
+        let evidence = translate::evidence(&incoming.evidence);
         let mut known = Incoming {
             call: incoming.call,
             trunk: trunk.name.clone(),
+            trunk_group: trunk.group.clone(),
             access_number: None,
             language: Language::english(),
-            caller,
+            caller: verify::caller(&evidence, &translate::believed(trunk)),
             sip_call_id: incoming.sip_call_id.clone(),
         };
         match self.dialled(incoming.request_user.as_deref(), trunk) {
@@ -254,6 +277,11 @@ impl Lines {
         if let Some(line) = self.lines.get_mut(&call) {
             line.signalled.refused_with = Some(status);
         }
+    }
+
+    /// The signature of a call that waits for its verdict is verified: it comes in now.
+    pub(super) fn on_verdict(&mut self, call: CallId, verdict: Verdict, inputs: &mut VecDeque<Input>) {
+        inputs.extend(self.signatures.end(call, verdict).map(Input::Incoming));
     }
 
     fn dialled(&self, user: Option<&str>, trunk: &Trunk) -> Dialled<'_> {
@@ -493,6 +521,19 @@ impl Lines {
 
 fn by_name(trunks: &[Trunk]) -> HashMap<String, Arc<Trunk>> {
     trunks.iter().map(|trunk| (trunk.name.clone(), Arc::new(trunk.clone()))).collect()
+}
+
+/// What the dialled number may be written as, for a signature to be about it. To is asked only when the
+/// Request-URI names no number: anyone may write any To, and a signature that was overheard on its way to
+/// somebody else must not count for us.
+fn called(request: Option<&str>, to: Option<&str>, country: Option<Country>) -> Vec<PhoneNumber> {
+    let numbers = |user: &str| {
+        // Carriers that send the full number without its "+" are common.
+        let written = [user.to_owned(), format!("+{}", user.trim_start_matches('+'))];
+        written.iter().filter_map(|text| PhoneNumber::parse(text, country).ok()).collect::<Vec<_>>()
+    };
+    let of_request = request.map(numbers).unwrap_or_default();
+    if of_request.is_empty() { to.map(numbers).unwrap_or_default() } else { of_request }
 }
 
 /// Signalling that is gone has ended every call already; the switchboard notices by its events.

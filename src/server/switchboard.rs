@@ -18,6 +18,7 @@ use crate::server::figures;
 use crate::server::lines::Lines;
 use crate::server::operations::{Counts, Order};
 use crate::server::questions::Questions;
+use crate::server::signatures::Verdicts;
 use crate::signalling;
 use crate::sip::Event;
 use crate::store::Store;
@@ -31,6 +32,7 @@ pub(super) struct Sources {
     pub signalling: signalling::Events,
     pub media: media::Events,
     pub answers: mpsc::Receiver<Input>,
+    pub verdicts: Verdicts,
     pub requests: mpsc::Receiver<Request>,
     pub orders: mpsc::Receiver<Order>,
 }
@@ -90,6 +92,9 @@ impl Switchboard {
                 biased;
                 event = sources.media.next() => self.lines.on_media(event, &mut self.pending).await,
                 Some(answer) = sources.answers.recv() => self.pending.push_back(answer),
+                Some((call, verdict)) = sources.verdicts.recv() => {
+                    self.lines.on_verdict(call, verdict, &mut self.pending);
+                }
                 request = sources.requests.recv() => match request {
                     Some(request) => self.command(request),
                     None => break,

@@ -15,10 +15,17 @@ use crate::types::Country;
 pub struct Trunk {
     /// Letters, digits, `-` and `_`; unique.
     pub name: String,
+    /// The carrier it belongs to: a number that was remembered over one of its trunks is good on all.
+    /// A trunk that names none has its own name here.
+    pub group: String,
     /// Source addresses whose calls are this trunk's; empty refuses all.
     pub allow: Vec<Network>,
     /// What it says of callers.
     pub believe: Believe,
+    /// Whether its own verification of signatures is believed.
+    pub verstat: Verstats,
+    /// Whether signatures that come over it are verified here (RFC 8224).
+    pub stir: bool,
     /// What a national number on it means.
     pub country: Option<Country>,
     /// In the order we prefer.
@@ -69,6 +76,17 @@ pub enum Believe {
     None,
     From,
     Pai,
+}
+
+/// What the verstat parameter of this trunk is good for (`caller_id.verstat`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Verstats {
+    #[default]
+    Ignored,
+    /// Believed, with the attestation that stands beside it.
+    Stated,
+    /// Believed, and A where no attestation stands beside it.
+    AUnlessStated,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

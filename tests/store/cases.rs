@@ -144,6 +144,7 @@ pub fn record(call: u128, started_at: Timestamp) -> CallRecord {
         number: Some(number("+447700900123")),
         withheld: false,
         trust: Trust::Network,
+        trust_reason: "network: P-Asserted-Identity on trunk lab".to_owned(),
         started_at,
         answered_at: Some(started_at + SignedDuration::from_secs(1)),
         joined_at: None,

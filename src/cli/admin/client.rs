@@ -68,12 +68,21 @@ impl Client {
 
     /// Every item of a list, page after page.
     pub fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        self.up_to(path, usize::MAX)
+    }
+
+    /// The first `most` items of a list.
+    pub fn up_to(&self, path: &str, most: usize) -> anyhow::Result<Vec<Value>> {
         let mut items = Vec::new();
         let mut page = self.get(path)?;
         loop {
             match page["items"].take() {
                 Value::Array(more) => items.extend(more),
                 _ => bail!("{}{path}: the answer is no list; is this a Doorline service?", self.url),
+            }
+            if items.len() >= most {
+                items.truncate(most);
+                return Ok(items);
             }
             let Some(next) = page["next"].as_str() else { return Ok(items) };
             let mark = if path.contains('?') { '&' } else { '?' };
