@@ -546,7 +546,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "a line in a key",
             "\"a\\nb\" = 1",
-            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, stir, http, store, mail, meetings, recording, limits, log, access_number"#,
+            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, stir, http, store, mail, meetings, guessing, recording, limits, log, access_number"#,
         ),
     ];
     for (name, config, expected) in cases {
@@ -607,8 +607,8 @@ fn each_fault_of_a_trunk_names_its_file() {
         ),
         (
             "no codec of ours",
-            "name = \"a\"\n[media]\ncodecs = [\"opus\"]",
-            r#"media.codecs: none that this version speaks, expected "g722", "pcma" or "pcmu" among them"#,
+            "name = \"a\"\n[media]\ncodecs = []",
+            r#"media.codecs: none, expected "opus", "g722", "pcma" or "pcmu" among them"#,
         ),
         (
             "encryption",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::tone;
 use doorline::audio::voice::Wishes;
-use doorline::audio::{Clip, Codec, Encoder, FRAME};
+use doorline::audio::{Clip, Codec, Encoder, FRAME, opus};
 use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recording};
 use doorline::rtp::packet::Header;
 use doorline::types::{CallId, MeetingId};
@@ -83,7 +83,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_nonblocking(true).unwrap();
             let to = engine.open(call).unwrap();
-            let codec = Codec::ALL[n as usize % 3];
+            let codec = Codec::ALL[n as usize % 4];
             engine.configure(
                 call,
                 LegSettings {
@@ -145,7 +145,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 }
                 let key = (210..215).contains(&tick);
                 let payload_type = if key { 101 } else { codec.payload_type() };
-                let timestamp = if key { 33_600 } else { tick * 160 };
+                let timestamp = if key { 33_600 } else { tick * 160 } * codec.clock_ratio();
                 Header { payload_type, marker: false, sequence: tick as u16, timestamp, ssrc: 5 }
                     .write(&mut packet);
                 let length = if key {
@@ -155,7 +155,13 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     let frame = codec.rate().frame();
                     let sound: Vec<i16> = tone(300.0, 9_000.0, tick as usize * frame, frame).collect();
                     encoder.encode(&sound, &mut packet[12..]);
-                    packet.len()
+                    if *codec == Codec::Opus {
+                        let length = opus::packet(&packet[12..]).len();
+                        packet.copy_within(13..13 + length, 12);
+                        12 + length
+                    } else {
+                        packet.len()
+                    }
                 };
                 socket.send_to(&packet[..length], *to).unwrap();
                 // Something that is no RTP, too.

@@ -154,7 +154,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
 
 #[test]
 fn a_phone_hears_its_own_tone_sent_back() {
-    for codec in Codec::ALL {
+    for codec in Codec::BYTEWISE {
         let echo = Echo::start();
         let call = Call::dial(Plan { voice: Voice::tone(440.0), codec, ..echo.plan() }).unwrap();
         call.wait_for_answer(SECONDS).unwrap();

@@ -1,9 +1,10 @@
 //! How a leg's sound is coded, whatever the codec.
 //!
-//! All are 64 kbit/s and have an RTP clock of 8,000, so that for each a byte is one tick and 20 ms
-//! are [`FRAME`](super::FRAME) bytes; how many samples those are is the codec's [`Rate`].
+//! Time is counted in ticks of 8 kHz, whatever the codec; how many samples those are is its [`Rate`].
+//! Three codecs are 64 kbit/s with an RTP clock of 8,000, so that a byte is one tick and 20 ms are
+//! [`FRAME`](super::FRAME) bytes. Opus has packets of any size and a clock of 48,000.
 
-use super::{FRAME, dtmf, g711, g722, resample};
+use super::{FRAME, dtmf, g711, g722, opus, resample};
 use g711::Law;
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -15,6 +16,8 @@ pub enum Codec {
     Pcma,
     /// G.722, static payload type 9.
     G722,
+    /// Opus, a dynamic payload type.
+    Opus,
 }
 
 /// Samples a second.
@@ -28,15 +31,18 @@ pub enum Rate {
 }
 
 impl Codec {
-    pub const ALL: [Self; 3] = [Self::Pcmu, Self::Pcma, Self::G722];
+    pub const ALL: [Self; 4] = [Self::Pcmu, Self::Pcma, Self::G722, Self::Opus];
+    /// Those of which a byte is a tick.
+    pub const BYTEWISE: [Self; 3] = [Self::Pcmu, Self::Pcma, Self::G722];
 
-    /// RFC 3551 §6.
+    /// RFC 3551 §6; for Opus, what we call it in our own offers.
     #[must_use]
     pub const fn payload_type(self) -> u8 {
         match self {
             Self::Pcmu => 0,
             Self::Pcma => 8,
             Self::G722 => 9,
+            Self::Opus => 96,
         }
     }
 
@@ -47,6 +53,7 @@ impl Codec {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
+            Self::Opus => "opus",
         }
     }
 
@@ -54,7 +61,25 @@ impl Codec {
     pub const fn rate(self) -> Rate {
         match self {
             Self::Pcmu | Self::Pcma => Rate::Narrow,
-            Self::G722 => Rate::Wide,
+            Self::G722 | Self::Opus => Rate::Wide,
+        }
+    }
+
+    /// Ticks of its RTP clock in one of 8 kHz.
+    #[must_use]
+    pub const fn clock_ratio(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => 1,
+            Self::Opus => opus::CLOCK_RATIO,
+        }
+    }
+
+    /// How long a payload of it sounds, in ticks; `None` for what is none.
+    #[must_use]
+    pub fn duration(self, payload: &[u8]) -> Option<usize> {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => Some(payload.len()).filter(|&ticks| ticks > 0),
+            Self::Opus => opus::duration(payload),
         }
     }
 
@@ -64,7 +89,7 @@ impl Codec {
         match self {
             Self::Pcmu => Some(Law::Mu),
             Self::Pcma => Some(Law::A),
-            Self::G722 => None,
+            Self::G722 | Self::Opus => None,
         }
     }
 
@@ -105,39 +130,80 @@ impl Rate {
     }
 }
 
-/// A stream of ours, of any codec. The wide codec's memory is there all the same: 400 bytes.
-#[derive(Clone, Debug, Default)]
+/// A stream of ours, of any codec. G.722's memory is there all the same: 400 bytes.
+#[derive(Debug, Default)]
 pub struct Encoder {
     codec: Codec,
     pub(super) g722: g722::Encoder,
+    /// Once it has been needed it stays.
+    pub(super) opus: Option<opus::Encoder>,
 }
 
 impl Encoder {
     #[must_use]
     pub fn new(codec: Codec) -> Self {
-        Self { codec, ..Self::default() }
+        let mut encoder = Self::default();
+        encoder.begin(codec);
+        encoder
     }
 
-    /// Fills `codes` from samples at the codec's rate.
+    /// A new stream. Allocates when it is Opus for the first time and [`Encoder::equip`] was not called.
+    pub fn begin(&mut self, codec: Codec) {
+        self.codec = codec;
+        self.g722 = g722::Encoder::default();
+        if codec == Codec::Opus {
+            self.opus.get_or_insert_default().begin();
+        }
+    }
+
+    /// Gives it what Opus needs.
+    pub fn equip(&mut self, opus: opus::Encoder) {
+        self.opus = Some(opus);
+    }
+
+    /// Fills `codes` from samples at the codec's rate; of Opus see [`opus::packet`].
     pub fn encode(&mut self, samples: &[i16], codes: &mut [u8]) {
-        match self.codec.law() {
-            Some(law) => law.encode(samples, codes),
-            None => self.g722.encode(samples, codes),
+        match self.codec {
+            Codec::Pcmu => Law::Mu.encode(samples, codes),
+            Codec::Pcma => Law::A.encode(samples, codes),
+            Codec::G722 => self.g722.encode(samples, codes),
+            Codec::Opus => match &mut self.opus {
+                Some(opus) => opus.encode(samples, codes),
+                None => codes[0] = 0,
+            },
         }
     }
 }
 
 /// A stream of the peer's.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Decoder {
     codec: Codec,
     g722: g722::Decoder,
+    /// Once it has been needed it stays.
+    pub(super) opus: Option<opus::Decoder>,
 }
 
 impl Decoder {
     #[must_use]
     pub fn new(codec: Codec) -> Self {
-        Self { codec, ..Self::default() }
+        let mut decoder = Self::default();
+        decoder.begin(codec);
+        decoder
+    }
+
+    /// A new stream. Allocates when it is Opus for the first time and [`Decoder::equip`] was not called.
+    pub fn begin(&mut self, codec: Codec) {
+        self.codec = codec;
+        self.g722 = g722::Decoder::default();
+        if codec == Codec::Opus {
+            self.opus.get_or_insert_default().begin();
+        }
+    }
+
+    /// Gives it what Opus needs.
+    pub fn equip(&mut self, opus: opus::Decoder) {
+        self.opus = Some(opus);
     }
 
     #[must_use]
@@ -145,11 +211,20 @@ impl Decoder {
         self.codec
     }
 
-    /// Fills `samples`, at the codec's rate, from `codes`: one after the other as they were coded.
+    /// Fills `samples`, at the codec's rate, from `codes`: one after the other as they were coded. Of Opus
+    /// `codes` are a whole packet.
     pub fn decode(&mut self, codes: &[u8], samples: &mut [i16]) {
-        match self.codec.law() {
-            Some(law) => law.decode(codes, samples),
-            None => self.g722.decode(codes, samples),
+        match self.codec {
+            Codec::Pcmu => Law::Mu.decode(codes, samples),
+            Codec::Pcma => Law::A.decode(codes, samples),
+            Codec::G722 => self.g722.decode(codes, samples),
+            Codec::Opus => match &mut self.opus {
+                Some(opus) => {
+                    opus.close();
+                    opus.open(0, codes, 0, samples);
+                }
+                None => samples.fill(0),
+            },
         }
     }
 }

@@ -16,7 +16,7 @@ use super::g722;
 use super::mixer::{self, Sum};
 use super::player::{Filled, Player};
 use super::resample::Down;
-use super::{Codec, FADE, FADE_MAX, FRAME, FRAME_MAX, Frame, Leg, Rate, SILENCE, level};
+use super::{Codec, FADE, FADE_MAX, FRAME, FRAME_MAX, Frame, Leg, Rate, SILENCE, level, opus};
 use crate::rtp::Moment;
 
 /// A room's sound between ticks. Its members stand elsewhere: it is told their places.
@@ -44,7 +44,7 @@ impl Default for Conference {
     }
 }
 
-/// A payload for whom it may concern: 20 ms of any codec.
+/// A payload for whom it may concern: 20 ms of any codec; of Opus see [`opus::packet`].
 pub type Payload = [u8; FRAME];
 
 impl Conference {
@@ -161,7 +161,7 @@ impl Conference {
         };
         self.sum = [0; FRAME_MAX];
         self.rate = rate;
-        self.shared = Shared::default();
+        self.shared.reset();
     }
 }
 
@@ -176,6 +176,7 @@ pub struct Shared {
     /// Before this tick and after it, once it is made.
     down: [Down; 2],
     g722: [g722::Encoder; 2],
+    opus: [opus::Encoder; 2],
 }
 
 impl Shared {
@@ -185,6 +186,9 @@ impl Shared {
         }
         if self.encoded[Codec::G722 as usize].is_some() {
             self.g722.swap(0, 1);
+        }
+        if self.encoded[Codec::Opus as usize].is_some() {
+            self.opus.swap(0, 1);
         }
         self.frame = None;
         self.level = None;
@@ -198,6 +202,18 @@ impl Shared {
 
     pub(super) fn g722(&self) -> &g722::Encoder {
         &self.g722[0]
+    }
+
+    pub(super) fn opus(&self) -> &opus::Encoder {
+        &self.opus[0]
+    }
+
+    /// As at first, without allocating.
+    fn reset(&mut self) {
+        self.begin();
+        self.down = Default::default();
+        self.g722 = Default::default();
+        self.opus.iter_mut().for_each(opus::Encoder::begin);
     }
 
     /// What G.722 may be off by without being heard, in half samples: what it makes of silence itself,
@@ -218,7 +234,7 @@ impl Shared {
 
     /// The same for all who ask in one tick.
     pub(super) fn payload(&mut self, codec: Codec, rate: Rate, sum: &[i32]) -> &Payload {
-        let Self { frame, narrow, encoded, down, g722, .. } = self;
+        let Self { frame, narrow, encoded, down, g722, opus, .. } = self;
         encoded[codec as usize].get_or_insert_with(|| {
             let frame = frame.get_or_insert_with(|| {
                 let mut frame = SILENCE;
@@ -227,6 +243,11 @@ impl Shared {
             });
             let mut payload = [0; FRAME];
             match codec.law() {
+                None if codec == Codec::Opus => {
+                    let [before, after] = opus;
+                    after.go_on_as(before);
+                    after.encode(frame, &mut payload);
+                }
                 None => {
                     let [before, after] = g722;
                     after.clone_from(before);

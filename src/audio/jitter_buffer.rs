@@ -7,8 +7,8 @@
 
 use super::FRAME;
 
-/// Payload bytes of the longest packet taken: 60 ms of G.711.
-pub const PAYLOAD_MAX: usize = 480;
+/// Payload bytes of the longest packet taken: 60 ms of G.711 are 480, 20 ms of Opus at 256 kbit/s 640.
+pub const PAYLOAD_MAX: usize = 640;
 
 /// The least and the most delay aimed at: 20 and 120 ms.
 pub const DELAY_MIN: i64 = FRAME as i64;
@@ -44,12 +44,14 @@ pub struct JitterBuffer {
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     timestamp: i64,
-    /// Samples of 8 kHz; also bytes, as long as all is G.711.
+    /// How long it sounds, in ticks.
     samples: u16,
     length: u16,
     payload: [u8; PAYLOAD_MAX],
 }
 
+/// The longest packet taken: 120 ms.
+const LASTING_MAX: usize = 960;
 /// Packets held at most: 120 ms in packets of 10 ms, and as many again in a burst. When more
 /// come, the oldest goes.
 const SLOTS: usize = 24;
@@ -66,7 +68,7 @@ pub enum Insert {
     Held,
     Duplicate,
     Late,
-    /// Empty or longer than 60 ms.
+    /// Empty or too long.
     Refused,
 }
 
@@ -74,8 +76,8 @@ pub enum Insert {
 #[derive(Debug, Eq, PartialEq)]
 pub enum Piece<'a> {
     /// Samples `from..from + count` of this packet. A codec with a memory decodes the packet when
-    /// `from` is 0.
-    Sound { payload: &'a [u8], from: usize, count: usize },
+    /// `from` is 0, or when it has not seen one that begins there.
+    Sound { payload: &'a [u8], begin: i64, from: usize, count: usize },
     /// Nothing for this many samples.
     Gap(usize),
 }
@@ -120,11 +122,17 @@ impl JitterBuffer {
         self.delay as usize
     }
 
+    /// A packet of which each byte is a tick.
     pub fn insert(&mut self, timestamp: u32, payload: &[u8]) -> Insert {
-        if payload.is_empty() || payload.len() > PAYLOAD_MAX {
+        self.insert_lasting(timestamp, payload, payload.len())
+    }
+
+    /// A packet that sounds for so many ticks.
+    pub fn insert_lasting(&mut self, timestamp: u32, payload: &[u8], ticks: usize) -> Insert {
+        if payload.is_empty() || payload.len() > PAYLOAD_MAX || ticks == 0 || ticks > LASTING_MAX {
             return Insert::Refused;
         }
-        let samples = payload.len() as i64;
+        let samples = ticks as i64;
         let mut at = self.unwrapped(timestamp);
         let leapt = self.playout.is_some_and(|playout| (at - playout).abs() > LEAP);
         if leapt || self.late_in_row >= 5 {
@@ -154,8 +162,15 @@ impl JitterBuffer {
         }
         self.late_in_row = 0;
         self.least_early = self.least_early.min(early.max(0));
-        self.hold(at, payload);
+        self.hold(at, payload, ticks);
         Insert::Held
+    }
+
+    /// The packet that begins exactly where the sound is now; after a gap, the one that ends it.
+    #[must_use]
+    pub fn next(&self) -> Option<&[u8]> {
+        let slot = (self.held > 0).then(|| self.slot(0))?;
+        (Some(slot.timestamp) == self.playout).then(|| &slot.payload[..usize::from(slot.length)])
     }
 
     /// To be asked once per tick: whether packets have been coming so early that one frame should
@@ -208,6 +223,7 @@ impl JitterBuffer {
             let slot = &self.slots[number];
             return Piece::Sound {
                 payload: &slot.payload[..usize::from(slot.length)],
+                begin,
                 from: (playout - begin) as usize,
                 count: count as usize,
             };
@@ -251,7 +267,7 @@ impl JitterBuffer {
         self.held -= 1;
     }
 
-    fn hold(&mut self, at: i64, payload: &[u8]) {
+    fn hold(&mut self, at: i64, payload: &[u8], ticks: usize) {
         if self.held == SLOTS {
             self.release_first();
         }
@@ -260,7 +276,7 @@ impl JitterBuffer {
         self.order[place..=self.held].rotate_right(1);
         let slot = &mut self.slots[usize::from(self.order[place])];
         slot.timestamp = at;
-        slot.samples = payload.len() as u16;
+        slot.samples = ticks as u16;
         slot.length = payload.len() as u16;
         slot.payload[..payload.len()].copy_from_slice(payload);
         self.held += 1;
@@ -457,7 +473,7 @@ mod tests {
                 let mut left = FRAME;
                 while left > 0 {
                     left -= match buffer.take(left) {
-                        Piece::Sound { payload, count, from } => {
+                        Piece::Sound { payload, count, from, .. } => {
                             if from == 0 {
                                 heard.push(u32::from_be_bytes(payload[..4].try_into().unwrap()));
                             }

@@ -16,7 +16,7 @@ use super::playout::Playout;
 use super::ramp::{Ramp, UNITY};
 use super::resample::{Down, Up};
 use super::voice::{self, Voice};
-use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, mixer};
+use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, mixer, opus};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo};
 use crate::rtp::telephone_event::{Event, Receiver};
@@ -100,6 +100,7 @@ const DUCKED: i32 = UNITY / 4;
 /// A codec or a filter with a memory must hear what the room's listeners hear for this many ticks
 /// before the leg may take their stream: see [`Conference`](super::Conference).
 const SETTLING: u8 = 5;
+const SETTLING_OPUS: u8 = 25;
 /// Our name in reports. It says nothing about the machine or the caller (RFC 7022 §4.1).
 const NAME: &str = "doorline";
 
@@ -111,6 +112,7 @@ pub struct Leg {
 
     // -- from the peer --
     reception: Reception,
+    clock: Clock,
     playout: Playout,
     keys: Receiver,
     /// Others do not hear the leg before this: a key is down.
@@ -134,6 +136,7 @@ pub struct Leg {
     // -- to the peer --
     sending: Header,
     packetizer: Packetizer,
+    joiner: opus::Joiner,
     encoder: Encoder,
     packets_sent: u32,
     bytes_sent: u32,
@@ -182,6 +185,7 @@ impl Leg {
             latch: Latch::new(None, IpAddr::from([0, 0, 0, 0]), false),
             spread: seed.spread | 1,
             reception: Reception::default(),
+            clock: Clock::default(),
             playout: Playout::default(),
             keys: Receiver::default(),
             key_until: Duration::ZERO,
@@ -198,6 +202,7 @@ impl Leg {
             control_from: None,
             sending,
             packetizer: Packetizer::default(),
+            joiner: opus::Joiner::default(),
             encoder: Encoder::default(),
             packets_sent: 0,
             bytes_sent: 0,
@@ -229,6 +234,7 @@ impl Leg {
             self.change_codec(settings.codec);
         }
         self.packetizer.set(settings.ptime);
+        self.joiner.set(settings.ptime.as_millis());
         self.voice.wish(settings.sound.voice);
         self.control_from = None;
         // What was silent because of a hold has a minute from now.
@@ -246,9 +252,10 @@ impl Leg {
     fn change_codec(&mut self, codec: Codec) {
         self.playout.begin(codec);
         self.tones = Tones::new(codec.rate());
-        self.encoder = Encoder::new(codec);
-        let unsent = self.packetizer.clear();
-        self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent as u32);
+        let unsent = self.unsent() * self.codec().clock_ratio();
+        self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
+        self.encoder.begin(codec);
+        self.clock = Clock::default();
         if self.speaks {
             self.spoken_tail =
                 Some(conceal::tail(&self.spoken[..self.spoken_rate.frame()], self.spoken_rate));
@@ -281,10 +288,12 @@ impl Leg {
         }
         self.last_heard = now.elapsed;
         self.lost_told = false;
-        let timestamp = is_sound.then_some(header.timestamp);
+        let ticks = self.clock.ticks(settings.codec, header.timestamp);
+        let timestamp = is_sound.then_some(ticks);
         if self.reception.note(header.ssrc, header.sequence, timestamp, now.rtp_units()) {
             self.playout.restart();
             self.keys = Receiver::default();
+            self.clock = Clock(Some((header.timestamp, ticks)));
         }
         if is_event {
             let event = Event::parse(packet.payload).ok()?;
@@ -294,12 +303,24 @@ impl Leg {
         let wanted = self.in_room || self.take.is_some() || settings.sound.tones_are_keys;
         if wanted && settings.they_send {
             if is_sound {
-                self.playout.insert(header.timestamp, packet.payload);
+                self.playout.insert(ticks, packet.payload);
             } else {
-                self.playout.be_silent(header.timestamp, packet.payload);
+                self.playout.be_silent(ticks, packet.payload);
             }
         }
         None
+    }
+
+    /// Gives it what Opus needs, before [`Leg::configure`] first says that it is; where that was not done,
+    /// configuring allocates.
+    pub fn equip(&mut self, encoder: opus::Encoder, decoder: opus::Decoder) {
+        self.encoder.equip(encoder);
+        self.playout.equip(decoder);
+    }
+
+    /// Forgets what waits to be sent; how many ticks that was.
+    fn unsent(&mut self) -> u32 {
+        (self.packetizer.clear() + self.joiner.clear() * FRAME) as u32
     }
 
     fn tones_are_keys(&self) -> bool {
@@ -578,12 +599,19 @@ impl Leg {
         }
         if !self.on_shared {
             // The shared stream runs for those who are on their way to it, too.
-            self.settled = self.settled.saturating_add(1).min(SETTLING);
+            self.settled = self.settled.saturating_add(1).min(SETTLING_OPUS);
             let codec = self.codec();
             let codes = *shared.payload(codec, rate, sum);
-            self.on_shared = self.settled == SETTLING
-                && (codec.law().is_some()
-                    || self.encoder.g722.may_go_on_as(shared.g722(), &codes, shared.noise(rate)));
+            self.on_shared = match codec {
+                Codec::Pcmu | Codec::Pcma => self.settled >= SETTLING,
+                Codec::G722 => {
+                    self.settled >= SETTLING
+                        && self.encoder.g722.may_go_on_as(shared.g722(), &codes, shared.noise(rate))
+                }
+                // Made to live with lost packets, its decoder makes little of going over to another
+                // stream of the same sound.
+                Codec::Opus => self.settled == SETTLING_OPUS,
+            };
         }
         self.on_shared
     }
@@ -597,6 +625,9 @@ impl Leg {
     pub(super) fn take_own_stream(&mut self, shared: &Shared) {
         if std::mem::take(&mut self.on_shared) {
             self.encoder.g722.clone_from(shared.g722());
+            if let (Codec::Opus, Some(opus)) = (self.codec(), &mut self.encoder.opus) {
+                opus.go_on_as(shared.opus());
+            }
             self.down.clone_from(shared.down());
         }
     }
@@ -661,27 +692,33 @@ impl Leg {
 
     /// Takes the bytes of one tick; `send` is handed each packet that is full now, header and all:
     /// none to two, as the peer asked for long or short ones.
-    pub fn packets(&mut self, payload: &[u8; FRAME], mut send: impl FnMut(&[u8])) {
-        let Self { sending, packetizer, begins, packets_sent, bytes_sent, .. } = self;
-        packetizer.push(payload, |payload| {
+    pub fn packets(&mut self, payload: &[u8; FRAME], mut transmit: impl FnMut(&[u8])) {
+        let codec = self.codec();
+        let Self { sending, packetizer, joiner, begins, packets_sent, bytes_sent, .. } = self;
+        let mut send = |payload: &[u8], ticks: usize| {
             let mut packet = [0; Header::LENGTH + PACKET_MAX];
             let packet = &mut packet[..Header::LENGTH + payload.len()];
             packet[Header::LENGTH..].copy_from_slice(payload);
             sending.marker = std::mem::take(begins);
             sending.write(packet);
             sending.sequence = sending.sequence.wrapping_add(1);
-            sending.timestamp = sending.timestamp.wrapping_add(payload.len() as u32);
+            sending.timestamp = sending.timestamp.wrapping_add(ticks as u32 * codec.clock_ratio());
             *packets_sent = packets_sent.wrapping_add(1);
             *bytes_sent = bytes_sent.wrapping_add(payload.len() as u32);
-            send(packet);
-        });
+            transmit(packet);
+        };
+        if codec == Codec::Opus {
+            joiner.push(opus::packet(payload), |packet, frames| send(packet, frames * FRAME));
+        } else {
+            packetizer.push(payload, |bytes| send(bytes, bytes.len()));
+        }
     }
 
     /// This tick sends nothing; time passes all the same.
     pub fn pause(&mut self) {
         self.begins = true;
-        let unsent = self.packetizer.clear();
-        self.sending.timestamp = self.sending.timestamp.wrapping_add((unsent + FRAME) as u32);
+        let unsent = (self.unsent() + FRAME as u32) * self.codec().clock_ratio();
+        self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
     }
 
     /// When a report is due, writes it and says how long it is.
@@ -735,6 +772,28 @@ impl Leg {
             round_trip_ms: self.round_trip_ms,
             refused: self.refused,
         }
+    }
+}
+
+/// From ticks of the codec's RTP clock to those of 8 kHz.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock(Option<(u32, u32)>);
+
+impl Clock {
+    /// The same for all packets of one time, in whatever order they come. Times do not leap where the
+    /// faster clock wraps around.
+    fn ticks(&mut self, codec: Codec, timestamp: u32) -> u32 {
+        let ratio = codec.clock_ratio() as i32;
+        if ratio == 1 {
+            return timestamp;
+        }
+        let (from, ticks) = self.0.unwrap_or((timestamp, timestamp));
+        let later = timestamp.wrapping_sub(from) as i32 / ratio;
+        let at = ticks.wrapping_add(later as u32);
+        if later > 0 || self.0.is_none() {
+            self.0 = Some((from.wrapping_add((later * ratio) as u32), at));
+        }
+        at
     }
 }
 

@@ -17,6 +17,7 @@ pub mod leg;
 pub mod level;
 pub mod mixer;
 pub mod name;
+pub mod opus;
 pub mod packetizer;
 pub mod player;
 pub mod playout;

@@ -64,14 +64,25 @@ pub(crate) struct Candidate<'a> {
     pub number: Option<&'a PhoneNumber>,
     /// A moderator of this host has let this call in: the lobby lies behind it.
     pub admitted: bool,
+    /// The phone is not known, and too many wrong tries were made at the code that it proved.
+    pub guessed: bool,
 }
 
 /// Judges one caller.
 pub(crate) fn judge(now: Situation, who: Candidate) -> Verdict {
     let target = now.scheduled_now(MeetingKind::OneTime).or_else(|| now.scheduled_now(MeetingKind::Standard));
-    match now.live {
+    let verdict = match now.live {
         Some(live) if now.in_the_way(live, target, who.proof) => beside_a_live_one(now, live, who),
         _ => with_nothing_live(now, target, who.proof),
+    };
+    match (verdict, who.proof) {
+        // By now it may have been guessed.
+        (Verdict::Join(Entered::ProvedCode, Role::Guest) | Verdict::Open(..), Proof::Code(_))
+            if who.guessed && !who.admitted =>
+        {
+            Verdict::Lobby(LobbyReason::Guessing)
+        }
+        (verdict, _) => verdict,
     }
 }
 

@@ -176,7 +176,8 @@ impl Desk {
     pub(crate) fn judge(&self, host: &HostView, proof: Proof, call: &Call) -> Verdict {
         let number = verify::may_be_remembered(&call.caller, &self.settings);
         let admitted = call.admitted == Some(host.id);
-        admission::judge(self.situation(host), Candidate { proof, number, admitted })
+        let guessed = call.exhausted && !call.known.iter().any(|known| known.host.id == host.id);
+        admission::judge(self.situation(host), Candidate { proof, number, admitted, guessed })
     }
 
     /// A caller's wish that this meeting be open; whoever wishes is pending and will be judged again.

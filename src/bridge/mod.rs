@@ -264,7 +264,7 @@ impl Bridge {
             return;
         }
         self.desk.records.insert(id, Box::new(CallRecord::begin(&incoming, now.date)));
-        let call = Call::new(incoming, now);
+        let call = Call::new(incoming, &self.desk.settings.guessing, now);
         // A number that nobody vouches for is not even looked up: it would open nothing.
         let believed = call.caller.trust >= settings.use_min && !call.caller.withheld;
         let look_up = call.caller.number.clone().filter(|_| believed).map(|number| {

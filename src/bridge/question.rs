@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::bridge::guess::{Attempt, Proved, Spent, Tried};
 use crate::bridge::view::{HostView, Known};
 use crate::types::{Code, HostId, HostPin, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
 
@@ -14,15 +15,18 @@ pub struct QuestionId(pub u64);
 pub enum Question {
     /// Which hosts remember this number? → [`Answer::Known`]
     Caller { number: PhoneNumber },
-    /// Whose PIN is this? → [`Answer::Host`]
-    Host { pin: Pin },
+    /// Whose PIN is this? A try by `by` is spent first, and given back if it is somebody's. → [`Answer::Pin`]
+    Host { pin: Pin, by: Attempt },
     /// A host by id, as it stands now. → [`Answer::Host`]
     HostById { host: HostId },
     /// Which of these meetings has this code? Costs the same for no host and no meeting: the
-    /// comparison is constant-time and made at least once. → [`Answer::Code`]
-    Code { host: Option<HostId>, meetings: Vec<MeetingId>, code: Code },
-    /// Is this the host's private PIN? → [`Answer::HostPin`]
-    HostPin { host: HostId, pin: HostPin },
+    /// comparison is constant-time and made at least once. A try is spent first, durably, and given
+    /// back if the code is right. → [`Answer::Code`]
+    Code { host: Option<HostId>, meetings: Vec<MeetingId>, code: Code, by: Attempt },
+    /// Is this the host's private PIN? A try is spent first, as for a code. → [`Answer::HostPin`]
+    HostPin { host: HostId, pin: HostPin, by: Attempt },
+    /// The call succeeded: give its wrong tries back. → [`Answer::Done`]
+    GiveBack { wrong: Vec<Spent>, proved: Proved },
     /// Make `meeting` the host's live one; `closes` ends in the same transaction. → [`Answer::Done`]
     Open { host: HostId, meeting: MeetingId, closes: Option<MeetingId>, opened_by: OpenedBy },
     /// The meeting is over. → [`Answer::Done`]
@@ -40,9 +44,21 @@ pub enum Answer {
     /// Neither expired nor revoked ones alone: the bridge judges expiry and trust itself.
     Known(Vec<Known>),
     Host(Option<HostView>),
-    /// The meeting whose code it is.
-    Code(Option<MeetingId>),
-    HostPin(bool),
+    /// Whose PIN it is; nobody's also when the caller has no try left.
+    Pin {
+        host: Option<Box<HostView>>,
+        tried: Tried,
+    },
+    /// The meeting whose code it is; none also when the caller has no try left.
+    Code {
+        proved: Option<MeetingId>,
+        tried: Tried,
+    },
+    /// `right` is false also when the caller or the host PIN has no try left.
+    HostPin {
+        right: bool,
+        tried: Tried,
+    },
     /// It is durable.
     Done,
     /// The store is gone, slow, or full. Nothing was written.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bridge::guess::Limits;
 use crate::types::Trust;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,8 @@ pub struct Settings {
     pub calls_entering_max: usize,
     /// How long a caller may wait for a meeting to begin.
     pub waiting: Duration,
+    /// What wrong entries cost.
+    pub guessing: Limits,
     /// How long a caller may wait in the lobby to be let in.
     pub lobby: Duration,
 }
@@ -45,6 +48,7 @@ impl Default for Settings {
             calls_max: 2_000,
             calls_entering_max: 400,
             waiting: 30 * MINUTE,
+            guessing: Limits::default(),
             lobby: 5 * MINUTE,
         }
     }

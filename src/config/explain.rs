@@ -4,8 +4,8 @@
 //! configuration.
 
 use super::raw::{
-    self, AccessNumber, CallerId, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Stir, Store, Top, TrunkLimits,
-    TrunkMedia,
+    self, AccessNumber, CallerId, Guessing, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Stir, Store, Top,
+    TrunkLimits, TrunkMedia,
 };
 use super::read::{Presence, Section};
 
@@ -21,6 +21,8 @@ pub fn config() -> String {
     section::<Store>("[store]", &mut out);
     section::<Mail>("[mail]", &mut out);
     section::<Meetings>("[meetings]", &mut out);
+    section::<Guessing>("[guessing]", &mut out);
+    section::<raw::Recording>("[recording]", &mut out);
     section::<Limits>("[limits]", &mut out);
     section::<Log>("[log]", &mut out);
     section::<AccessNumber>("[[access_number]]", &mut out);

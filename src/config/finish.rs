@@ -13,10 +13,11 @@ use tracing_subscriber::EnvFilter;
 use super::fault::{Fault, Faults};
 use super::file::Document;
 use super::raw::{
-    self, AccessNumber, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, Stir, Store, Top,
+    self, AccessNumber, Guessing, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, Stir, Store, Top,
 };
 use super::read::{choice, within};
 use super::{Settings, outgoing, signatures, trunks};
+use crate::bridge::guess;
 use crate::prompt::Pack;
 use crate::signalling::Listen;
 use crate::sip::Transport;
@@ -45,6 +46,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let store: Store = document.section("store", faults);
     let mail: Mail = document.section("mail", faults);
     let meetings: Meetings = document.section("meetings", faults);
+    let guessing: Guessing = document.section("guessing", faults);
     let recording: Recording = document.section("recording", faults);
     let limits: Limits = document.section("limits", faults);
     let log: Log = document.section("log", faults);
@@ -68,7 +70,8 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let store = self::store(&store, &folder, &data_dir, faults);
     let mail = outgoing::mail(&mail, &folder, faults);
     let recording = self::recording(&recording, &data_dir, faults);
-    let bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
+    let mut bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
+    bridge.guessing = self::guessing(&guessing, faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
     let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
     if let Err(error) = EnvFilter::try_new(&log.level) {
@@ -454,6 +457,37 @@ fn bridge(
         settings.calls_entering_max = entering;
     }
     settings
+}
+
+fn guessing(raw: &Guessing, faults: &mut Faults) -> guess::Limits {
+    let mut limits = guess::Limits::default();
+    if let Some(rounds) = faults.keep("guessing.rounds", within(raw.rounds, 1..=10)) {
+        limits.rounds = u8::try_from(rounds).unwrap_or(u8::MAX);
+    }
+    for (key, value, most, setting) in [
+        ("code_tries", raw.code_tries, 100, &mut limits.code_tries),
+        ("host_tries", raw.host_tries, 100, &mut limits.host_tries),
+        ("number_tries", raw.number_tries, 1_000, &mut limits.number_tries),
+    ] {
+        if let Some(value) = faults.keep(&format!("guessing.{key}"), within(value, 1..=most)) {
+            *setting = value;
+        }
+    }
+    if let Some(tries) = faults.keep("guessing.trunk_tries", within(raw.trunk_tries, 1..=100_000)) {
+        limits.trunk_tries = u32::try_from(tries).unwrap_or(u32::MAX);
+    }
+    for (key, value, range, unit, setting) in [
+        ("host_days", raw.host_days, 1..=3_650, 24 * 60 * 60, &mut limits.host_period),
+        ("number_hours", raw.number_hours, 1..=720, 60 * 60, &mut limits.number_period),
+        ("trunk_hours", raw.trunk_hours, 1..=720, 60 * 60, &mut limits.trunk_period),
+        ("delay_step_seconds", raw.delay_step_seconds, 0..=60, 1, &mut limits.delay_step),
+        ("delay_max_seconds", raw.delay_max_seconds, 0..=60, 1, &mut limits.delay_max),
+    ] {
+        if let Some(value) = faults.keep(&format!("guessing.{key}"), within(value, range)) {
+            *setting = Duration::from_secs(value * unit);
+        }
+    }
+    limits
 }
 
 /// Without `none`: a withheld number is never remembered.

@@ -218,12 +218,8 @@ fn codecs(names: &[String], faults: &mut Faults) -> Vec<CodecName> {
             Err(what) => faults.push("media.codecs", what),
         }
     }
-    let spoken = codecs.iter().any(|codec| !matches!(codec, CodecName::Opus));
-    if !spoken && faults.found.len() == before {
-        faults.push(
-            "media.codecs",
-            "none that this version speaks, expected \"g722\", \"pcma\" or \"pcmu\" among them",
-        );
+    if codecs.is_empty() && faults.found.len() == before {
+        faults.push("media.codecs", "none, expected \"opus\", \"g722\", \"pcma\" or \"pcmu\" among them");
     }
     codecs
 }

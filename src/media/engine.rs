@@ -19,7 +19,7 @@ use super::ports::Ports;
 use super::recording::{self, RecordingEnd};
 use super::worker::{Line, Order, PHASES, Rings, RoomShell, Worker};
 use super::{Settings, socket};
-use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed, Take};
+use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed, Take, opus};
 use crate::rtp::Moment;
 use crate::types::{CallId, MeetingId};
 
@@ -101,6 +101,8 @@ struct Call {
     room: Option<MeetingId>,
     closing: bool,
     overloaded: bool,
+    /// It has what Opus needs.
+    equipped: bool,
     name: Name,
 }
 
@@ -115,7 +117,15 @@ enum Name {
 
 impl Call {
     fn new(worker: usize, line: u32) -> Self {
-        Self { worker, line, room: None, closing: false, overloaded: false, name: Name::None }
+        Self {
+            worker,
+            line,
+            room: None,
+            closing: false,
+            overloaded: false,
+            equipped: false,
+            name: Name::None,
+        }
     }
 }
 
@@ -227,6 +237,9 @@ impl Engine {
     /// What offer and answer agreed on; again at each re-INVITE. Unknown calls are passed over, here
     /// and below: they may just have closed.
     pub fn configure(&self, call: CallId, settings: LegSettings) {
+        if settings.codec == Codec::Opus {
+            self.control(|control| control.equip(call));
+        }
         self.order(call, |line| Order::Configure { line, settings });
     }
 
@@ -500,6 +513,17 @@ impl Control {
             return;
         }
         self.must(worker, order(line));
+    }
+
+    /// What Opus needs is made here, where that may take memory.
+    fn equip(&mut self, call: CallId) {
+        if self.calls.get(&call).is_some_and(|known| !known.equipped) {
+            let (encoder, decoder) = (opus::Encoder::default(), opus::Decoder::default());
+            self.ask(call, |line| Order::Equip { line, encoder, decoder });
+            if let Some(known) = self.calls.get_mut(&call) {
+                known.equipped = true;
+            }
+        }
     }
 
     /// An order that is never refused; while there is no room it is put off, in order.

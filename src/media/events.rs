@@ -13,7 +13,7 @@ use super::engine::Shared;
 use super::recording::{RecordingEnd, Tape};
 use super::worker::{Line, RoomShell};
 use crate::audio::leg::Quality;
-use crate::audio::{Playback, Take};
+use crate::audio::{Playback, Take, opus};
 use crate::types::{CallId, Digit, MeetingId};
 
 /// One thing that happened to a leg.
@@ -46,6 +46,7 @@ pub enum Returned {
     Room(Box<RoomShell>),
     Members(Vec<u32>),
     Tape(Box<Tape>),
+    Opus(opus::Encoder, opus::Decoder),
     /// A name that was said on this call.
     Name(CallId, Take),
 }
@@ -154,6 +155,7 @@ impl Events {
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
                     Returned::Tape(over) => drop(over),
+                    Returned::Opus(encoder, decoder) => drop((encoder, decoder)),
                     Returned::Name(call, take) => self.shared.name_said(call, take),
                 }
             }

@@ -18,7 +18,7 @@ use super::events::{Bell, Event, Returned};
 use super::figures::{Counters, add, take_one};
 use super::recording::Tape;
 use super::socket::{self, Inbox};
-use crate::audio::{Conference, FRAME, Leg, LegSettings, Playback, Take};
+use crate::audio::{Conference, FRAME, Leg, LegSettings, Playback, Take, opus};
 use crate::rtp::Moment;
 use crate::rtp::rtcp::REPORT_MAX;
 use crate::types::{CallId, Digit};
@@ -110,6 +110,12 @@ pub enum Order {
     Configure {
         line: u32,
         settings: LegSettings,
+    },
+    /// Memory for Opus, once in a leg's life.
+    Equip {
+        line: u32,
+        encoder: opus::Encoder,
+        decoder: opus::Decoder,
     },
     Play {
         line: u32,
@@ -397,6 +403,10 @@ impl Worker {
                     line.follow_latch();
                 }
             }
+            Order::Equip { line, encoder, decoder } => match self.line(line) {
+                Some(line) => line.leg.equip(encoder, decoder),
+                None => self.post.free(Returned::Opus(encoder, decoder)),
+            },
             Order::Play { line, playback } => {
                 let result = match self.line(line) {
                     Some(line) => line.leg.player.play(playback),

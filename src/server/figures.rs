@@ -188,6 +188,7 @@ pub(super) const fn name(question: &Question) -> &'static str {
         Question::HostById { .. } => "host-by-id",
         Question::Code { .. } => "code",
         Question::HostPin { .. } => "host-pin",
+        Question::GiveBack { .. } => "give-back",
         Question::Open { .. } => "open",
         Question::Close { .. } => "close",
         Question::Remember { .. } => "remember",

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,6 +43,8 @@ const REQUESTS_MAX: usize = 256;
 const ORDERS_MAX: usize = 8;
 /// How often histograms are tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// How often rows that have no effect any more are taken out of the database.
+const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a drain waits for calls to end by themselves.
 const DRAIN: Duration = Duration::from_secs(3600);
 /// How long writing the last records may take.
@@ -99,6 +101,7 @@ impl Service {
             early_join: settings.bridge.early_join,
             overrun: settings.bridge.overrun,
         });
+        store.set_limits(settings.bridge.guessing.clone());
         let put_back = store.after_crash(Now::read().date, settings.bridge.overrun).await?;
         if put_back > 0 {
             info!(meetings = put_back, "meetings left open by an earlier run are closed or scheduled again");
@@ -173,12 +176,7 @@ impl Service {
             info!(transport = listen.transport.name(), address = %listen.address, "SIP");
         }
         info!(address = %http_address, "HTTP");
-        let tidy = tokio::spawn(async {
-            loop {
-                tokio::time::sleep(TIDY_EVERY).await;
-                telemetry::tidy_metrics();
-            }
-        });
+        let tidy = tokio::spawn(tidy(store.clone()));
         Ok(Self {
             store,
             door,
@@ -293,6 +291,22 @@ impl Service {
             error!("the database did not close in time; what was queued is written at the next start");
         }
         info!("stopped");
+    }
+}
+
+/// Now and then drops what is of no use any more.
+async fn tidy(store: Store) {
+    let mut prune_at = Instant::now();
+    loop {
+        if prune_at <= Instant::now() {
+            prune_at = Instant::now() + PRUNE_EVERY;
+            // It is tried again; until then old rows are in nobody's way.
+            if let Err(cause) = store.prune_guesses(Now::read().date).await {
+                error!(%cause, "old wrong entries not pruned");
+            }
+        }
+        tokio::time::sleep(TIDY_EVERY).await;
+        telemetry::tidy_metrics();
     }
 }
 

@@ -22,7 +22,7 @@ use crate::server::translate;
 use crate::signalling;
 use crate::sip::endpoint::{self, Event, TurnedAway};
 use crate::sip::offer::{self, Local, Offer};
-use crate::sip::trunk::{CodecName, DtmfMode, Trunk};
+use crate::sip::trunk::{DtmfMode, Trunk};
 use crate::stir::Verdict;
 use crate::types::{CallId, Country, Language, Now, PhoneNumber};
 
@@ -506,12 +506,11 @@ impl Lines {
 
     /// Our side of a session whose leg listens at `rtp`.
     fn local(&self, rtp: SocketAddr, trunk: &Trunk, session_id: u64) -> Local {
-        let speaks = |codec: &CodecName| matches!(codec, CodecName::Pcma | CodecName::Pcmu | CodecName::G722);
         let external = trunk.external_address.or(self.external_address);
         Local {
             rtp: SocketAddr::new(external.unwrap_or(rtp.ip()), rtp.port()),
             rtcp_port: rtp.port() + 1,
-            codecs: trunk.codecs.iter().copied().filter(speaks).collect(),
+            codecs: trunk.codecs.clone(),
             events: matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),
             rtcp_mux: false,
             session_id,

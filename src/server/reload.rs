@@ -3,6 +3,7 @@
 //! Trunks, access numbers and the log level change while calls go on. The rest is named, and stays
 //! as it is until a restart.
 
+use crate::bridge;
 use crate::config::{AccessNumber, Settings};
 use crate::sip::trunk::Trunk;
 
@@ -39,6 +40,7 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
     if running.log_level != read.log_level {
         changes.push(format!("log.level changed to {:?}", read.log_level));
     }
+    let guessing = read.bridge.guessing.clone();
     let parts = [
         ("data_dir", running.data_dir != read.data_dir),
         ("prompts", running.prompts != read.prompts),
@@ -49,7 +51,8 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
         ("[http]", running.http != read.http),
         ("[mail]", running.mail != read.mail),
         ("[store]", running.store != read.store),
-        ("[meetings] or [limits]", running.bridge != read.bridge),
+        ("[guessing]", running.bridge.guessing != read.bridge.guessing),
+        ("[meetings] or [limits]", bridge::Settings { guessing, ..running.bridge.clone() } != read.bridge),
         ("log.format", running.log_format != read.log_format),
     ];
     let needs_restart = parts.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect();

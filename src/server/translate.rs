@@ -173,13 +173,13 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
     }
 }
 
-/// What media calls a codec. Only those that [`super::lines`] offers come here.
+/// What media calls a codec.
 fn codec(name: CodecName) -> Codec {
     match name {
         CodecName::Pcmu => Codec::Pcmu,
         CodecName::Pcma => Codec::Pcma,
         CodecName::G722 => Codec::G722,
-        CodecName::Opus => unreachable!("neither offered nor accepted"),
+        CodecName::Opus => Codec::Opus,
     }
 }
 

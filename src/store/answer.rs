@@ -7,12 +7,12 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::oneshot;
 use tracing::error;
 
-use super::database::query;
+use super::database::{Transaction, query};
 use super::row::{Columns, millis};
 use super::{Error, Store};
-use crate::bridge::view::{HostView, Known};
+use crate::bridge::view::Known;
 use crate::bridge::{Answer, Question};
-use crate::types::{Code, HostId, HostPin, MeetingId, PhoneNumber, Pin};
+use crate::types::{Code, HostId, HostPin, MeetingId, PhoneNumber};
 
 impl Store {
     /// Answers one question of the bridge. Whatever goes wrong, or takes longer than
@@ -39,12 +39,27 @@ impl Store {
     async fn try_answer(&self, question: Question, now: Timestamp) -> Result<Answer, Error> {
         Ok(match question {
             Question::Caller { number } => Answer::Known(self.known(&number, now).await?),
-            Question::Host { pin } => Answer::Host(self.host_with_pin(&pin, now).await?),
-            Question::HostById { host } => Answer::Host(self.host_view(host, None, now).await?),
-            Question::Code { host, meetings, code } => {
-                Answer::Code(self.meeting_with_code(host, &meetings, &code).await?)
+            Question::Host { pin, by } => {
+                let (host, tried) = self.try_pin(pin, by, now).await?;
+                let host = match host {
+                    Some(host) => self.host_view(host, None, now).await?,
+                    None => None,
+                };
+                Answer::Pin { host: host.map(Box::new), tried }
             }
-            Question::HostPin { host, pin } => Answer::HostPin(self.is_host_pin(host, &pin).await?),
+            Question::HostById { host } => Answer::Host(self.host_view(host, None, now).await?),
+            Question::Code { host, meetings, code, by } => {
+                let (proved, tried) = self.try_code(host, meetings, code, by, now).await?;
+                Answer::Code { proved, tried }
+            }
+            Question::HostPin { host, pin, by } => {
+                let (right, tried) = self.try_host_pin(host, pin, by, now).await?;
+                Answer::HostPin { right, tried }
+            }
+            Question::GiveBack { wrong, proved } => {
+                self.give_back(wrong, proved, now).await?;
+                Answer::Done
+            }
             Question::Open { host, meeting, closes, opened_by } => {
                 self.open_meeting(host, meeting, closes, opened_by, now).await?;
                 Answer::Done
@@ -122,21 +137,11 @@ impl Store {
         Ok(known)
     }
 
-    async fn host_with_pin(&self, pin: &Pin, now: Timestamp) -> Result<Option<HostView>, Error> {
-        let row = query("SELECT id FROM hosts WHERE pin_mac = $1")
-            .bind(self.keys().pin(pin.reveal()).to_vec())
-            .fetch_optional(self.reader())
-            .await?;
-        match row {
-            Some(row) => self.host_view(HostId(row.uuid("id")?), None, now).await,
-            None => Ok(None),
-        }
-    }
-
     /// Compares in constant time, and as often for no host and no meeting as for
     /// [`CODES_COMPARED`] meetings. All are compared even when one is found.
-    async fn meeting_with_code(
+    pub(super) async fn meeting_with_code(
         &self,
+        transaction: &mut Transaction,
         host: Option<HostId>,
         meetings: &[MeetingId],
         code: &Code,
@@ -148,7 +153,7 @@ impl Store {
         )
         .bind(host.unwrap_or(nobody).to_string())
         .push_list(meetings.iter().map(ToString::to_string))
-        .fetch_all(self.reader())
+        .fetch_all(transaction)
         .await?;
         let mut candidates = Vec::with_capacity(rows.len().max(CODES_COMPARED));
         for row in &rows {
@@ -171,10 +176,15 @@ impl Store {
     }
 
     /// A host that does not exist costs the same as a wrong PIN.
-    async fn is_host_pin(&self, host: HostId, pin: &HostPin) -> Result<bool, Error> {
+    pub(super) async fn is_host_pin(
+        &self,
+        transaction: &mut Transaction,
+        host: HostId,
+        pin: &HostPin,
+    ) -> Result<bool, Error> {
         let row = query("SELECT host_pin_mac FROM hosts WHERE id = $1")
             .bind(host.to_string())
-            .fetch_optional(self.reader())
+            .fetch_optional(transaction)
             .await?;
         let stored = row.map_or_else(|| Ok(vec![0; 32]), |row| row.bytes("host_pin_mac"))?;
         Ok(self.keys().host_pin(host, pin).as_slice().ct_eq(&stored).into())
@@ -197,6 +207,7 @@ fn name(question: &Question) -> &'static str {
         Question::HostById { .. } => "host-by-id",
         Question::Code { .. } => "code",
         Question::HostPin { .. } => "host-pin",
+        Question::GiveBack { .. } => "give-back",
         Question::Open { .. } => "open",
         Question::Close { .. } => "close",
         Question::Remember { .. } => "remember",

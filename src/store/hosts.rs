@@ -8,6 +8,7 @@ use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::words::Word;
 use super::{Error, Store, draw};
+use crate::bridge::guess::Counter;
 use crate::bridge::view::KnownCallers;
 use crate::types::{HostId, HostPin, Language, MeetingId, PhoneNumber, Pin};
 
@@ -174,6 +175,7 @@ impl Store {
             .bind(host.to_string())
             .execute(&mut transaction)
             .await?;
+        self.renew(&mut transaction, &[Counter::CodesOf(host), Counter::HostPinsOf(host)]).await?;
         self.tell_new_pin(&mut transaction, host, now).await?;
         transaction.commit().await?;
         self.outbox().ring();
@@ -207,11 +209,14 @@ impl Store {
     /// Draws a new host PIN, which is told here and never again. `None`: no such host.
     pub async fn new_host_pin(&self, host: HostId) -> Result<Option<HostPin>, Error> {
         let pin = draw::host_pin()?;
+        let mut transaction = self.begin().await?;
         let changed = query("UPDATE hosts SET host_pin_mac = $2 WHERE id = $1")
             .bind(host.to_string())
             .bind(self.keys().host_pin(host, &pin).to_vec())
-            .execute(&self.inner.writer)
+            .execute(&mut transaction)
             .await?;
+        self.renew(&mut transaction, &[Counter::HostPin(host)]).await?;
+        transaction.commit().await?;
         Ok((changed.rows_affected() > 0).then_some(pin))
     }
 

@@ -9,6 +9,7 @@ use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::words::Word;
 use super::{Error, Refusal, Store, draw};
+use crate::bridge::guess::Counter;
 use crate::bridge::question::OpenedBy;
 use crate::bridge::recurrence;
 use crate::bridge::view::{KnownCallers, MeetingKind, MeetingState};
@@ -278,6 +279,7 @@ impl Store {
         .bind(millis(now))
         .execute(&mut transaction)
         .await?;
+        self.renew(&mut transaction, &[Counter::Code(meeting)]).await?;
         let changed = self.read_back(&mut transaction, meeting).await?;
         self.queue_change(&mut transaction, &before, &changed, now).await?;
         transaction.commit().await?;

@@ -11,6 +11,7 @@ mod database;
 mod draw;
 mod error;
 mod examine;
+mod guesses;
 mod hosts;
 mod key;
 mod meetings;
@@ -32,9 +33,12 @@ mod writes;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 pub use copy::{CopyError, back_up, copy, migrate};
 pub use error::{Error, Refusal};
 pub use examine::{Examined, examine};
+pub use guesses::UsedUp;
 pub use hosts::{Host, HostChange, NewHost};
 pub use meetings::{Meeting, MeetingChange, NewMeeting, series};
 pub use outbox::{Delivery, DeliveryState, Due, Settled};
@@ -44,6 +48,7 @@ pub use settings::Settings;
 pub use tokens::TokenFacts;
 pub use verified::Verified;
 
+use crate::bridge::guess::Limits;
 use database::{Pool, Query, Transaction, query};
 use key::Keys;
 use open::Opened;
@@ -62,6 +67,7 @@ struct Inner {
     records: records::Writer,
     outbox: outbox::Bell,
     windows: Mutex<Windows>,
+    limits: Mutex<Limits>,
 }
 
 /// How long before its start and after its end an occurrence of a recurring meeting still matters.
@@ -85,14 +91,24 @@ impl Store {
         let outbox = outbox::Bell::default();
         let rules = crate::bridge::Settings::default();
         let windows = Mutex::new(Windows { early_join: rules.early_join, overrun: rules.overrun });
+        let limits = Mutex::new(rules.guessing);
         let records = records::Writer::start(writer.clone(), spill::Spill::beside(&spill)).await;
         let writes = writes::Writes::start(writer.clone());
-        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, writes, records, outbox, windows }) })
+        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, writes, records, outbox, windows, limits }) })
     }
 
     /// Which occurrence of a recurring meeting matters; the bridge's defaults until this is called.
     pub fn set_windows(&self, windows: Windows) {
         *self.inner.windows.lock().unwrap_or_else(PoisonError::into_inner) = windows;
+    }
+
+    /// What wrong entries cost; the defaults until this is called.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn windows(&self) -> Windows {
@@ -123,6 +139,14 @@ impl Store {
     /// One short write, committed together with others that come at the same time.
     async fn write(&self, statement: Query) -> Result<u64, Error> {
         self.inner.writes.write(statement).await
+    }
+
+    /// The same for several statements: all of them or none.
+    async fn job<T: Send + 'static>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut Transaction) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.inner.writes.job(work).await
     }
 
     async fn begin(&self) -> Result<Transaction, Error> {

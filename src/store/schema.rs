@@ -12,6 +12,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "invitations", include_str!("migrations/0002_invitations.sql")),
+    (3, "guesses", include_str!("migrations/0003_guesses.sql")),
 ];
 
 pub(super) fn sqlite() -> Migrator {

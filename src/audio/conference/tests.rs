@@ -34,6 +34,7 @@ struct Caller {
     dials_in_sound: bool,
     /// What it says in place of its tone.
     script: Vec<i16>,
+    joiner: opus::Joiner,
     unsent: Vec<u8>,
     clock: u32,
     sequence: u16,
@@ -53,6 +54,7 @@ impl Caller {
             wants: 20,
             dials_in_sound: false,
             script: Vec::new(),
+            joiner: opus::Joiner::default(),
             unsent: Vec::new(),
             clock: 0,
             sequence: 0,
@@ -70,8 +72,23 @@ impl Caller {
         };
         let mut codes = [0; FRAME];
         self.encoder.encode(&sound, &mut codes);
-        self.unsent.extend(codes);
         let mut packets = Vec::new();
+        if self.codec == Codec::Opus {
+            self.joiner.set(self.says as u128);
+            let Self { joiner, sequence, clock, codec, .. } = self;
+            joiner.push(opus::packet(&codes), |payload, frames| {
+                let mut packet = vec![0; 12];
+                packet.extend(payload);
+                let (payload_type, timestamp) = (codec.payload_type(), *clock);
+                Header { payload_type, marker: false, sequence: *sequence, timestamp, ssrc: 1 }
+                    .write(&mut packet);
+                *sequence = sequence.wrapping_add(1);
+                *clock = clock.wrapping_add(frames as u32 * 960);
+                packets.push(packet);
+            });
+            return packets;
+        }
+        self.unsent.extend(codes);
         while self.unsent.len() >= 8 * self.says {
             let mut packet = vec![0; 12];
             packet.extend(self.unsent.drain(..8 * self.says));
@@ -94,10 +111,13 @@ impl Caller {
         assert_eq!(packet.header.payload_type, self.codec.payload_type());
         let next = self.next.unwrap_or(packet.header.timestamp);
         assert_eq!(packet.header.timestamp, next, "packets follow each other");
-        assert_eq!(packet.payload.len() as u64, 8 * self.wants);
-        self.next = Some(next.wrapping_add(packet.payload.len() as u32));
+        let ticks = self.codec.duration(packet.payload).unwrap();
+        let longest = if self.codec == Codec::Opus { self.wants.max(20) / 20 * 20 } else { self.wants };
+        assert!(ticks as u64 <= 8 * longest);
+        assert!(self.codec == Codec::Opus || ticks as u64 == 8 * longest);
+        self.next = Some(next.wrapping_add(ticks as u32 * self.codec.clock_ratio()));
         let at = self.heard.len();
-        self.heard.resize(at + packet.payload.len() * self.codec.rate().per_tick(), 0);
+        self.heard.resize(at + ticks * self.codec.rate().per_tick(), 0);
         self.decoder.decode(packet.payload, &mut self.heard[at..]);
     }
 
@@ -226,16 +246,23 @@ impl Room {
         for (other, loudness) in self.matrix_row(caller, 50).into_iter().enumerate() {
             let expected = if others.contains(&other) { 1.0 } else { 0.0 };
             let codecs: Vec<Codec> = self.callers.iter().map(|caller| caller.codec).collect();
+            // Opus is not made for chords.
+            let opus = [caller, other].iter().any(|&caller| codecs[caller] == Codec::Opus);
             assert!(
-                (loudness - expected).abs() < 0.05,
+                (loudness - expected).abs() < if opus { 0.25 } else { 0.05 },
                 "{caller} hears {other} at {loudness:.3}, codecs {codecs:?}"
             );
         }
     }
 
     fn assert_all_hear_all_others(&self) {
+        self.assert_all_hear_all_others_of(&(0..self.callers.len()).collect::<Vec<_>>());
+    }
+
+    /// The others are silent.
+    fn assert_all_hear_all_others_of(&self, speakers: &[usize]) {
         for caller in 0..self.callers.len() {
-            let others: Vec<_> = (0..self.callers.len()).filter(|&other| other != caller).collect();
+            let others: Vec<_> = speakers.iter().copied().filter(|&other| other != caller).collect();
             self.assert_hears(caller, &others);
         }
     }
@@ -403,7 +430,8 @@ fn packets_of_any_length_carry_the_sound_both_ways_without_a_break() {
                 room.run(120);
                 room.assert_all_hear_all_others();
                 let breaks = room.largest_break(1, 20);
-                assert!(breaks < 250, "{codec:?} in packets of {says} ms: a break of {breaks}");
+                let most = if codec == Codec::Opus { 600 } else { 250 };
+                assert!(breaks < most, "{codec:?} in packets of {says} ms: a break of {breaks}");
                 let gap = room.leg(0).quality().concealed;
                 assert!(gap < 0.05, "{codec:?} in packets of {says} ms: {gap}");
             }
@@ -413,7 +441,7 @@ fn packets_of_any_length_carry_the_sound_both_ways_without_a_break() {
 
 #[test]
 fn a_minute_of_1_khz_has_no_break_with_any_pair_of_codecs() {
-    for speaker in Codec::ALL {
+    for speaker in Codec::BYTEWISE {
         let mut room = Room::with([speaker, Codec::Pcmu, Codec::Pcma, Codec::G722]);
         room.callers[0].frequency = 1_000.0;
         (1..4).for_each(|caller| room.leg(caller).mute(true));
@@ -460,7 +488,8 @@ fn who_begins_and_ceases_to_speak_hears_the_others_without_a_glitch() {
         let [speaks, listens] = [1, 2].map(|caller| room.largest_break(caller, before - 50));
         println!("{listener:?}: {speaks} for who speaks now and then, {listens} for who does not");
         // Caller 2 hears caller 1 now and then, caller 1 hears always the same.
-        assert!(speaks <= 560, "{listener:?}: a break of {speaks}");
+        let most = if listener == Codec::Opus { listens + listens / 4 } else { 560 };
+        assert!(speaks <= most, "{listener:?}: a break of {speaks}");
     }
 }
 
@@ -482,6 +511,38 @@ fn who_has_spoken_is_back_with_the_other_listeners_after_the_next_pause() {
         }
         (0..3).for_each(|caller| room.leg(caller).mute(false));
     }
+}
+
+#[test]
+fn listeners_with_opus_share_one_encoder_and_are_back_after_half_a_second() {
+    let mut room = Room::with([Codec::Opus, Codec::Opus, Codec::Opus, Codec::Pcmu]);
+    (1..4).for_each(|caller| room.leg(caller).mute(true));
+    room.run(60);
+    assert!((1..3).all(|caller| room.leg(caller).takes_shared_stream()));
+    room.leg(1).mute(false);
+    room.run(30);
+    assert!(!room.leg(1).takes_shared_stream() && room.leg(2).takes_shared_stream());
+    room.leg(1).mute(true);
+    room.run(40);
+    assert!(room.leg(1).takes_shared_stream());
+    (0..3).for_each(|caller| room.leg(caller).mute(false));
+    room.run(100);
+    room.assert_all_hear_all_others_of(&[0, 1, 2]);
+}
+
+#[test]
+fn the_clock_of_48_khz_wraps_around_and_nobody_hears_it() {
+    let mut room = Room::with([Codec::Opus, Codec::Pcmu]);
+    room.callers[0].clock = u32::MAX - 48_000;
+    room.leg(1).mute(true);
+    room.run(30);
+    let before = room.ticks;
+    room.run(100);
+    room.assert_hears(1, &[0]);
+    let breaks = room.largest_step(1, before);
+    assert!(breaks < 2_000, "{breaks}");
+    let quality = room.leg(0).quality();
+    assert!(quality.concealed < 0.02, "{quality:?}");
 }
 
 #[test]
@@ -553,7 +614,7 @@ fn key_tone(rate: Rate, key: usize, milliseconds: usize) -> Vec<i16> {
 
 #[test]
 fn a_key_in_the_sound_is_told_once_and_nobody_hears_it() {
-    for codec in Codec::ALL {
+    for codec in Codec::BYTEWISE {
         for begins_at in [0, 3, 8, 13, 19] {
             let mut room = Room::with([codec, Codec::Pcma]);
             room.callers[0].dials_in_sound = true;

@@ -8,6 +8,7 @@ use crate::bridge::call::lobby::enter_lobby;
 use crate::bridge::call::sound::{quiet, say};
 use crate::bridge::call::state::{About, HOLD, OPENING_TIME, REASSURANCE, State};
 use crate::bridge::desk::{Asker, Desk};
+use crate::bridge::guess::Proved;
 use crate::bridge::meeting::Row;
 use crate::bridge::snapshot::{Entered, Role};
 use crate::bridge::view::{HostView, Known, MeetingKind};
@@ -45,6 +46,12 @@ pub(super) fn act(
 ) -> State {
     let now = desk.now().instant;
     let host_id = host.id;
+    // Who comes as far as the lobby has not succeeded yet.
+    if !matches!(verdict, Verdict::AskCode | Verdict::Lobby(_)) && !call.wrong.is_empty() {
+        let proved = if let Proof::Code(meeting) = proof { Proved::Code(meeting) } else { Proved::Pin };
+        let wrong = std::mem::take(&mut call.wrong);
+        desk.ask(Asker::Nobody, Question::GiveBack { wrong, proved });
+    }
     desk.record(call.id, |record| record.host = Some(host_id));
     match verdict {
         Verdict::Join(entered, role) => enter(desk, call, host, proof, entered, role),

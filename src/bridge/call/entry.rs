@@ -68,7 +68,8 @@ pub(super) fn check_pin(desk: &mut Desk, call: &mut Call, entry: &Collector, las
     let full = entry.keys().len() == desk.settings.pin_length;
     match Pin::from_keys(entry.keys()) {
         Ok(pin) if full => {
-            let question = Some(desk.ask(Asker::Call(call.id), Question::Host { pin }));
+            let by = call.attempt();
+            let question = Some(desk.ask(Asker::Call(call.id), Question::Host { pin, by }));
             State::CheckingPin { question, found: None, last_key, until: desk.now().instant + STORE_TIME }
         }
         _ => pin_checked(desk, call, None, last_key),
@@ -91,7 +92,7 @@ pub(super) fn pin_checked(
     let proof = base_proof(desk, call, &host);
     match desk.judge(&host, proof, call) {
         Verdict::AskCode => ask_code(desk, call, About::Typed(Some(host)), vec![Prompt::EnterCode]),
-        _ if now < last_key + VERDICT => later(Some(host), last_key + VERDICT),
+        _ if now < last_key + VERDICT + call.delay => later(Some(host), last_key + VERDICT + call.delay),
         verdict => act(desk, call, host, proof, verdict),
     }
 }
@@ -108,7 +109,8 @@ pub(super) fn check_code(
     };
     let host = about.host().map(|host| host.id);
     let meetings = about.host().map(|host| desk.situation(host).codes()).unwrap_or_default();
-    let question = Some(desk.ask(Asker::Call(call.id), Question::Code { host, meetings, code }));
+    let by = call.attempt();
+    let question = Some(desk.ask(Asker::Call(call.id), Question::Code { host, meetings, code, by }));
     State::CheckingCode { about, question, proved: None, last_key, until: desk.now().instant + STORE_TIME }
 }
 
@@ -120,8 +122,8 @@ pub(super) fn code_checked(
     proved: Option<MeetingId>,
     last_key: Instant,
 ) -> State {
-    if desk.now().instant < last_key + VERDICT {
-        let until = last_key + VERDICT;
+    if desk.now().instant < last_key + VERDICT + call.delay {
+        let until = last_key + VERDICT + call.delay;
         return State::CheckingCode { about, question: None, proved: Some(proved), last_key, until };
     }
     let (host, again) = match about {

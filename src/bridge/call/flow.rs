@@ -21,7 +21,7 @@ use crate::bridge::call::leaving::{finish, hang_up, leave, over, part};
 use crate::bridge::call::lobby;
 use crate::bridge::call::sound::{quiet, tell};
 use crate::bridge::call::state::{
-    Event, HOLD, LOOK_UP_TIME, MENU_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
+    About, Event, HOLD, LOOK_UP_TIME, MENU_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
 };
 use crate::bridge::desk::Desk;
 use crate::bridge::{Answer, Ending, Prompt, QuestionId};
@@ -164,7 +164,11 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 return S::CheckingPin { question, found, last_key, until };
             }
             match answer {
-                Answer::Host(host) => pin_checked(desk, call, host.map(Box::new), last_key),
+                Answer::Pin { host, tried } => {
+                    call.delay = tried.delay;
+                    call.tried(tried);
+                    pin_checked(desk, call, host, last_key)
+                }
                 _ => leave(desk, call, Ending::StoreUnavailable),
             }
         }
@@ -207,7 +211,15 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 return S::CheckingCode { about, question, proved, last_key, until };
             }
             match answer {
-                Answer::Code(proved) => code_checked(desk, call, about, proved, last_key),
+                Answer::Code { proved, tried } => {
+                    // After a PIN it is the PIN's: one that is nobody's has cost its try already, and
+                    // must not be told by a longer silence.
+                    if matches!(about, About::Proved(..)) {
+                        call.delay = tried.delay;
+                    }
+                    call.tried(tried);
+                    code_checked(desk, call, about, proved, last_key)
+                }
                 _ => leave(desk, call, Ending::StoreUnavailable),
             }
         }

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::bridge::guess::Rounds;
+use crate::bridge::guess::{Attempt, Limits, Rounds, Spent, Tried};
 use crate::bridge::input::{Caller, DigitSource, Incoming};
 use crate::bridge::view::Known;
 use crate::bridge::{PlaybackId, QuestionId};
-use crate::types::{CallId, Digit, HostId, MeetingId, Now};
+use crate::types::{CallId, Digit, HostId, MeetingId, Now, Trust};
 
 /// What is true of a call in every state. What only one state needs is in that state.
 #[derive(Debug)]
@@ -35,6 +35,12 @@ pub(crate) struct Call {
     /// The last key, where and when it was heard.
     pub last_key: Option<(Digit, DigitSource, Instant)>,
     pub rounds: Rounds,
+    /// Its wrong tries, which are given back if it succeeds.
+    pub wrong: Vec<Spent>,
+    /// The budget of the code that was entered had been used up before: it opens the lobby alone.
+    pub exhausted: bool,
+    /// So much longer than usual this caller waits for a verdict, whatever it is.
+    pub delay: Duration,
     /// A caller who is not admitted by then has to go: entries are slow, but not for ever.
     pub hold_until: Instant,
     /// What plays to this leg, if anything.
@@ -56,7 +62,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(incoming: Incoming, now: Now) -> Self {
+    pub(crate) fn new(incoming: Incoming, limits: &Limits, now: Now) -> Self {
         Self {
             id: incoming.call,
             caller: incoming.caller,
@@ -65,7 +71,10 @@ impl Call {
             known: Vec::new(),
             typed: collect::Typed::default(),
             last_key: None,
-            rounds: Rounds::new(),
+            rounds: Rounds::of(limits),
+            wrong: Vec::new(),
+            exhausted: false,
+            delay: Duration::ZERO,
             hold_until: now.instant + state::HOLD,
             playing: None,
             music: false,
@@ -76,6 +85,19 @@ impl Call {
             since: now.date,
             timer: None,
         }
+    }
+
+    /// Who tries, for the limits on guessing. A number that nobody vouches for has no counter of its
+    /// own: a forger would lock its owner out.
+    pub(crate) fn attempt(&self) -> Attempt {
+        let believed = self.caller.trust >= Trust::Network && !self.caller.withheld;
+        Attempt { number: self.caller.number.clone().filter(|_| believed), trunk: self.trunk.clone() }
+    }
+
+    /// The store has spent a try, and compared.
+    pub(crate) fn tried(&mut self, tried: Tried) {
+        self.exhausted = tried.exhausted;
+        self.wrong.extend(tried.spent);
     }
 
     /// Whether this is a press of its own. Some gateways send one press twice, as an event in RTP

@@ -84,6 +84,7 @@ fn question(ask: &Question, title: impl Fn(MeetingId) -> String) -> String {
             format!("compare the code [{}]", titles.join(" "))
         }
         Question::HostPin { .. } => "compare the host PIN".to_owned(),
+        Question::GiveBack { .. } => "give the wrong tries back".to_owned(),
         Question::Open { meeting, closes, opened_by, .. } => {
             let closes = closes.map(|closes| format!(", close {}", title(closes))).unwrap_or_default();
             format!("open {}{closes}, by {}", title(*meeting), format!("{opened_by:?}").to_lowercase())

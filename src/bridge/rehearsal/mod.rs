@@ -11,7 +11,7 @@
 //! one-time ada review code 4711 09:00-10:00 [wait] [known-callers always-code] [closed 08:55] [cancelled]
 //! standard ada clinic 09:00-10:00 [wait]
 //! remembered ada +442079460001 [trust network] [trunk lab] [verified 2026-01-02] [used 2026-03-01]
-//! set full 2 | calls 1 | entering 1
+//! set full 2 | calls 1 | entering 1 | code-tries 1 | number-tries 2
 //! ```
 //!
 //! The meeting without times of host `ada` is called `ada-room`. Then it tells what happens; a

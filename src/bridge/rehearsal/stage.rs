@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::line::{clock, day, describe, duration, length, number};
 use super::store::Store;
+use crate::bridge::guess::Ladder;
 use crate::bridge::input::{Caller, DigitSource, HangUp, Quality};
 use crate::bridge::verify::Basis;
 use crate::bridge::view::{KnownCallers, MeetingState};
@@ -137,9 +138,16 @@ impl Stage {
                     "full" => self.settings.participants_max = figure,
                     "calls" => self.settings.calls_max = figure,
                     "entering" => self.settings.calls_entering_max = figure,
-                    _ => return Err(format!("setting {what:?}, expected full, calls or entering")),
+                    "code-tries" => self.settings.guessing.code_tries = figure,
+                    "number-tries" => self.settings.guessing.number_tries = figure,
+                    _ => {
+                        return Err(format!(
+                            "setting {what:?}, expected full, calls, entering, code-tries or number-tries"
+                        ));
+                    }
                 }
                 self.bridge = Bridge::new(self.settings.clone());
+                self.store.ladder = Ladder::new(self.settings.guessing.clone());
             }
             _ => return Err(format!("line {line:?} is nothing a stage can be set up with")),
         }

@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::bridge::guess::{Aim, Ladder, Limits};
 use crate::bridge::question::OpenedBy;
 use crate::bridge::view::{Known, KnownCallers, MeetingKind, MeetingState};
 use crate::bridge::{Answer, HostView, MeetingView, Question};
 use crate::types::{Code, HostId, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
     pub hosts: Vec<Host>,
     pub meetings: Vec<Meeting>,
     pub verified: Vec<Verified>,
+    /// Tries and what they cost.
+    pub ladder: Ladder,
     /// What the bridge should not have asked for.
     pub faults: Vec<String>,
     born: u128,
@@ -47,6 +50,19 @@ pub struct Verified {
     pub trunk: String,
     pub verified_at: Timestamp,
     pub last_used_at: Timestamp,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            meetings: Vec::new(),
+            verified: Vec::new(),
+            ladder: Ladder::new(Limits::default()),
+            faults: Vec::new(),
+            born: 0,
+        }
+    }
 }
 
 impl Store {
@@ -179,20 +195,38 @@ impl Store {
                 });
                 Answer::Known(known.collect())
             }
-            Question::Host { pin } => {
-                let host = self.hosts.iter().find(|host| host.pin == pin).map(|host| host.id);
-                Answer::Host(host.and_then(|host| self.view(host, date)))
+            Question::Host { pin, by } => {
+                let mut tried = self.ladder.spend(&by, &Aim::Pin, date);
+                let host = self.hosts.iter().find(|host| tried.compared && host.pin == pin);
+                let host = host.and_then(|host| self.view(host.id, date));
+                if host.is_some() {
+                    self.ladder.was_right(&mut tried);
+                }
+                Answer::Pin { host: host.map(Box::new), tried }
             }
             Question::HostById { host } => Answer::Host(self.view(host, date)),
-            Question::Code { host, meetings, code } => {
+            Question::Code { host, meetings, code, by } => {
+                let aim = Aim::Codes { host, meetings: meetings.clone() };
+                let mut tried = self.ladder.spend(&by, &aim, date);
                 let right = self.meetings.iter().find(|meeting| {
-                    Some(meeting.view.host) == host
+                    tried.compared
+                        && Some(meeting.view.host) == host
                         && meetings.contains(&meeting.view.id)
                         && meeting.code.as_ref() == Some(&code)
                 });
-                Answer::Code(right.map(|meeting| meeting.view.id))
+                let proved = right.map(|meeting| meeting.view.id);
+                if proved.is_some() {
+                    self.ladder.was_right(&mut tried);
+                }
+                Answer::Code { proved, tried }
             }
-            Question::HostPin { .. } => Answer::HostPin(false),
+            Question::HostPin { host, by, .. } => {
+                Answer::HostPin { right: false, tried: self.ladder.spend(&by, &Aim::HostPin { host }, date) }
+            }
+            Question::GiveBack { wrong, proved } => {
+                self.ladder.give_back(&wrong, proved, date);
+                Answer::Done
+            }
             Question::Open { host, meeting, closes, opened_by } => {
                 self.open(host, meeting, closes, opened_by, date)
             }

@@ -10,6 +10,7 @@ use webrtc_rtp::packet::Packet;
 use webrtc_rtp::packetizer::Depacketizer;
 
 use super::tone::RATE;
+use crate::audio::Codec;
 
 /// How many packets a missing one is waited for: 100 ms.
 const PACKETS_LATE_MAX: u16 = 5;
@@ -33,6 +34,7 @@ pub type Decode = Box<dyn FnMut(&[u8], &mut [i16]) + Send>;
 /// The time line of one call.
 pub struct Heard {
     builder: SampleBuilder<WholeFrames>,
+    codec: Codec,
     decode: Decode,
     ssrc: Option<u32>,
     /// The RTP timestamp that the next sample of the line would have.
@@ -43,8 +45,8 @@ pub struct Heard {
 
 impl Heard {
     #[must_use]
-    pub fn new(decode: Decode) -> Self {
-        Self { builder: builder(), decode, ssrc: None, next: None, samples: Vec::new(), packets: 0 }
+    pub fn new(codec: Codec, decode: Decode) -> Self {
+        Self { builder: builder(), codec, decode, ssrc: None, next: None, samples: Vec::new(), packets: 0 }
     }
 
     pub fn push(&mut self, packet: Arrived<'_>) {
@@ -58,7 +60,7 @@ impl Heard {
             header: Header {
                 version: 2,
                 sequence_number: packet.sequence,
-                timestamp: packet.timestamp,
+                timestamp: packet.timestamp / self.codec.clock_ratio(),
                 ssrc: packet.ssrc,
                 marker: packet.marker,
                 ..Header::default()
@@ -88,10 +90,11 @@ impl Heard {
         } else if gap > u32::MAX - GAP_MAX {
             return; // older than what already stands on the line
         }
+        let Some(ticks) = self.codec.duration(frame) else { return };
         let at = self.samples.len();
-        self.samples.resize(at + frame.len(), 0);
+        self.samples.resize(at + ticks, 0);
         (self.decode)(frame, &mut self.samples[at..]);
-        self.next = Some(timestamp.wrapping_add(frame.len() as u32));
+        self.next = Some(timestamp.wrapping_add(ticks as u32));
     }
 }
 
@@ -99,7 +102,7 @@ fn builder() -> SampleBuilder<WholeFrames> {
     SampleBuilder::new(PACKETS_LATE_MAX, WholeFrames, RATE)
 }
 
-/// G.711 and G.722 have no header inside the payload, and every packet is whole in itself.
+/// No codec of ours has a header inside the payload, and every packet is whole in itself.
 struct WholeFrames;
 
 impl Depacketizer for WholeFrames {
@@ -129,7 +132,7 @@ mod tests {
     /// Hears packets given as (sequence, timestamp, byte), each of one frame of that byte; returns the
     /// line as (byte, how long) with the last packet of each case only there to release the others.
     fn line(packets: &[(u16, u32, u8)]) -> Vec<(i16, usize)> {
-        let mut heard = Heard::new(as_they_are());
+        let mut heard = Heard::new(Codec::Pcmu, as_they_are());
         for &(sequence, timestamp, byte) in packets {
             heard.push(Arrived { sequence, timestamp, ssrc: 1, marker: false, payload: &[byte; 160] });
         }
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_new_source_goes_on_where_the_old_one_ended() {
-        let mut heard = Heard::new(as_they_are());
+        let mut heard = Heard::new(Codec::Pcmu, as_they_are());
         for (ssrc, start, first) in [(1, 0, 100), (2, 9_000_000, 7)] {
             for n in 0..3u16 {
                 let timestamp = start + u32::from(n) * 160;

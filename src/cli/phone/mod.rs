@@ -112,6 +112,7 @@ enum Spoken {
     Pcma,
     /// Wideband on the wire; the phone itself speaks and hears narrowband
     G722,
+    Opus,
 }
 
 /// What `--json` prints.
@@ -174,6 +175,7 @@ impl Arguments {
             Spoken::Pcmu => Codec::Pcmu,
             Spoken::Pcma => Codec::Pcma,
             Spoken::G722 => Codec::G722,
+            Spoken::Opus => Codec::Opus,
         };
         if let Some(hz) = self.tone {
             anyhow::ensure!(

@@ -97,6 +97,7 @@ impl Plan {
             Codec::Pcmu => CodecName::Pcmu,
             Codec::Pcma => CodecName::Pcma,
             Codec::G722 => CodecName::G722,
+            Codec::Opus => CodecName::Opus,
         }
     }
 

@@ -8,7 +8,7 @@ use super::heard::{Arrived, Heard};
 use super::tone::{SILENT_DB, loudness};
 use super::voice::{FRAME, Frame, Voice};
 use crate::audio::resample::{Down, Up};
-use crate::audio::{Codec, Decoder, Encoder, FRAME_MAX, Rate};
+use crate::audio::{Codec, Decoder, Encoder, FRAME_MAX, Rate, opus};
 use crate::rtp::packet::{Header, Packet};
 use crate::rtp::telephone_event;
 use crate::sip::offer::Negotiated;
@@ -74,7 +74,7 @@ impl Sound {
             holding: false,
             voice,
             fingers,
-            heard: Heard::new(decoder(codec)),
+            heard: Heard::new(codec, decoder(codec)),
             spoken: Vec::new(),
             header,
             key: None,
@@ -166,7 +166,8 @@ impl Sound {
                 self.encoder.encode(&wide, &mut codes);
             }
         }
-        self.send(payload_type, self.header.timestamp, &codes);
+        let payload = if self.codec == Codec::Opus { opus::packet(&codes) } else { &codes };
+        self.send(payload_type, self.header.timestamp, payload);
     }
 
     fn send_key(&mut self, wish: &mut Option<Wish>) {
@@ -190,6 +191,7 @@ impl Sound {
         }
         let mut packet = vec![0; Header::LENGTH + payload.len()];
         packet[Header::LENGTH..].copy_from_slice(payload);
+        let timestamp = timestamp.wrapping_mul(self.codec.clock_ratio());
         Header { payload_type, timestamp, ..self.header }.write(&mut packet);
         // A packet that does not go is a lost packet; the call's other side decides what that means.
         let _ = self.socket.send_to(&packet, to);
@@ -203,6 +205,13 @@ fn decoder(codec: Codec) -> super::heard::Decode {
     let (mut decoder, mut down) = (Decoder::new(codec), Down::default());
     Box::new(move |bytes, samples| match codec.rate() {
         Rate::Narrow => decoder.decode(bytes, samples),
+        Rate::Wide if codec == Codec::Opus => {
+            let mut wide = vec![0; 2 * samples.len()];
+            decoder.decode(bytes, &mut wide);
+            for (wide, samples) in wide.chunks(FRAME_MAX).zip(samples.chunks_mut(FRAME)) {
+                down.process(wide, samples);
+            }
+        }
         Rate::Wide => {
             for (bytes, samples) in bytes.chunks(FRAME).zip(samples.chunks_mut(FRAME)) {
                 let mut wide = [0; FRAME_MAX];

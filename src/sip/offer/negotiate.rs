@@ -9,6 +9,10 @@ use super::description::{Offer, Place, Stream};
 use super::{CodecName, Direction, Local, Negotiated, Unusable};
 
 const PTIME: Duration = Duration::from_millis(20);
+/// What we take of Opus, and what we send (RFC 7587 §6.1): one channel, heard at 16 kHz, with repairs for
+/// lost packets; a peer may send nothing while nobody speaks.
+const OPUS: &str = "useinbandfec=1;usedtx=1;stereo=0;sprop-stereo=0;maxplaybackrate=16000;\
+                    sprop-maxcapturerate=16000;maxaveragebitrate=32000";
 
 /// Answers an offer. `previous` is the last description we sent in this session: one that says the
 /// same again keeps its `o=` version, one that does not has the next (RFC 3264 §8).
@@ -148,6 +152,9 @@ fn audio(local: &Local, proto: &str, mappings: &[Mapping], direction: Direction,
         if mapping.name.eq_ignore_ascii_case(EVENTS) {
             // The sixteen keys, nothing else (RFC 4733 §2.4.1).
             media.add_attribute_with_value("fmtp", format!("{} 0-15", mapping.payload_type));
+        }
+        if mapping.is(CodecName::Opus) {
+            media.add_attribute_with_value("fmtp", format!("{} {OPUS}", mapping.payload_type));
         }
     }
     media.add_attribute_with_value("ptime", PTIME.as_millis());
@@ -471,7 +478,7 @@ mod tests {
         let codecs = vec![CodecName::Opus, CodecName::G722, CodecName::Pcma];
         let text = String::from_utf8(offer(&Local { codecs, rtcp_mux: false, ..local() }, None)).unwrap();
         assert!(
-            text.contains("m=audio 20000 RTP/AVP 96 9 8 101 102\r\na=rtpmap:96 opus/48000/2\r\n"),
+            text.contains("m=audio 20000 RTP/AVP 96 9 8 101 102\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1;"),
             "{text}"
         );
         assert!(

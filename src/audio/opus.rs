@@ -1,0 +1,399 @@
+//! Opus (RFC 6716) over RTP (RFC 7587), mono at 16 kHz, which is how wide rooms are mixed.
+//!
+//! The codec is its authors' own, in memory of ours: it is made where allocating is allowed, never
+//! allocates again, and is copied like any value, so that a listener can go on with a copy of the encoder
+//! that all listeners share.
+//!
+//! A frame is 20 ms. Where bytes of one tick are passed on in a [`Payload`](super::conference::Payload),
+//! the first byte says how many of the rest are the packet.
+
+use opusic_sys as ffi;
+
+use super::FRAME;
+
+/// Samples of 16 kHz in a frame of ours, and in the longest packet of theirs: 120 ms.
+const SAMPLES: usize = 2 * FRAME;
+const SAMPLES_MAX: usize = 6 * SAMPLES;
+/// Ticks of RTP's clock, 48 kHz, in one of the 8 kHz that all else here is counted in.
+pub const CLOCK_RATIO: u32 = 6;
+/// Most bytes of a frame of ours. Three of them and their lengths fit into a packet.
+const FRAME_BYTES_MAX: usize = 150;
+/// Bits a second on average, error correction included; what we ask the peer for, too.
+pub const BITRATE: i32 = 32_000;
+/// How hard the encoder tries, 0–10. Above 5 speech gains little.
+const COMPLEXITY: i32 = 5;
+/// Losses that the error correction reckons with, in percent. It is what makes it send any.
+const EXPECTED_LOSS: i32 = 10;
+
+/// A stream of ours.
+pub struct Encoder(Memory);
+
+/// A stream of theirs, and the sound of the packet that was opened last.
+pub struct Decoder {
+    memory: Memory,
+    sound: Box<[i16; SAMPLES_MAX]>,
+    /// When that packet begins.
+    opened: Option<i64>,
+    /// 20 ms that were made up since; whether the peer has said that it is silent.
+    gap: u32,
+    silent: bool,
+}
+
+/// Made-up sound ends after so many 20 ms: 0.5 s. A peer that is silent on purpose says so again by then.
+const GAP_MAX: u32 = 25;
+
+/// Aligned as libopus needs it.
+#[derive(Clone)]
+struct Memory(Box<[u64]>);
+
+impl Memory {
+    fn of(bytes: i32) -> Self {
+        Self(vec![0; (bytes.max(0) as usize).div_ceil(8)].into_boxed_slice())
+    }
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        // SAFETY: asks for a number.
+        let mut encoder = Self(Memory::of(unsafe { ffi::opus_encoder_get_size(1) }));
+        encoder.begin();
+        encoder
+    }
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("opus::Encoder")
+    }
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("opus::Decoder")
+    }
+}
+
+impl Encoder {
+    fn state(&mut self) -> *mut ffi::OpusEncoder {
+        self.0.0.as_mut_ptr().cast()
+    }
+
+    /// A new stream, in the memory that is there.
+    pub fn begin(&mut self) {
+        let state = self.state();
+        // SAFETY: `state` is as large as libopus said; each request takes an int.
+        unsafe {
+            ffi::opus_encoder_init(state, 16_000, 1, ffi::OPUS_APPLICATION_VOIP);
+            for (request, value) in [
+                (ffi::OPUS_SET_BITRATE_REQUEST, BITRATE),
+                (ffi::OPUS_SET_COMPLEXITY_REQUEST, COMPLEXITY),
+                (ffi::OPUS_SET_INBAND_FEC_REQUEST, 1),
+                (ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST, EXPECTED_LOSS),
+                (ffi::OPUS_SET_SIGNAL_REQUEST, ffi::OPUS_SIGNAL_VOICE),
+                (ffi::OPUS_SET_MAX_BANDWIDTH_REQUEST, ffi::OPUS_BANDWIDTH_WIDEBAND),
+            ] {
+                ffi::opus_encoder_ctl(state, request, value);
+            }
+        }
+    }
+
+    /// Goes on where `other` is. libopus: the state is position independent and can be copied freely.
+    pub fn go_on_as(&mut self, other: &Self) {
+        self.0.0.copy_from_slice(&other.0.0);
+    }
+
+    /// Encodes 20 ms at 16 kHz: a byte that says how long the packet is, and the packet.
+    pub fn encode(&mut self, samples: &[i16], payload: &mut [u8]) {
+        let room = FRAME_BYTES_MAX.min(payload.len() - 1);
+        let (length, packet) = payload.split_first_mut().expect("room for a frame");
+        debug_assert_eq!(samples.len(), SAMPLES);
+        // SAFETY: `samples` holds the 320 samples that are named, `packet` at least `room` bytes.
+        let written = unsafe {
+            ffi::opus_encode(
+                self.state(),
+                samples.as_ptr(),
+                samples.len() as i32,
+                packet.as_mut_ptr(),
+                room as i32,
+            )
+        };
+        // It can fail for wrong arguments alone; then nothing is sent.
+        *length = written.clamp(0, room as i32) as u8;
+    }
+}
+
+/// The packet in the bytes of a tick.
+#[must_use]
+pub fn packet(payload: &[u8]) -> &[u8] {
+    match payload.split_first() {
+        Some((&length, rest)) => &rest[..usize::from(length).min(rest.len())],
+        None => &[],
+    }
+}
+
+/// How long a packet sounds, in ticks of 8 kHz; `None` for what is no Opus.
+#[must_use]
+pub fn duration(packet: &[u8]) -> Option<usize> {
+    // SAFETY: reads at most as many bytes as are named.
+    let ticks = unsafe { ffi::opus_packet_get_nb_samples(packet.as_ptr(), packet.len() as i32, 8_000) };
+    usize::try_from(ticks).ok().filter(|&ticks| ticks > 0 && 2 * ticks <= SAMPLES_MAX)
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        // SAFETY: asks for a number.
+        let memory = Memory::of(unsafe { ffi::opus_decoder_get_size(1) });
+        let mut decoder =
+            Self { memory, sound: Box::new([0; SAMPLES_MAX]), opened: None, gap: GAP_MAX, silent: false };
+        decoder.begin();
+        decoder
+    }
+}
+
+impl Decoder {
+    fn state(&mut self) -> *mut ffi::OpusDecoder {
+        self.memory.0.as_mut_ptr().cast()
+    }
+
+    /// A new stream, in the memory that is there.
+    pub fn begin(&mut self) {
+        let state = self.state();
+        // SAFETY: `state` is as large as libopus said. Whatever was stereo comes out as one channel.
+        unsafe { ffi::opus_decoder_init(state, 16_000, 1) };
+        (self.opened, self.gap, self.silent) = (None, GAP_MAX, false);
+    }
+
+    /// The sound of the packet that begins at `at`, from this tick of it on. It is decoded when it is
+    /// first asked for.
+    pub fn open(&mut self, at: i64, packet: &[u8], from: usize, out: &mut [i16]) {
+        if self.opened != Some(at) {
+            self.opened = Some(at);
+            self.gap = 0;
+            // Nothing but its head: the peer sends no sound for now (RFC 7587 §3.1.3).
+            self.silent = packet.len() <= 2;
+            let count = self.run(packet, SAMPLES_MAX, false);
+            self.sound[count..].fill(0);
+        }
+        let from = (2 * from).min(SAMPLES_MAX - out.len());
+        out.copy_from_slice(&self.sound[from..from + out.len()]);
+    }
+
+    /// The next packet is another one, wherever it begins.
+    pub fn close(&mut self) {
+        self.opened = None;
+    }
+
+    /// Sound where a packet is missing: out of what the next one repeats of it, or made up. False when
+    /// there is none to be had.
+    pub fn fill(&mut self, next: Option<&[u8]>, out: &mut [i16]) -> bool {
+        // Whole 2.5 ms are all it makes up.
+        if self.gap >= GAP_MAX || !out.len().is_multiple_of(40) || out.len() > SAMPLES_MAX {
+            out.fill(0);
+            return false;
+        }
+        self.gap += 1;
+        self.opened = None;
+        let wanted = out.len();
+        let count = match next {
+            Some(next) => self.run(next, wanted, true),
+            None => self.run(&[], wanted, false),
+        };
+        self.sound[count.min(wanted)..wanted].fill(0);
+        out.copy_from_slice(&self.sound[..wanted]);
+        true
+    }
+
+    /// Whether what is missing now is so by the peer's will.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    fn run(&mut self, packet: &[u8], samples: usize, repair: bool) -> usize {
+        let data = if packet.is_empty() { std::ptr::null() } else { packet.as_ptr() };
+        let state = self.state();
+        // SAFETY: reads the packet, writes at most `samples`, for which there is room.
+        let count = unsafe {
+            let (length, room) = (packet.len() as i32, samples as i32);
+            ffi::opus_decode(state, data, length, self.sound.as_mut_ptr(), room, i32::from(repair))
+        };
+        usize::try_from(count).unwrap_or(0)
+    }
+}
+
+/// Joins frames into packets of 40 or 60 ms (RFC 6716 §3.2.5).
+#[derive(Clone, Debug)]
+pub struct Joiner {
+    /// Frames in a packet.
+    wanted: usize,
+    head: u8,
+    lengths: [u8; 3],
+    held: usize,
+    bytes: [u8; 3 * FRAME_BYTES_MAX],
+    used: usize,
+}
+
+impl Default for Joiner {
+    fn default() -> Self {
+        Self { wanted: 1, head: 0, lengths: [0; 3], held: 0, bytes: [0; 3 * FRAME_BYTES_MAX], used: 0 }
+    }
+}
+
+impl Joiner {
+    /// Packets of so many milliseconds or the next shorter of 20, 40 and 60. Ours are never shorter.
+    pub fn set(&mut self, milliseconds: u128) {
+        self.wanted = (milliseconds / 20).clamp(1, 3) as usize;
+    }
+
+    /// Forgets what waits; how many frames that was.
+    pub fn clear(&mut self) -> usize {
+        self.used = 0;
+        std::mem::take(&mut self.held)
+    }
+
+    /// Takes a frame and hands on each packet that is full, with the number of its frames.
+    pub fn push(&mut self, frame: &[u8], mut send: impl FnMut(&[u8], usize)) {
+        let Some((&head, sound)) = frame.split_first() else { return };
+        if self.held > 0 && self.head != head {
+            // The encoder has changed its mind about how it codes: frames of two kinds do not mix.
+            self.flush(&mut send);
+        }
+        if self.wanted == 1 || head & 3 != 0 || sound.len() > FRAME_BYTES_MAX {
+            return send(frame, 1);
+        }
+        self.head = head;
+        self.lengths[self.held] = sound.len() as u8;
+        self.bytes[self.used..self.used + sound.len()].copy_from_slice(sound);
+        self.used += sound.len();
+        self.held += 1;
+        if self.held == self.wanted {
+            self.flush(&mut send);
+        }
+    }
+
+    fn flush(&mut self, send: &mut impl FnMut(&[u8], usize)) {
+        let mut packet = [0; 2 + 2 + 3 * FRAME_BYTES_MAX];
+        let lengths = self.held - 1;
+        // Code 3, frames of different lengths.
+        packet[0] = self.head | 3;
+        packet[1] = 0x80 | self.held as u8;
+        packet[2..2 + lengths].copy_from_slice(&self.lengths[..lengths]);
+        packet[2 + lengths..2 + lengths + self.used].copy_from_slice(&self.bytes[..self.used]);
+        let length = 2 + lengths + self.used;
+        let frames = self.clear();
+        send(&packet[..length], frames);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::goertzel::{amplitude_at, tone_at};
+
+    fn said(frequency: f64, frame: usize) -> Vec<i16> {
+        tone_at(16_000, frequency, 8_000.0, frame * SAMPLES, SAMPLES).collect()
+    }
+
+    #[test]
+    fn sound_comes_through_in_packets_of_any_length() {
+        for (milliseconds, frames) in [(10, 1), (20, 1), (30, 1), (40, 2), (60, 3), (200, 3)] {
+            let (mut encoder, mut decoder, mut joiner) =
+                (Encoder::default(), Decoder::default(), Joiner::default());
+            joiner.set(milliseconds);
+            let (mut heard, mut at) = (Vec::new(), 0);
+            for frame in 0..60 {
+                let mut payload = [0; FRAME];
+                encoder.encode(&said(700.0, frame), &mut payload);
+                joiner.push(packet(&payload), |bytes, count| {
+                    let ticks = duration(bytes).unwrap();
+                    assert_eq!(ticks, count * FRAME);
+                    let mut sound = vec![0; 2 * ticks];
+                    for half in 0..2 {
+                        decoder.open(
+                            at,
+                            bytes,
+                            half * ticks / 2,
+                            &mut sound[half * ticks..(half + 1) * ticks],
+                        );
+                    }
+                    heard.extend(sound);
+                    at += ticks as i64;
+                });
+            }
+            assert_eq!(heard.len(), 60 * SAMPLES);
+            let loudness = amplitude_at(16_000, &heard[20 * SAMPLES..50 * SAMPLES], 700.0);
+            assert!((loudness - 8_000.0).abs() < 400.0, "{milliseconds} ms, {frames}: {loudness}");
+        }
+    }
+
+    #[test]
+    fn a_lost_packet_comes_back_out_of_the_next_one() {
+        // Half a second of a tone that changes, every fourth packet lost.
+        let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
+        let packets: Vec<Vec<u8>> = (0..100)
+            .map(|frame| {
+                let mut payload = [0; FRAME];
+                encoder.encode(&said(300.0 + 100.0 * (frame / 10) as f64, frame), &mut payload);
+                packet(&payload).to_vec()
+            })
+            .collect();
+        let mut lost = 0;
+        for n in 1..99 {
+            let mut sound = [0; SAMPLES];
+            if n % 4 == 0 {
+                assert!(decoder.fill(Some(&packets[n + 1]), &mut sound));
+                let loudness = amplitude_at(16_000, &sound, 300.0 + 100.0 * (n / 10) as f64);
+                lost += usize::from(n > 10 && n % 10 > 1 && loudness < 3_000.0);
+            } else {
+                decoder.open(n as i64, &packets[n], 0, &mut sound);
+            }
+        }
+        assert!(lost <= 2, "{lost} packets were not repaired");
+    }
+
+    #[test]
+    fn made_up_sound_ends_and_silence_by_will_is_known() {
+        let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
+        let mut sound = [0; SAMPLES];
+        assert!(!decoder.fill(None, &mut sound), "before the first packet there is nothing");
+        let mut payload = [0; FRAME];
+        for frame in 0..20 {
+            encoder.encode(&said(500.0, frame), &mut payload);
+            decoder.open(frame as i64, packet(&payload), 0, &mut sound);
+        }
+        let filled = (0..100).take_while(|_| decoder.fill(None, &mut sound)).count();
+        assert_eq!(filled, GAP_MAX as usize);
+        decoder.open(200, &[packet(&payload)[0]], 0, &mut sound);
+        assert!(decoder.is_silent());
+    }
+
+    #[test]
+    fn a_copy_of_an_encoder_goes_on_as_the_first_would_have() {
+        let (mut one, mut other) = (Encoder::default(), Encoder::default());
+        let mut payloads = [[0; FRAME]; 2];
+        for frame in 0..40 {
+            one.encode(&said(400.0, frame), &mut payloads[0]);
+        }
+        other.go_on_as(&one);
+        for frame in 40..60 {
+            one.encode(&said(400.0, frame), &mut payloads[0]);
+            other.encode(&said(400.0, frame), &mut payloads[1]);
+            assert!(payloads[0] == payloads[1], "frame {frame}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_packets_panic(packets: Vec<Vec<u8>>) {
+            let mut decoder = Decoder::default();
+            let mut sound = [0; SAMPLES];
+            for (n, packet) in packets.iter().enumerate() {
+                if duration(packet).is_some() {
+                    decoder.open(n as i64, packet, n % 300, &mut sound);
+                    decoder.fill(Some(packet), &mut sound);
+                }
+                decoder.fill(None, &mut sound);
+            }
+        }
+    }
+}
