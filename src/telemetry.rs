@@ -109,6 +109,11 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_forgotten_total", "Phones forgotten during calls, by their callers or moderators."),
     ("doorline_packets_received_total", "RTP packets received and played in calls that ended."),
     ("doorline_packets_late_total", "RTP packets that came too late to be played, in calls that ended."),
+    (
+        "doorline_packets_rejected_total",
+        "SRTP packets that were not authentic or came again, in calls that ended.",
+    ),
+    ("doorline_encryption_total", "Calls that ended, by the SRTP suite of their sound; none: plain."),
     ("doorline_packets_lost_total", "RTP packets that never came, in calls that ended."),
     ("doorline_packets_sent_total", "RTP packets sent in calls that ended."),
     ("doorline_decision_faults_total", "Decisions that panicked; their calls were ended."),

@@ -612,8 +612,8 @@ fn each_fault_of_a_trunk_names_its_file() {
         ),
         (
             "encryption",
-            "name = \"a\"\n[media]\nsrtp = \"require\"",
-            r#"media.srtp: "require" is not available in this version"#,
+            "name = \"a\"\n[media]\nsrtp = \"sometimes\"",
+            r#"media.srtp: "sometimes", expected "off", "offer" or "require""#,
         ),
         ("no calls", "name = \"a\"\n[limits]\ncalls_max = 0", "limits.calls_max: 0, expected 1 to 100000"),
         (

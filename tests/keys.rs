@@ -45,6 +45,8 @@ fn dial(keys: &str, dials: Dials, impairment: Impairment, seed: u64) -> String {
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
+            rtcp_mux: false,
+            srtp: None,
             sound: SoundSettings { tones_are_keys: dials == Dials::Tones, ..Default::default() },
         },
         Moment::default(),

@@ -10,8 +10,10 @@ use doorline::audio::goertzel::tone;
 use doorline::audio::voice::Wishes;
 use doorline::audio::{Clip, Codec, Encoder, FRAME, opus};
 use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recording};
+use doorline::rtp::Srtp;
 use doorline::rtp::packet::Header;
-use doorline::types::{CallId, MeetingId};
+use doorline::rtp::srtp::TRAILER_MAX;
+use doorline::types::{CallId, MediaKey, MediaKeys, MeetingId, Suite};
 
 /// Counts what threads named `media-…` ask of it.
 struct Counting;
@@ -50,6 +52,16 @@ static ALLOCATOR: Counting = Counting;
 
 const CALLERS: u128 = 12;
 
+/// What encrypts the sound of a caller.
+fn suite(n: u128) -> Option<Suite> {
+    Suite::ALL.get(n as usize % 5).copied()
+}
+
+fn keys(suite: Suite, ours: u8, theirs: u8) -> MediaKeys {
+    let key = |byte| MediaKey::from_random(suite, [byte; MediaKey::LENGTH_MAX]);
+    MediaKeys { ours: key(ours), theirs: key(theirs) }
+}
+
 #[test]
 fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_tick() {
     // The counter counts: a thread of that name that does allocate is seen.
@@ -84,27 +96,29 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
             socket.set_nonblocking(true).unwrap();
             let to = engine.open(call).unwrap();
             let codec = Codec::ALL[n as usize % 4];
-            engine.configure(
-                call,
-                LegSettings {
-                    remote_rtp: Some(socket.local_addr().unwrap()),
-                    remote_rtcp: None,
-                    signalling_ip: [127, 0, 0, 1].into(),
-                    latch: n % 3 == 0,
-                    codec,
-                    payload_type: codec.payload_type(),
-                    event_payload_type: Some(101),
-                    ptime: Duration::from_millis(10 * (1 + n as u64 % 3)),
-                    they_send: true,
-                    they_receive: true,
-                    sound: SoundSettings {
-                        tones_are_keys: n % 2 == 0,
-                        voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },
-                    },
+            let settings = LegSettings {
+                remote_rtp: Some(socket.local_addr().unwrap()),
+                remote_rtcp: None,
+                signalling_ip: [127, 0, 0, 1].into(),
+                latch: n % 3 == 0,
+                codec,
+                payload_type: codec.payload_type(),
+                event_payload_type: Some(101),
+                ptime: Duration::from_millis(10 * (1 + n as u64 % 3)),
+                they_send: true,
+                they_receive: true,
+                rtcp_mux: n % 2 == 0,
+                // Most are encrypted, by all suites.
+                srtp: suite(n).map(|suite| Box::new(Srtp::new(&keys(suite, 1, 2)))),
+                sound: SoundSettings {
+                    tones_are_keys: n % 2 == 0,
+                    voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },
                 },
-            );
+            };
+            engine.configure(call, settings.clone());
             engine.play_loop(call, clip.clone());
-            phones.push((call, socket, to, codec, Encoder::new(codec)));
+            let peer = suite(n).map(|suite| Srtp::new(&keys(suite, 2, 1)));
+            phones.push((call, socket, to, codec, Encoder::new(codec), peer, settings));
         }
         let begun = Instant::now();
         for tick in 0..350_u32 {
@@ -134,11 +148,21 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     .for_each(|(call, ..)| engine.join(*call, MeetingId::numbered(u128::from(tick)))),
                 170 => phones.iter().for_each(|(call, ..)| engine.play(*call, 2, vec![clip.clone()])),
                 200 => phones.iter().take(4).for_each(|(call, ..)| engine.leave(*call)),
+                // Re-INVITEs: the same keys, others, and back.
+                220 | 240 | 260 => {
+                    phones.iter_mut().enumerate().for_each(|(n, (call, .., peer, settings))| {
+                        let theirs = if tick == 240 { 3 } else { 2 };
+                        let Some(suite) = suite(n as u128) else { return };
+                        settings.srtp = Some(Box::new(Srtp::new(&keys(suite, 1, theirs))));
+                        engine.configure(*call, settings.clone());
+                        *peer = Some(Srtp::new(&keys(suite, theirs, 1)));
+                    })
+                }
                 340 => phones.iter().for_each(|(call, ..)| engine.close(*call)),
                 _ => {}
             }
-            for (n, (_, socket, to, codec, encoder)) in phones.iter_mut().enumerate() {
-                let mut packet = [0; 12 + FRAME];
+            for (n, (_, socket, to, codec, encoder, peer, _)) in phones.iter_mut().enumerate() {
+                let mut packet = [0; 12 + FRAME + TRAILER_MAX];
                 // A loss now and then, and a key.
                 if (tick as usize + n).is_multiple_of(50) {
                     continue;
@@ -148,21 +172,24 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 let timestamp = if key { 33_600 } else { tick * 160 } * codec.clock_ratio();
                 Header { payload_type, marker: false, sequence: tick as u16, timestamp, ssrc: 5 }
                     .write(&mut packet);
-                let length = if key {
+                let mut length = if key {
                     packet[12..16].copy_from_slice(&[n as u8, 0x8a, 0, 160]);
                     16
                 } else {
                     let frame = codec.rate().frame();
                     let sound: Vec<i16> = tone(300.0, 9_000.0, tick as usize * frame, frame).collect();
-                    encoder.encode(&sound, &mut packet[12..]);
+                    encoder.encode(&sound, &mut packet[12..12 + FRAME]);
                     if *codec == Codec::Opus {
-                        let length = opus::packet(&packet[12..]).len();
+                        let length = opus::packet(&packet[12..12 + FRAME]).len();
                         packet.copy_within(13..13 + length, 12);
                         12 + length
                     } else {
-                        packet.len()
+                        12 + FRAME
                     }
                 };
+                if let Some(peer) = peer {
+                    length = peer.sender.protect(&mut packet, length);
+                }
                 socket.send_to(&packet[..length], *to).unwrap();
                 // Something that is no RTP, too.
                 socket.send_to(b"GET / HTTP/1.0", *to).unwrap();
@@ -182,6 +209,11 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
     assert_eq!(count(|event| matches!(event, Event::Closed { .. })), 2 * CALLERS as usize);
     assert_eq!(count(|event| matches!(event, Event::Played { .. })), 6 * CALLERS as usize);
     assert_eq!(count(|event| matches!(event, Event::Digit { .. })), 2 * CALLERS as usize);
+    let encrypted = |event: &&Event| matches!(event, Event::Closed { quality, .. } if quality.srtp.is_some());
+    assert_eq!(happened.iter().filter(encrypted).count(), 2 * (CALLERS as usize - 2));
+    let understood =
+        |event: &Event| !matches!(event, Event::Closed { quality, .. } if quality.packets_received < 300);
+    assert!(happened.iter().all(understood), "{happened:?}");
     assert_eq!(count(|event| matches!(event, Event::RecordingEnded { .. })), 4);
     let figures = engine.figures();
     assert!(

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use doorline::audio::Codec;
 use doorline::audio::g711::Law;
 use doorline::cli::phone::{Call, DigitsBy, Happening, Plan, Voice, Who, tone};
-use doorline::rtp::packet::Packet;
+use doorline::rtp::packet::{Packet, is_control};
 use doorline::rtp::telephone_event::{Event as KeyEvent, Receiver as KeyReceiver};
 use doorline::sip::offer::{self, CodecName, Local, Offer};
 use doorline::sip::trunk::{Believe, DtmfMode, MediaSource, SrtpMode, Trunk};
@@ -72,6 +72,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
         codecs: Vec::new(),
         dtmf: DtmfMode::default(),
         srtp: SrtpMode::default(),
+        srtp_over_plain_signalling: false,
         media_source: MediaSource::default(),
         calls_max: None,
         ..Trunk::default()
@@ -82,6 +83,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
         codecs: vec![CodecName::Pcma, CodecName::Pcmu, CodecName::G722],
         events: true,
         rtcp_mux: true,
+        srtp: Default::default(),
         session_id: 1,
     };
     let mut sip_side =
@@ -139,6 +141,10 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
             }
         }
         while let Ok((length, peer)) = rtp.recv_from(&mut buffer) {
+            // Reports of the phone come on this port too.
+            if is_control(&buffer[..length]) {
+                continue;
+            }
             let packet = Packet::parse(&buffer[..length]).unwrap();
             if Some(packet.header.payload_type) == events {
                 let event = KeyEvent::parse(packet.payload).unwrap();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::sipp::{self, Scenario};
-use support::{Api, Doorline, Host, Meeting};
+use support::{Api, Doorline, Host, Meeting, Options};
 
 /// A host with its One Time Meeting, of which each scenario has its own.
 struct Scene {
@@ -101,6 +101,24 @@ const CHECKS: &[Check] = &[
         let record = scene.api.record(&call.call_id);
         assert_eq!(record["ending"], "no-usable-codec", "{record}");
     }),
+    ("secure-media", |door, scene, number| {
+        for from in [SECURE, SECURE_ALONE] {
+            let call = Scenario::new("secure-media", door.sip(), number).from(from).passes();
+            let record = scene.api.record(&call.call_id);
+            assert_eq!(record["ending"], "hung-up", "{record}");
+            assert_eq!(record["quality"]["srtp"], "AES_CM_128_HMAC_SHA1_32", "{record}");
+        }
+    }),
+    ("secure-media-refused", |door, scene, number| {
+        let call = Scenario::new("secure-media-refused", door.sip(), number).passes();
+        let record = scene.api.record(&call.call_id);
+        assert_eq!(record["ending"], "no-usable-encryption", "{record}");
+    }),
+    ("plain-media", |door, scene, number| {
+        let call = Scenario::new("plain-media", door.sip(), number).from(SECURE_ALONE).passes();
+        let record = scene.api.record(&call.call_id);
+        assert_eq!(record["ending"], "no-usable-encryption", "{record}");
+    }),
     ("not-allowed", |door, _, number| {
         Scenario::new("not-allowed", door.sip(), number).passes();
         Scenario::new("not-allowed", door.sip(), number).over_tcp().passes();
@@ -117,7 +135,10 @@ const CHECKS: &[Check] = &[
 
 #[test]
 fn every_scenario_passes_and_leaves_the_right_record() {
-    let door = Doorline::plain();
+    let door = Doorline::start(Options {
+        trunks: vec![trunk("secure", SECURE, "offer"), trunk("secure-alone", SECURE_ALONE, "require")],
+        ..Options::default()
+    });
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for (n, (name, check)) in CHECKS.iter().enumerate() {
@@ -146,6 +167,16 @@ fn every_scenario_has_a_test() {
         assert!(tested.contains(scenario.as_str()), "nothing runs {scenario}.xml");
     }
     assert_eq!(tested.len(), sipp::all().len(), "a scenario's file is gone");
+}
+
+/// The address of a trunk that takes SRTP, and of one that takes nothing else.
+const SECURE: [u8; 4] = [127, 0, 6, 1];
+const SECURE_ALONE: [u8; 4] = [127, 0, 6, 2];
+
+fn trunk(name: &'static str, address: [u8; 4], srtp: &str) -> (&'static str, String) {
+    let address = std::net::IpAddr::from(address);
+    let media = format!("[media]\nsrtp = \"{srtp}\"\nsrtp_over_plain_signalling = true\n");
+    (name, format!("name = \"{name}\"\nallow = [\"{address}\"]\n{media}"))
 }
 
 /// A call that gives the right PIN and code where its scenario asks for them; its record.

@@ -182,6 +182,8 @@ impl Lab {
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
+            rtcp_mux: false,
+            srtp: None,
             sound: SoundSettings::default(),
         }
     }

@@ -19,9 +19,10 @@ use super::voice::{self, Voice};
 use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, mixer, opus};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo};
+use crate::rtp::srtp::TRAILER_MAX;
 use crate::rtp::telephone_event::{Event, Receiver};
-use crate::rtp::{Latch, Moment, Packet, Reception, Verdict};
-use crate::types::Digit;
+use crate::rtp::{Latch, Moment, Packet, Reception, Srtp, Verdict};
+use crate::types::{Digit, Suite};
 
 /// What offer and answer agreed on, and where the peer is. Given again at each re-INVITE.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,6 +45,10 @@ pub struct LegSettings {
     /// The direction attributes: false while we are on hold, or hold them.
     pub they_send: bool,
     pub they_receive: bool,
+    /// RTCP goes and comes on the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Packets are encrypted, both ways.
+    pub srtp: Option<Box<Srtp>>,
     pub sound: SoundSettings,
 }
 
@@ -83,6 +88,10 @@ pub struct Quality {
     pub round_trip_ms: Option<f32>,
     /// Datagrams from strangers, and such that were no RTP.
     pub refused: u64,
+    /// SRTP and SRTCP packets that were not authentic, or came again.
+    pub packets_rejected: u64,
+    /// What encrypted the sound at the end; `None`: it was plain.
+    pub srtp: Option<Suite>,
 }
 
 /// Nothing from the peer for this long, neither RTP nor RTCP: it is gone.
@@ -108,6 +117,7 @@ const NAME: &str = "doorline";
 pub struct Leg {
     settings: Option<LegSettings>,
     latch: Latch,
+    srtp: Option<Box<Srtp>>,
     spread: u32,
 
     // -- from the peer --
@@ -126,6 +136,7 @@ pub struct Leg {
     /// The loss has been told and nothing has come since.
     lost_told: bool,
     refused: u64,
+    rejected: u64,
     /// NTP middle bits of the peer's last sender report, and when it came.
     sender_report: Option<(u32, Duration)>,
     peer_lost: Option<f32>,
@@ -183,6 +194,7 @@ impl Leg {
         Self {
             settings: None,
             latch: Latch::new(None, IpAddr::from([0, 0, 0, 0]), false),
+            srtp: None,
             spread: seed.spread | 1,
             reception: Reception::default(),
             clock: Clock::default(),
@@ -196,6 +208,7 @@ impl Leg {
             last_heard: now.elapsed,
             lost_told: false,
             refused: 0,
+            rejected: 0,
             sender_report: None,
             peer_lost: None,
             round_trip_ms: None,
@@ -227,8 +240,9 @@ impl Leg {
         }
     }
 
-    /// The first answer, or a later one. Sequence numbers, SSRC and statistics go on.
-    pub fn configure(&mut self, settings: LegSettings, now: Moment) {
+    /// The first answer, or a later one. Sequence numbers, SSRC and statistics go on, and so does
+    /// encryption with the same keys. What comes back is to be freed, where that is allowed.
+    pub fn configure(&mut self, mut settings: LegSettings, now: Moment) -> Option<Box<Srtp>> {
         self.latch.renegotiate(settings.remote_rtp, settings.signalling_ip, settings.latch);
         if self.codec() != settings.codec {
             self.change_codec(settings.codec);
@@ -244,7 +258,12 @@ impl Leg {
             self.wait_until = now.elapsed + PEER_WAIT;
         }
         self.sending.payload_type = settings.payload_type & 0x7f;
+        let before = std::mem::replace(&mut self.srtp, settings.srtp.take());
         self.settings = Some(settings);
+        match (&mut self.srtp, before) {
+            (Some(srtp), Some(before)) => srtp.continue_from(before),
+            (_, before) => before,
+        }
     }
 
     /// Both streams begin anew, as the peer's do. What was heard of the leg fades out, and what it
@@ -274,6 +293,20 @@ impl Leg {
             self.receive_control(datagram, from, now);
             return None;
         }
+        let Some(mut srtp) = self.srtp.take() else { return self.receive_clear(datagram, from, now) };
+        let mut digit = None;
+        if !self.latch.may_be_peer(from.ip()) {
+            self.refused += 1;
+        } else if let Ok(clear) = srtp.open(datagram) {
+            digit = self.receive_clear(clear, from, now);
+        } else {
+            self.rejected += 1;
+        }
+        self.srtp = Some(srtp);
+        digit
+    }
+
+    fn receive_clear(&mut self, datagram: &[u8], from: SocketAddr, now: Moment) -> Option<Digit> {
         let (Ok(packet), Some(settings)) = (Packet::parse(datagram), &self.settings) else {
             self.refused += 1;
             return None;
@@ -348,6 +381,15 @@ impl Leg {
             self.refused += 1;
             return;
         }
+        let Some(mut srtp) = self.srtp.take() else { return self.receive_clear_control(datagram, from, now) };
+        match srtp.open_control(datagram) {
+            Ok(clear) => self.receive_clear_control(clear, from, now),
+            Err(_) => self.rejected += 1,
+        }
+        self.srtp = Some(srtp);
+    }
+
+    fn receive_clear_control(&mut self, datagram: &[u8], from: SocketAddr, now: Moment) {
         let ours = self.sending.ssrc;
         let (mut sender_report, mut about_us) = (None, None);
         let read = rtcp::read(datagram, |item| match item {
@@ -396,8 +438,17 @@ impl Leg {
     pub fn send_control_to(&self) -> Option<SocketAddr> {
         let rtp = self.latch.send_to()?;
         let settings = self.settings.as_ref()?;
+        if settings.rtcp_mux {
+            return Some(rtp);
+        }
         let known = self.control_from.or(settings.remote_rtcp).filter(|address| address.ip() == rtp.ip());
         known.or_else(|| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)))
+    }
+
+    /// RTCP goes out of the RTP port.
+    #[must_use]
+    pub fn multiplexes(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.rtcp_mux)
     }
 
     /// Whether the peer has been silent for too long just now; told once per loss. Never on hold.
@@ -694,18 +745,21 @@ impl Leg {
     /// none to two, as the peer asked for long or short ones.
     pub fn packets(&mut self, payload: &[u8; FRAME], mut transmit: impl FnMut(&[u8])) {
         let codec = self.codec();
-        let Self { sending, packetizer, joiner, begins, packets_sent, bytes_sent, .. } = self;
+        let Self { sending, srtp, packetizer, joiner, begins, packets_sent, bytes_sent, .. } = self;
         let mut send = |payload: &[u8], ticks: usize| {
-            let mut packet = [0; Header::LENGTH + PACKET_MAX];
-            let packet = &mut packet[..Header::LENGTH + payload.len()];
-            packet[Header::LENGTH..].copy_from_slice(payload);
+            let mut packet = [0; Header::LENGTH + PACKET_MAX + TRAILER_MAX];
+            let mut length = Header::LENGTH + payload.len();
+            packet[Header::LENGTH..length].copy_from_slice(payload);
             sending.marker = std::mem::take(begins);
-            sending.write(packet);
+            sending.write(&mut packet);
+            if let Some(srtp) = srtp {
+                length = srtp.sender.protect(&mut packet, length);
+            }
             sending.sequence = sending.sequence.wrapping_add(1);
             sending.timestamp = sending.timestamp.wrapping_add(ticks as u32 * codec.clock_ratio());
             *packets_sent = packets_sent.wrapping_add(1);
             *bytes_sent = bytes_sent.wrapping_add(payload.len() as u32);
-            transmit(packet);
+            transmit(&packet[..length]);
         };
         if codec == Codec::Opus {
             joiner.push(opus::packet(payload), |packet, frames| send(packet, frames * FRAME));
@@ -755,7 +809,11 @@ impl Leg {
             packets: self.packets_sent,
             bytes: self.bytes_sent,
         });
-        Report { ssrc: self.sending.ssrc, sender, about, cname: NAME, goodbye }.write(out)
+        let length = Report { ssrc: self.sending.ssrc, sender, about, cname: NAME, goodbye }.write(out);
+        match &mut self.srtp {
+            Some(srtp) => srtp.sender.protect_control(out, length),
+            None => length,
+        }
     }
 
     #[must_use]
@@ -771,6 +829,8 @@ impl Leg {
             peer_lost: self.peer_lost,
             round_trip_ms: self.round_trip_ms,
             refused: self.refused,
+            packets_rejected: self.rejected,
+            srtp: self.srtp.as_ref().map(|srtp| srtp.suite()),
         }
     }
 }
@@ -846,6 +906,7 @@ fn samples_as_time(samples: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{MediaKey, MediaKeys};
 
     const PEER: &str = "192.0.2.1:4000";
 
@@ -861,6 +922,8 @@ mod tests {
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
+            rtcp_mux: false,
+            srtp: None,
             sound: SoundSettings::default(),
         }
     }
@@ -881,6 +944,61 @@ mod tests {
         packet.extend_from_slice(payload);
         Header { payload_type, marker: false, sequence, timestamp, ssrc: 9 }.write(&mut packet);
         packet
+    }
+
+    #[test]
+    fn only_authentic_packets_prove_an_address_and_bad_ones_are_counted_and_passed_over() {
+        let key = |byte| MediaKey::from_random(Suite::AesCm128HmacSha1_80, [byte; MediaKey::LENGTH_MAX]);
+        let keys = MediaKeys { ours: key(1), theirs: key(2) };
+        let srtp = || Some(Box::new(Srtp::new(&keys)));
+        let nat: SocketAddr = "192.0.2.1:61000".parse().unwrap();
+        let mut leg = leg(LegSettings { latch: true, srtp: srtp(), ..settings() });
+        let mut peer = Srtp::new(&MediaKeys { ours: key(2), theirs: key(1) });
+        let mut stranger = Srtp::new(&MediaKeys { ours: key(3), theirs: key(3) });
+        let mut say = |srtp: &mut Srtp, sequence: u16, from: SocketAddr| {
+            let mut packet = vec![0; Header::LENGTH + FRAME + TRAILER_MAX];
+            Header { sequence, ssrc: 7, ..Header::default() }.write(&mut packet);
+            let length = srtp.sender.protect(&mut packet, Header::LENGTH + FRAME);
+            leg.receive(&packet[..length], from, at(u64::from(sequence) * 20));
+            (leg.only_source(), leg.quality().packets_rejected)
+        };
+        // Whoever shares the peer's address, or has taken it, but has not its key.
+        for sequence in 1..=10 {
+            assert_eq!(say(&mut stranger, sequence, nat), (None, u64::from(sequence)));
+        }
+        for sequence in 1..=3 {
+            assert_eq!(say(&mut peer, sequence, nat), (None, 10));
+        }
+        assert_eq!(say(&mut peer, 4, nat), (Some(nat), 10));
+        assert_eq!(say(&mut stranger, 5, nat), (Some(nat), 11));
+
+        // What we send the peer understands, and nobody else.
+        let mut sent = Vec::new();
+        leg.packets(&[0xd5; FRAME], |packet| sent = packet.to_vec());
+        let mut report = [0; REPORT_MAX];
+        let length = leg.last_report(at(1_000), &mut report);
+        assert!(!sent.windows(8).any(|bytes| bytes == [0xd5; 8]));
+        assert_eq!(Packet::parse(peer.open(&sent).unwrap()).unwrap().payload, [0xd5; FRAME]);
+        assert!(rtcp::read(peer.open_control(&report[..length]).unwrap(), |_| ()).is_ok());
+
+        // Its reports are believed if they are authentic, on the same port too, and once.
+        let mut report = [0; REPORT_MAX];
+        let plain = Report { ssrc: 7, sender: None, about: None, cname: "x", goodbye: false };
+        let length = plain.write(&mut report);
+        leg.receive(&report[..length], nat, at(1_100));
+        let length = peer.sender.protect_control(&mut report, length);
+        leg.receive(&report[..length], nat, at(1_120));
+        leg.receive(&report[..length], nat, at(1_140));
+        assert_eq!((leg.quality().packets_rejected, leg.last_heard), (13, at(1_120).elapsed));
+        assert_eq!(leg.quality().srtp, Some(Suite::AesCm128HmacSha1_80));
+
+        // A re-INVITE with the same keys goes on; with none at all, sound is plain.
+        assert!(leg.configure(LegSettings { srtp: srtp(), ..settings() }, at(1_200)).is_some());
+        leg.packets(&[0xd5; FRAME], |packet| sent = packet.to_vec());
+        assert!(peer.open(&sent).is_ok());
+        assert!(leg.configure(settings(), at(1_300)).is_some());
+        leg.packets(&[0xd5; FRAME], |packet| sent = packet.to_vec());
+        assert_eq!(Packet::parse(&sent).unwrap().payload, [0xd5; FRAME]);
     }
 
     #[test]

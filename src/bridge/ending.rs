@@ -8,6 +8,7 @@ pub enum Ending {
     // before the answer
     UnknownAccessNumber,
     NoUsableCodec,
+    NoUsableEncryption,
     OverCapacity,
     Draining,
     /// Requires an option that we do not have.
@@ -65,9 +66,10 @@ pub struct Facts {
 }
 
 impl Ending {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::UnknownAccessNumber,
         Self::NoUsableCodec,
+        Self::NoUsableEncryption,
         Self::OverCapacity,
         Self::Draining,
         Self::UnknownExtension,
@@ -109,6 +111,7 @@ impl Ending {
         match self {
             Self::UnknownAccessNumber => row("unknown-access-number", 404, 1, None, "the dialled number is not one of ours"),
             Self::NoUsableCodec => row("no-usable-codec", 488, 88, None, "the offer had no codec we speak"),
+            Self::NoUsableEncryption => row("no-usable-encryption", 488, 88, None, "the trunk and the offer did not agree on encryption"),
             Self::OverCapacity => row("over-capacity", 503, 42, None, "the service or the trunk was full"),
             Self::Draining => row("draining", 503, 41, None, "the service was shutting down"),
             Self::UnknownExtension => row("unknown-extension", 420, 127, None, "the call required an option that we do not have"),

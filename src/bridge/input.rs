@@ -2,7 +2,7 @@
 
 use crate::bridge::verify::Basis;
 use crate::bridge::{Answer, Command, PlaybackId, QuestionId, RequestId};
-use crate::types::{CallId, Digit, Language, PhoneNumber, Trust};
+use crate::types::{CallId, Digit, Language, PhoneNumber, Suite, Trust};
 
 /// One thing that happened. Inputs arrive in one order, and that order is the truth.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,4 +151,8 @@ pub struct Quality {
     /// What the peer reported by RTCP: fraction lost 0–1, round trip.
     pub peer_lost: Option<f32>,
     pub round_trip_ms: Option<f32>,
+    /// SRTP packets that were not authentic, or came again.
+    pub packets_rejected: u64,
+    /// What encrypted the sound at the end; `None`: it was plain.
+    pub srtp: Option<Suite>,
 }

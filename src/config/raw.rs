@@ -322,8 +322,14 @@ section! {
         /// does not agree to those), "rfc4733", "inband" (tones alone; others hear such a caller 20 ms
         /// later) or "info" (SIP INFO alone; otherwise INFO works too).
         dtmf: String = Default("\"auto\""),
-        /// Encryption: "off". "offer" and "require" are not in this version.
+        /// Encryption of sound by SRTP, with keys in the SDP (SDES): "off" (a call that wants it is
+        /// refused), "offer" (encrypted where the caller's side can; where it leaves the offer to us, we
+        /// offer SRTP alone) or "require" (others are refused). Keys are worth what protects the signalling
+        /// that carries them: SRTP goes with TLS alone, and over UDP and TCP it counts as not there.
         srtp: String = Default("\"off\""),
+        /// SRTP over UDP and TCP all the same. Whoever reads the signalling then has the keys: for tests,
+        /// and for networks that protect it otherwise.
+        srtp_over_plain_signalling: bool = Default("false"),
         /// Where a caller's sound may come from: "latch" (an address that the SDP or the signalling
         /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
         /// and port of the SDP).

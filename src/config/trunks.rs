@@ -82,7 +82,8 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
         dtmf: faults.keep("media.dtmf", choice(&media.dtmf, DTMF)).unwrap_or_default(),
-        srtp: one_of_ours("media.srtp", &media.srtp, SRTP, &[SrtpMode::Offer, SrtpMode::Require], faults),
+        srtp: faults.keep("media.srtp", choice(&media.srtp, SRTP)).unwrap_or_default(),
+        srtp_over_plain_signalling: media.srtp_over_plain_signalling,
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
             .unwrap_or_default(),
@@ -222,21 +223,6 @@ fn codecs(names: &[String], faults: &mut Faults) -> Vec<CodecName> {
         faults.push("media.codecs", "none, expected \"opus\", \"g722\", \"pcma\" or \"pcmu\" among them");
     }
     codecs
-}
-
-/// The meaning of `text`, unless it is one that a later version will have.
-fn one_of_ours<T: Copy + Default + PartialEq>(
-    key: &str,
-    text: &str,
-    choices: &[(&'static str, T)],
-    later: &[T],
-    faults: &mut Faults,
-) -> T {
-    let meaning = faults.keep(key, choice(text, choices)).unwrap_or_default();
-    if later.contains(&meaning) {
-        faults.push(key, format!("{text:?} is not available in this version"));
-    }
-    meaning
 }
 
 const BELIEVE: &[(&str, Believe)] =

@@ -16,7 +16,7 @@ use crate::bridge::snapshot::LiveCall;
 use crate::bridge::{Ending, input};
 use crate::store::words::Word;
 use crate::store::{CallFilter, Cursor, PastCall, Range};
-use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
+use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
 
 /// What one call did, or does.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,6 +122,10 @@ pub struct Quality {
     /// What the caller's side lost, 0 to 1, as it reported.
     peer_lost: Option<f32>,
     round_trip_ms: Option<f32>,
+    /// SRTP packets that were not authentic, or came again.
+    packets_rejected: u64,
+    /// What encrypted the sound, such as `AES_CM_128_HMAC_SHA1_80`; null: it was plain.
+    srtp: Option<&'static str>,
 }
 
 impl From<&LiveCall> for Call {
@@ -226,6 +230,8 @@ impl From<input::Quality> for Quality {
             concealed: quality.concealed,
             peer_lost: quality.peer_lost,
             round_trip_ms: quality.round_trip_ms,
+            packets_rejected: quality.packets_rejected,
+            srtp: quality.srtp.map(Suite::name),
         }
     }
 }

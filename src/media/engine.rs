@@ -221,7 +221,9 @@ impl Engine {
             return Err(Error::Overload);
         }
         let seed =
-            Seed { ssrc: random()?, sequence: random()? as u16, timestamp: random()?, spread: random()? };
+            // A sequence number in the lower half: a peer that misses our first packets should not miss the
+            // first turn of SRTP's rollover counter with them (RFC 4568 §6.4).
+            Seed { ssrc: random()?, sequence: random()? as u16 >> 1, timestamp: random()?, spread: random()? };
         let (port, rtp, rtcp) = self.bind(&mut control)?;
         let now = Moment::new(self.shared.started_ntp, self.shared.started.elapsed());
         let leg = Box::new(Line::new(call, port, Leg::new(seed, now), rtp, rtcp));

@@ -14,6 +14,7 @@ use super::recording::{RecordingEnd, Tape};
 use super::worker::{Line, RoomShell};
 use crate::audio::leg::Quality;
 use crate::audio::{Playback, Take, opus};
+use crate::rtp::Srtp;
 use crate::types::{CallId, Digit, MeetingId};
 
 /// One thing that happened to a leg.
@@ -45,6 +46,7 @@ pub enum Returned {
     Playback(Playback),
     Room(Box<RoomShell>),
     Members(Vec<u32>),
+    Srtp(Box<Srtp>),
     Tape(Box<Tape>),
     Opus(opus::Encoder, opus::Decoder),
     /// A name that was said on this call.
@@ -154,6 +156,7 @@ impl Events {
                     Returned::Playback(over) => drop(over),
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
+                    Returned::Srtp(before) => drop(before),
                     Returned::Tape(over) => drop(over),
                     Returned::Opus(encoder, decoder) => drop((encoder, decoder)),
                     Returned::Name(call, take) => self.shared.name_said(call, take),

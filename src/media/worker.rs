@@ -397,10 +397,17 @@ impl Worker {
     fn carry_out(&mut self, order: Order, now: Moment) {
         match order {
             Order::Open { line, phase, leg } => self.settle(line, phase, leg),
-            Order::Configure { line, settings } => {
-                if let Some(line) = self.line(line) {
-                    line.leg.configure(settings, now);
-                    line.follow_latch();
+            Order::Configure { line, mut settings } => {
+                let before = match self.line(line) {
+                    Some(line) => {
+                        let before = line.leg.configure(settings, now);
+                        line.follow_latch();
+                        before
+                    }
+                    None => settings.srtp.take(),
+                };
+                if let Some(before) = before {
+                    self.post.free(Returned::Srtp(before));
                 }
             }
             Order::Equip { line, encoder, decoder } => match self.line(line) {
@@ -710,8 +717,13 @@ impl Line {
 
     fn send_control(&self, report: &[u8]) {
         if let Some(to) = self.leg.send_control_to() {
+            let socket = if self.leg.multiplexes() { &self.rtp } else { &self.control };
             // Lost like any datagram.
-            let _ = self.control.send_to(report, to);
+            let _ = if self.leg.multiplexes() && self.connected == Some(to) {
+                socket.send(report)
+            } else {
+                socket.send_to(report, to)
+            };
         }
     }
 }
@@ -806,6 +818,8 @@ mod tests {
                 ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
+                rtcp_mux: false,
+                srtp: None,
                 sound: SoundSettings::default(),
             };
             orders.push(Order::Configure { line: place, settings }).unwrap();

@@ -6,11 +6,13 @@ pub mod latch;
 pub mod packet;
 pub mod reception;
 pub mod rtcp;
+pub mod srtp;
 pub mod telephone_event;
 
 pub use latch::{Latch, Verdict};
 pub use packet::{Header, Packet};
 pub use reception::Reception;
+pub use srtp::Srtp;
 
 use std::time::Duration;
 

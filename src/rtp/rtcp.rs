@@ -6,7 +6,7 @@
 
 use rtcp::reception_report::ReceptionReport;
 
-use super::{DATAGRAM_MAX, Moment};
+use super::{DATAGRAM_MAX, Moment, srtp};
 
 /// One thing a compound packet told us.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,8 +115,8 @@ pub struct SenderInfo {
     pub bytes: u32,
 }
 
-/// Enough for [`Report::write`] with the longest name.
-pub const REPORT_MAX: usize = 28 + REPORT_BLOCK + 8 + 260 + 8;
+/// Enough for [`Report::write`] with the longest name, and for its protection.
+pub const REPORT_MAX: usize = 28 + REPORT_BLOCK + 8 + 260 + 8 + srtp::CONTROL_TRAILER_MAX;
 
 impl Report<'_> {
     /// Writes the compound packet: report, description and, if told so, good-bye. Returns its length.

@@ -20,6 +20,7 @@ use crate::signalling;
 use crate::sip::endpoint::REFUSALS;
 use crate::store::words::Word;
 use crate::telemetry;
+use crate::types::Suite;
 
 /// A phase of a tick that begins later than this, in microseconds, counts as late: the jitter
 /// buffers of callers cover more, but nothing should come near.
@@ -164,6 +165,9 @@ pub(super) fn count_call(record: &CallRecord) {
         counter!("doorline_packets_late_total").increment(quality.packets_late);
         counter!("doorline_packets_lost_total").increment(quality.packets_lost);
         counter!("doorline_packets_sent_total").increment(quality.packets_sent);
+        counter!("doorline_packets_rejected_total").increment(quality.packets_rejected);
+        let suite = quality.srtp.map_or("none", Suite::name);
+        counter!("doorline_encryption_total", "suite" => suite).increment(1);
         histogram!("doorline_concealed_share").record(f64::from(quality.concealed));
         histogram!("doorline_jitter_seconds").record(f64::from(quality.jitter_ms) / 1e3);
     }

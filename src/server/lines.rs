@@ -20,11 +20,12 @@ use crate::server::reload::Tables;
 use crate::server::signatures::{Signatures, Signed};
 use crate::server::translate;
 use crate::signalling;
+use crate::sip::Transport;
 use crate::sip::endpoint::{self, Event, TurnedAway};
 use crate::sip::offer::{self, Local, Offer};
-use crate::sip::trunk::{DtmfMode, Trunk};
+use crate::sip::trunk::{DtmfMode, SrtpMode, Trunk};
 use crate::stir::Verdict;
-use crate::types::{CallId, Country, Language, Now, PhoneNumber};
+use crate::types::{CallId, Country, Language, MediaKey, Now, PhoneNumber, Suite};
 
 /// What every line needs.
 pub(super) struct Lines {
@@ -51,6 +52,7 @@ struct Line {
     trunk: Arc<Trunk>,
     since: Instant,
     signalling_ip: IpAddr,
+    transport: Transport,
     /// The offer of the INVITE, until it is answered.
     offer: Option<Offer>,
     /// Ours, once the leg is open.
@@ -206,12 +208,13 @@ impl Lines {
         if trunk.calls_max.is_some_and(|most| incoming.trunk_calls > most) {
             return Some(self.refuse(&known, signalled, Ending::OverCapacity, None).await);
         }
-        let offer = match incoming.offer.map(|sdp| self.usable(&sdp, &trunk)).transpose() {
+        let transport = incoming.flow.transport;
+        let offer = match self.usable(incoming.offer.as_deref(), &trunk, transport) {
             Ok(offer) => offer,
             Err(unusable) => {
                 info!(%call, %unusable, "offer refused");
                 let status = Some(unusable.status());
-                return Some(self.refuse(&known, signalled, Ending::NoUsableCodec, status).await);
+                return Some(self.refuse(&known, signalled, ending(&unusable), status).await);
             }
         };
         let request_user = incoming.request_user.as_deref();
@@ -223,6 +226,7 @@ impl Lines {
             trunk,
             since,
             signalling_ip: incoming.flow.peer.ip(),
+            transport,
             offer,
             local: None,
             described: None,
@@ -297,12 +301,22 @@ impl Lines {
             .map_or(Dialled::Unknown, Dialled::Ours)
     }
 
-    /// The offer, if a session can come of it.
-    fn usable(&self, sdp: &[u8], trunk: &Trunk) -> Result<Offer, offer::Unusable> {
-        let offer = Offer::parse(sdp)?;
+    /// The offer, if a session can come of it, or of ours where there is none.
+    fn usable(
+        &self,
+        sdp: Option<&[u8]>,
+        trunk: &Trunk,
+        transport: Transport,
+    ) -> Result<Option<Offer>, offer::Unusable> {
         let any_port = SocketAddr::new(self.media_address, 9);
-        offer::answer(&offer, &self.local(any_port, trunk, 0), None)?;
-        Ok(offer)
+        let local = self.local(any_port, trunk, transport, 0);
+        let Some(sdp) = sdp else {
+            let none = local.srtp.required && local.srtp.keys.is_empty();
+            return if none { Err(offer::Unusable::Plain) } else { Ok(None) };
+        };
+        let offer = Offer::parse(sdp)?;
+        offer::answer(&offer, &local, None)?;
+        Ok(Some(offer))
     }
 
     /// Refuses a call that the bridge has not heard of, and says so in a record.
@@ -330,7 +344,7 @@ impl Lines {
         {
             info!(%call, %unusable, "answer refused");
             inputs.push_back(Input::HungUp { call, how: HangUp::NoUsableAnswer });
-            self.end(call, Ending::NoUsableCodec).await;
+            self.end(call, ending(&unusable)).await;
             return;
         }
         inputs.push_back(Input::Answered { call });
@@ -479,7 +493,7 @@ impl Lines {
                 return None;
             }
         };
-        let local = self.local(port, &line.trunk, session_id());
+        let local = self.local(port, &line.trunk, line.transport, session_id());
         let line = self.lines.get_mut(&call)?;
         let description = match line.offer.take() {
             Some(offer) => match offer::answer(&offer, &local, None) {
@@ -505,17 +519,38 @@ impl Lines {
     }
 
     /// Our side of a session whose leg listens at `rtp`.
-    fn local(&self, rtp: SocketAddr, trunk: &Trunk, session_id: u64) -> Local {
+    fn local(&self, rtp: SocketAddr, trunk: &Trunk, transport: Transport, session_id: u64) -> Local {
         let external = trunk.external_address.or(self.external_address);
         Local {
             rtp: SocketAddr::new(external.unwrap_or(rtp.ip()), rtp.port()),
             rtcp_port: rtp.port() + 1,
             codecs: trunk.codecs.clone(),
             events: matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),
-            rtcp_mux: false,
+            rtcp_mux: true,
+            srtp: srtp(trunk, transport),
             session_id,
         }
     }
+}
+
+/// What a call over this trunk does about encryption: fresh keys of its own, where keys may be given.
+fn srtp(trunk: &Trunk, transport: Transport) -> offer::Srtp {
+    let may = transport == Transport::Tls || trunk.srtp_over_plain_signalling;
+    let keys = if trunk.srtp != SrtpMode::Off && may { fresh_keys() } else { Vec::new() };
+    offer::Srtp { keys, required: trunk.srtp == SrtpMode::Require }
+}
+
+/// One of each suite, from the system's random source. Without that, none: no call has a key that
+/// somebody could know.
+fn fresh_keys() -> Vec<MediaKey> {
+    let fresh = |suite| {
+        let mut random = [0; MediaKey::LENGTH_MAX];
+        getrandom::fill(&mut random).map(|()| MediaKey::from_random(suite, random))
+    };
+    Suite::ALL.into_iter().map(fresh).collect::<Result<_, _>>().unwrap_or_else(|error| {
+        warn!(%error, "no random source, so no SRTP");
+        Vec::new()
+    })
 }
 
 fn by_name(trunks: &[Trunk]) -> HashMap<String, Arc<Trunk>> {
@@ -544,6 +579,10 @@ enum Dialled<'a> {
     /// No access number is configured: every number is answered.
     Any,
     Unknown,
+}
+
+fn ending(unusable: &offer::Unusable) -> Ending {
+    if unusable.is_about_encryption() { Ending::NoUsableEncryption } else { Ending::NoUsableCodec }
 }
 
 /// Only an answer that says "later" says when.

@@ -10,6 +10,7 @@ use crate::bridge::verify::{
     Believe, BelieveVerstat, Believed, Evidence, Identity, Scheme, Signature, Verstat,
 };
 use crate::media::{self, Codec, LegSettings, SoundSettings};
+use crate::rtp::Srtp;
 use crate::sip::endpoint::{self, HowEnded, Why};
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
@@ -161,6 +162,8 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),
+        rtcp_mux: negotiated.rtcp_mux,
+        srtp: negotiated.srtp.as_ref().map(|keys| Box::new(Srtp::new(keys))),
         sound: SoundSettings {
             // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
             tones_are_keys: negotiated.event_payload_type.is_none()
@@ -194,6 +197,8 @@ pub(super) fn quality(heard: &media::Quality) -> Quality {
         concealed: heard.concealed,
         peer_lost: heard.peer_lost,
         round_trip_ms: heard.round_trip_ms,
+        packets_rejected: heard.packets_rejected,
+        srtp: heard.srtp,
     }
 }
 

@@ -88,6 +88,7 @@ mod tests {
             codecs: Vec::new(),
             dtmf: DtmfMode::Auto,
             srtp: SrtpMode::Off,
+            srtp_over_plain_signalling: false,
             media_source: MediaSource::Latch,
             voice: Default::default(),
             calls_max: Some(2),

@@ -24,6 +24,7 @@ fn trunk(allow: &str) -> Trunk {
         codecs: Vec::new(),
         dtmf: DtmfMode::Auto,
         srtp: SrtpMode::Off,
+        srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         voice: Default::default(),
         calls_max: None,

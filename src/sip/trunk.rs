@@ -32,6 +32,8 @@ pub struct Trunk {
     pub codecs: Vec<CodecName>,
     pub dtmf: DtmfMode,
     pub srtp: SrtpMode,
+    /// SRTP keys are given and taken over UDP and TCP too, where anybody on the way can read them.
+    pub srtp_over_plain_signalling: bool,
     /// Where a caller's sound may come from.
     pub media_source: MediaSource,
     /// What is done to its callers' sound.
@@ -109,9 +111,12 @@ pub enum DtmfMode {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum SrtpMode {
+    /// Plain RTP alone.
     #[default]
     Off,
+    /// Encrypted where the peer can, plain otherwise.
     Offer,
+    /// Encrypted or not at all.
     Require,
 }
 
@@ -309,6 +314,7 @@ mod tests {
             codecs: Vec::new(),
             dtmf: DtmfMode::Auto,
             srtp: SrtpMode::Off,
+            srtp_over_plain_signalling: false,
             media_source: MediaSource::Latch,
             voice: Voice::default(),
             calls_max: None,

@@ -20,7 +20,7 @@ use crate::bridge::input::{DigitSource, Quality};
 use crate::bridge::record::Signalled;
 use crate::bridge::snapshot::Entered;
 use crate::bridge::{CallRecord, Ending};
-use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
+use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
 
 /// A finished call, read back.
 #[derive(Clone, Debug, PartialEq)]
@@ -264,6 +264,10 @@ struct StoredQuality {
     concealed: f32,
     peer_lost: Option<f32>,
     round_trip_ms: Option<f32>,
+    #[serde(default)]
+    packets_rejected: u64,
+    #[serde(default)]
+    srtp: Option<String>,
 }
 
 impl From<Quality> for StoredQuality {
@@ -279,6 +283,8 @@ impl From<Quality> for StoredQuality {
             concealed: finite(quality.concealed),
             peer_lost: quality.peer_lost.filter(|figure| figure.is_finite()),
             round_trip_ms: quality.round_trip_ms.filter(|figure| figure.is_finite()),
+            packets_rejected: quality.packets_rejected,
+            srtp: quality.srtp.map(|suite| suite.name().to_owned()),
         }
     }
 }
@@ -294,6 +300,8 @@ impl From<StoredQuality> for Quality {
             concealed: stored.concealed,
             peer_lost: stored.peer_lost,
             round_trip_ms: stored.round_trip_ms,
+            packets_rejected: stored.packets_rejected,
+            srtp: stored.srtp.as_deref().and_then(Suite::named),
         }
     }
 }

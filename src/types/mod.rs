@@ -7,6 +7,7 @@ pub mod language;
 pub mod now;
 pub mod phone_number;
 pub mod secret;
+pub mod srtp;
 pub mod trust;
 
 pub use attestation::Attestation;
@@ -16,4 +17,5 @@ pub use language::Language;
 pub use now::Now;
 pub use phone_number::{Country, PhoneNumber};
 pub use secret::{Code, HostPin, Password, Pin, Token};
+pub use srtp::{MediaKey, MediaKeys, Suite};
 pub use trust::Trust;

@@ -32,6 +32,7 @@ fn endpoint() -> Endpoint {
         codecs: Vec::new(),
         dtmf: DtmfMode::Auto,
         srtp: SrtpMode::Off,
+        srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         voice: Default::default(),
         calls_max: None,

@@ -265,6 +265,8 @@ fn fill(engine: &Engine, callers: &Callers, legs: usize, room: usize) -> Vec<Soc
                 ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
+                rtcp_mux: false,
+                srtp: None,
                 sound: SoundSettings::default(),
             },
         );

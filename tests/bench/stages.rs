@@ -12,8 +12,10 @@ use doorline::audio::{
     level, mixer,
 };
 use doorline::media::socket::{self, Inbox};
-use doorline::rtp::Moment;
 use doorline::rtp::packet::Header;
+use doorline::rtp::srtp::TRAILER_MAX;
+use doorline::rtp::{Moment, Srtp};
+use doorline::types::{MediaKey, MediaKeys, Suite};
 
 const LEGS: usize = 900;
 const TICKS: usize = 400;
@@ -50,7 +52,53 @@ pub fn print() {
     line("  (one G.722 encoding)", time(|| encoder.encode(black_box(&wide), &mut codes)));
     line("  (one G.722 decoding)", time(|| decoder.decode(black_box(&codes), &mut wide_out)));
     line("socket out", socket_out);
-    line("sum", socket_in + conference + socket_out);
+    let sum = socket_in + conference + socket_out;
+    line("sum", sum);
+    encryption(sum);
+}
+
+/// What SRTP adds to a leg's tick: one packet opened and one protected.
+fn encryption(plain: f64) {
+    println!();
+    println!(
+        "{:<30} {:>8} {:>8} {:>12} {:>22}",
+        "SRTP, µs", "protect", "open", "leg's tick", "plain is of it"
+    );
+    for suite in Suite::ALL {
+        let (protect, open) = srtp(suite);
+        let sum = plain + protect + open;
+        let share = 100.0 * plain / sum;
+        let name = suite.name();
+        println!("{name:<30} {protect:>8.3} {open:>8.3} {sum:>12.3} {share:>10.0} % (target: 80)");
+    }
+}
+
+/// Per packet of 160 bytes of sound, over many legs with keys of their own: cold caches, as in a tick.
+fn srtp(suite: Suite) -> (f64, f64) {
+    let key = |leg: usize| {
+        let bytes = std::array::from_fn(|n| (leg >> (8 * (n % 4))) as u8 ^ n as u8);
+        MediaKey::from_random(suite, bytes)
+    };
+    let mut legs: Vec<Box<Srtp>> =
+        (0..LEGS).map(|leg| Box::new(Srtp::new(&MediaKeys { ours: key(leg), theirs: key(leg) }))).collect();
+    let (mut protecting, mut opening) = (Duration::ZERO, Duration::ZERO);
+    for tick in 0..TICKS {
+        let packet = packet(tick);
+        let mut packets = vec![[0_u8; 12 + FRAME + TRAILER_MAX]; LEGS];
+        packets.iter_mut().for_each(|room| room[..packet.len()].copy_from_slice(&packet));
+        let begun = Instant::now();
+        let mut length = 0;
+        for (leg, packet) in legs.iter_mut().zip(&mut packets) {
+            length = leg.sender.protect(packet, 12 + FRAME);
+        }
+        let protected = Instant::now();
+        for (leg, packet) in legs.iter_mut().zip(&packets) {
+            assert!(black_box(leg.open(&packet[..length])).is_ok());
+        }
+        protecting += protected - begun;
+        opening += protected.elapsed();
+    }
+    (per_leg(protecting), per_leg(opening))
 }
 
 fn line(what: &str, us: f64) {
@@ -85,6 +133,8 @@ fn legs() -> Vec<Option<Box<Leg>>> {
                 ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
+                rtcp_mux: false,
+                srtp: None,
                 sound: SoundSettings::default(),
             };
             leg.configure(settings, Moment::default());

@@ -24,6 +24,7 @@ fn main() {
         codecs: vec![CodecName::Pcma, CodecName::Pcmu],
         events: true,
         rtcp_mux: true,
+        srtp: Default::default(),
         session_id: 1,
     };
     let ringing = Response::to(&request, 180).with_to_tag("tag");

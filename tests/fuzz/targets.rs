@@ -111,6 +111,7 @@ pub fn sdp(bytes: &[u8]) {
         codecs: vec![CodecName::Pcma, CodecName::Pcmu, CodecName::G722, CodecName::Opus],
         events: true,
         rtcp_mux: true,
+        srtp: Default::default(),
         session_id: 1,
     };
     if let Ok(theirs) = Offer::parse(bytes)

@@ -23,6 +23,8 @@ pub struct Options {
     pub config: String,
     /// More lines for the lab trunk's file, before its tables.
     pub lab_trunk: String,
+    /// More trunk files, by name without ending.
+    pub trunks: Vec<(&'static str, String)>,
     /// More lines for its `[caller_id]`.
     pub lab_caller_id: String,
     /// Files beside the configuration: name and text.
@@ -39,6 +41,7 @@ impl Default for Options {
             log: "info",
             config: String::new(),
             lab_trunk: String::new(),
+            trunks: Vec::new(),
             lab_caller_id: String::new(),
             files: Vec::new(),
             one_access_number: true,
@@ -211,6 +214,9 @@ url = "sqlite:doorline.db"
             &self.folder.path().join("trunks.d/stranger.toml"),
             &format!("name  = \"stranger\"\nallow = [\"{}\"]\n", IpAddr::from(STRANGER)),
         );
+        for (name, text) in &self.options.trunks {
+            put(&self.folder.path().join(format!("trunks.d/{name}.toml")), text);
+        }
     }
 
     fn run(&mut self) {

@@ -51,6 +51,12 @@ impl<'a> Scenario<'a> {
         self
     }
 
+    /// Calls from another address than the lab's.
+    pub fn from(mut self, address: [u8; 4]) -> Self {
+        self.from = IpAddr::from(address);
+        self
+    }
+
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self

@@ -167,6 +167,8 @@ impl Room {
             ptime: Duration::from_millis(wants),
             they_send: true,
             they_receive: true,
+            rtcp_mux: false,
+            srtp: None,
             sound: SoundSettings {
                 tones_are_keys: self.callers[number].dials_in_sound,
                 ..Default::default()

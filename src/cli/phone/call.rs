@@ -14,6 +14,7 @@ use super::plan::Plan;
 use super::tone::{RATE, level};
 use super::voice::Voice;
 use super::worker::Worker;
+use crate::types::Suite;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +31,9 @@ pub enum Happening {
     Answered {
         codec: &'static str,
         keys_by_rtp: bool,
+        /// The suite that encrypts the sound.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        srtp: Option<&'static str>,
     },
     /// Sound, or silence for most of a second, after the other.
     SoundBegan,
@@ -105,6 +109,9 @@ pub(super) struct State {
     pub pressed: usize,
     pub pressing: bool,
     pub packets_heard: u64,
+    pub packets_rejected: u64,
+    pub reports_heard: u64,
+    pub srtp: Option<Suite>,
     /// The last happening, once there is one that ends the call.
     pub over: Option<Happening>,
 }
@@ -119,6 +126,7 @@ pub(super) enum Order {
     Press(Keys),
     Speak(Voice),
     Hold(bool),
+    ChangeKey,
     HangUp,
     /// The holder is gone: end at once, without a BYE.
     Vanish,
@@ -172,6 +180,11 @@ impl Call {
     /// Holds by re-INVITE (`sendonly`), or takes the call off hold.
     pub fn hold(&self, hold: bool) {
         self.order(Order::Hold(hold));
+    }
+
+    /// Takes another SRTP key from now on, by re-INVITE; [`Happening::Changed`] says that it is agreed.
+    pub fn change_key(&self) {
+        self.order(Order::ChangeKey);
     }
 
     /// BYE, or CANCEL before the answer.
@@ -306,6 +319,24 @@ impl Call {
         self.shared.state().packets_heard
     }
 
+    /// The suite that encrypts the sound.
+    #[must_use]
+    pub fn srtp(&self) -> Option<Suite> {
+        self.shared.state().srtp
+    }
+
+    /// Packets that were not authentic, or came again.
+    #[must_use]
+    pub fn packets_rejected(&self) -> u64 {
+        self.shared.state().packets_rejected
+    }
+
+    /// RTCP reports of the other side about our packets.
+    #[must_use]
+    pub fn reports_heard(&self) -> u64 {
+        self.shared.state().reports_heard
+    }
+
     fn order(&self, order: Order) {
         // The thread may have ended with the call; then there is nothing left to order.
         let _ = self.orders.send(order);
@@ -364,11 +395,12 @@ impl fmt::Display for Happening {
         match self {
             Self::Dialled { call_id } => write!(f, "dialled, Call-ID {call_id}"),
             Self::Progress { status } => write!(f, "{status}"),
-            Self::Answered { codec, keys_by_rtp } => {
+            Self::Answered { codec, keys_by_rtp, srtp } => {
                 write!(
                     f,
-                    "200, answered: {codec}, telephone events {}",
-                    if *keys_by_rtp { "on" } else { "off" }
+                    "200, answered: {codec}, telephone events {}, {}",
+                    if *keys_by_rtp { "on" } else { "off" },
+                    srtp.unwrap_or("not encrypted")
                 )
             }
             Self::SoundBegan => f.write_str("sound heard"),

@@ -9,6 +9,7 @@ pub mod heard;
 pub mod keys;
 pub mod listener;
 pub mod plan;
+mod reports;
 pub mod sound;
 pub mod tone;
 pub mod voice;
@@ -32,6 +33,7 @@ pub use voice::Voice;
 
 use crate::audio::Codec;
 use crate::sip::Transport;
+use crate::types::Suite;
 
 /// How long we let an unanswered call ring.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -90,6 +92,16 @@ pub struct Arguments {
     late_offer: bool,
     #[arg(long, value_enum, default_value = "pcmu")]
     codec: Spoken,
+    /// Encrypt the sound, by this suite: AEAD_AES_256_GCM, AEAD_AES_128_GCM, AES_CM_128_HMAC_SHA1_80 or
+    /// AES_CM_128_HMAC_SHA1_32
+    #[arg(
+        long,
+        value_name = "SUITE",
+        num_args = 0..=1,
+        default_missing_value = "AES_CM_128_HMAC_SHA1_80",
+        value_parser = suite
+    )]
+    srtp: Option<Suite>,
     /// Print one JSON object at the end instead of lines
     #[arg(long)]
     json: bool,
@@ -115,6 +127,11 @@ enum Spoken {
     Opus,
 }
 
+fn suite(name: &str) -> Result<Suite, String> {
+    let names = || Suite::ALL.map(Suite::name).join(", ");
+    Suite::named(name).ok_or_else(|| format!("expected one of {}", names()))
+}
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
@@ -124,6 +141,12 @@ struct Report {
     happenings: Vec<At>,
     heard_seconds: f64,
     packets_heard: u64,
+    /// The suite that encrypted the sound.
+    srtp: Option<&'static str>,
+    /// Packets that were encrypted as they should not, or not.
+    packets_rejected: u64,
+    /// RTCP reports about our packets.
+    reports_heard: u64,
 }
 
 /// Calls. Exit code 0: the call was answered and ended as calls do; 1: it was not.
@@ -148,7 +171,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let good = answered && ended;
     if arguments.json {
         let packets_heard = call.packets_heard();
-        let report = Report { good, answered, happenings, heard_seconds, packets_heard };
+        let report = Report {
+            good,
+            answered,
+            happenings,
+            heard_seconds,
+            packets_heard,
+            srtp: call.srtp().map(Suite::name),
+            packets_rejected: call.packets_rejected(),
+            reports_heard: call.reports_heard(),
+        };
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("          heard {heard_seconds:.1} s in {} packets", call.packets_heard());
@@ -171,6 +203,7 @@ impl Arguments {
         plan.keys = self.keys.clone().unwrap_or_default();
         plan.digits_by = self.digits_by;
         plan.late_offer = self.late_offer;
+        plan.srtp = self.srtp;
         plan.codec = match self.codec {
             Spoken::Pcmu => Codec::Pcmu,
             Spoken::Pcma => Codec::Pcma,

@@ -9,6 +9,7 @@ use crate::audio::Codec;
 use crate::sip::offer::CodecName;
 use crate::sip::wire::NameAddr;
 use crate::sip::{Transport, Uri};
+use crate::types::Suite;
 
 /// One call to make.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Plan {
     pub more_headers: Vec<(String, String)>,
     pub transport: Transport,
     pub codec: Codec,
+    /// Encrypt the sound so, or make no call.
+    pub srtp: Option<Suite>,
     /// Let the other side make the offer.
     pub late_offer: bool,
     pub digits_by: DigitsBy,
@@ -85,6 +88,7 @@ impl Plan {
             more_headers: Vec::new(),
             transport,
             codec: Codec::default(),
+            srtp: None,
             late_offer: false,
             digits_by: DigitsBy::default(),
             keys: Keys::default(),

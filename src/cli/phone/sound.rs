@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::fingers::{Fingers, Now, PRESS_FRAMES};
 use super::heard::{Arrived, Heard};
+use super::reports::{self, Reports};
 use super::tone::{SILENT_DB, loudness};
 use super::voice::{FRAME, Frame, Voice};
 use crate::audio::resample::{Down, Up};
 use crate::audio::{Codec, Decoder, Encoder, FRAME_MAX, Rate, opus};
-use crate::rtp::packet::{Header, Packet};
-use crate::rtp::telephone_event;
+use crate::rtp::packet::{Header, Packet, is_control};
+use crate::rtp::rtcp::REPORT_MAX;
+use crate::rtp::srtp::TRAILER_MAX;
+use crate::rtp::{Srtp, telephone_event};
 use crate::sip::offer::Negotiated;
 use crate::types::Digit;
 
@@ -33,6 +36,11 @@ pub struct Sound {
     pub heard: Heard,
     /// What went out, on the same clock.
     pub spoken: Vec<i16>,
+    srtp: Option<Box<Srtp>>,
+    /// Packets that were not authentic, or came again.
+    pub rejected: u64,
+    reports: Reports,
+    ticks: u32,
     header: Header,
     key: Option<telephone_event::Sender>,
     next: Option<Instant>,
@@ -60,7 +68,7 @@ impl Sound {
         socket.set_nonblocking(true)?;
         let header = Header {
             ssrc,
-            sequence: ssrc as u16,
+            sequence: ssrc as u16 >> 1,
             timestamp: ssrc.rotate_left(16),
             marker: true,
             ..Header::default()
@@ -76,6 +84,10 @@ impl Sound {
             fingers,
             heard: Heard::new(codec, decoder(codec)),
             spoken: Vec::new(),
+            srtp: None,
+            rejected: 0,
+            reports: Reports::new(ssrc),
+            ticks: 0,
             header,
             key: None,
             next: None,
@@ -93,7 +105,16 @@ impl Sound {
 
     /// What both sides agreed on, from now on.
     pub fn agree(&mut self, agreed: Negotiated) {
+        let before = self.srtp.take();
+        self.srtp = agreed.srtp.as_ref().map(|keys| Box::new(Srtp::new(keys)));
+        if let (Some(srtp), Some(before)) = (&mut self.srtp, before) {
+            drop(srtp.continue_from(before));
+        }
         self.agreed = Some(agreed);
+    }
+
+    pub fn reports_heard(&self) -> u64 {
+        self.reports.heard
     }
 
     /// The clock begins, or goes on.
@@ -110,7 +131,25 @@ impl Sound {
     pub fn receive(&mut self) {
         let mut datagram = [0; DATAGRAM];
         while let Ok((length, _)) = self.socket.recv_from(&mut datagram) {
-            let Ok(packet) = Packet::parse(&datagram[..length]) else { continue };
+            let is_control = is_control(&datagram[..length]);
+            let clear = match &mut self.srtp {
+                None => &datagram[..length],
+                Some(srtp) => {
+                    let datagram = &datagram[..length];
+                    let opened = if is_control { srtp.open_control(datagram) } else { srtp.open(datagram) };
+                    let Ok(clear) = opened else {
+                        self.rejected += 1;
+                        continue;
+                    };
+                    clear
+                }
+            };
+            if is_control {
+                self.reports.receive(clear);
+                continue;
+            }
+            let Ok(packet) = Packet::parse(clear) else { continue };
+            self.reports.note_heard(&packet.header);
             if self.agreed.as_ref().is_some_and(|agreed| agreed.payload_type == packet.header.payload_type) {
                 let Header { sequence, timestamp, ssrc, marker, .. } = packet.header;
                 self.heard.push(Arrived { sequence, timestamp, ssrc, marker, payload: packet.payload });
@@ -121,6 +160,10 @@ impl Sound {
     /// Sends what one frame's time asks for.
     pub fn tick(&mut self) -> Option<Wish> {
         self.next = self.next.map(|next| next + FRAME_TIME);
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(reports::EVERY_TICKS) {
+            self.report();
+        }
         let new = &self.heard.samples()[self.judged..];
         let heard_db = if new.is_empty() { SILENT_DB } else { loudness(new) };
         self.judged = self.heard.samples().len();
@@ -189,14 +232,35 @@ impl Sound {
         if self.holding {
             return;
         }
-        let mut packet = vec![0; Header::LENGTH + payload.len()];
-        packet[Header::LENGTH..].copy_from_slice(payload);
+        let mut length = Header::LENGTH + payload.len();
+        let mut packet = vec![0; length + TRAILER_MAX];
+        packet[Header::LENGTH..length].copy_from_slice(payload);
         let timestamp = timestamp.wrapping_mul(self.codec.clock_ratio());
         Header { payload_type, timestamp, ..self.header }.write(&mut packet);
+        if let Some(srtp) = &mut self.srtp {
+            length = srtp.sender.protect(&mut packet, length);
+        }
+        self.reports.note_sent(payload.len());
         // A packet that does not go is a lost packet; the call's other side decides what that means.
-        let _ = self.socket.send_to(&packet, to);
+        let _ = self.socket.send_to(&packet[..length], to);
         self.header.marker = false;
         self.header.sequence = self.header.sequence.wrapping_add(1);
+    }
+}
+
+impl Sound {
+    /// Where reports have the port of the sound; the phone has no other.
+    fn report(&mut self) {
+        let muxed = self.agreed.as_ref().filter(|agreed| agreed.rtcp_mux);
+        let Some(to) = muxed.and_then(|agreed| agreed.remote_rtcp) else { return };
+        let mut report = [0; REPORT_MAX];
+        let timestamp = self.header.timestamp.wrapping_mul(self.codec.clock_ratio());
+        let mut length = self.reports.write(timestamp, &mut report);
+        if let Some(srtp) = &mut self.srtp {
+            length = srtp.sender.protect_control(&mut report, length);
+        }
+        // Lost like any datagram.
+        let _ = self.socket.send_to(&report[..length], to);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::sip::endpoint::{Endpoint, Event, HowEnded, Outgoing, Settings};
 use crate::sip::offer::{self, Local, Negotiated, Offer};
 use crate::sip::trunk::{Believe, DtmfMode, MediaSource, Network, SrtpMode, Trunk};
 use crate::sip::wire::{Message, Method};
-use crate::types::{CallId, Digit};
+use crate::types::{CallId, Digit, MediaKey, Suite};
 
 /// Longest sleep, so that orders are heard.
 const NAP: Duration = Duration::from_millis(20);
@@ -70,6 +70,7 @@ impl Worker {
             codecs: vec![plan.codec_name()],
             events: plan.digits_by != DigitsBy::Inband,
             rtcp_mux: true,
+            srtp: srtp(plan.srtp)?,
             session_id: u64::from(number),
         };
         let settings = Settings { is_focus: false, contact_user: "phone".to_owned(), ..Settings::default() };
@@ -176,6 +177,13 @@ impl Worker {
                 Order::Press(keys) => self.sound.fingers.add(keys),
                 Order::Speak(voice) => self.sound.voice = voice,
                 Order::Hold(hold) => self.ask_to_hold(now, hold),
+                Order::ChangeKey => match srtp(self.plan_srtp()) {
+                    Ok(srtp) => {
+                        self.local.srtp = srtp;
+                        self.ask_to_hold(now, self.sound.holding);
+                    }
+                    Err(error) => self.fail(&error.to_string()),
+                },
                 Order::Vanish => return self.end(Happening::Ended { by: Who::Us, reason: None }),
                 Order::HangUp if self.leaving.is_some() => return,
                 Order::HangUp => {
@@ -189,6 +197,10 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn plan_srtp(&self) -> Option<Suite> {
+        self.local.srtp.keys.first().map(MediaKey::suite)
     }
 
     fn ask_to_hold(&mut self, now: Instant, hold: bool) {
@@ -312,8 +324,10 @@ impl Worker {
 
     fn begin(&mut self, now: Instant, agreed: Negotiated) {
         let codec = self.codec.name();
-        self.tell(Happening::Answered { codec, keys_by_rtp: agreed.event_payload_type.is_some() });
-        self.shared.change(|state| state.answered = true);
+        let suite = agreed.srtp.as_ref().map(|keys| keys.ours.suite());
+        let (keys_by_rtp, srtp) = (agreed.event_payload_type.is_some(), suite.map(Suite::name));
+        self.tell(Happening::Answered { codec, keys_by_rtp, srtp });
+        self.shared.change(|state| (state.answered, state.srtp) = (true, suite));
         self.sound.agree(agreed);
         self.sound.start(now);
     }
@@ -370,6 +384,8 @@ impl Worker {
             state.heard.extend_from_slice(&sound.heard.samples()[state.heard.len()..]);
             state.spoken.extend_from_slice(&sound.spoken[state.spoken.len()..]);
             state.packets_heard = sound.heard.packets();
+            state.packets_rejected = sound.rejected;
+            state.reports_heard = sound.reports_heard();
             state.pressing = pressing;
             state.pressed = pressed;
         });
@@ -404,10 +420,19 @@ fn trunk_to(peer: SocketAddr) -> Trunk {
         codecs: Vec::new(),
         dtmf: DtmfMode::default(),
         srtp: SrtpMode::default(),
+        srtp_over_plain_signalling: false,
         media_source: MediaSource::default(),
         calls_max: None,
         ..Trunk::default()
     }
+}
+
+/// A key of our own for the suite, and nothing without it.
+fn srtp(suite: Option<Suite>) -> Result<offer::Srtp, Error> {
+    let Some(suite) = suite else { return Ok(offer::Srtp::default()) };
+    let mut random = [0; MediaKey::LENGTH_MAX];
+    getrandom::fill(&mut random).map_err(|error| Error::Socket(std::io::Error::other(error.to_string())))?;
+    Ok(offer::Srtp { keys: vec![MediaKey::from_random(suite, random)], required: true })
 }
 
 /// The body of an INFO as `application/dtmf-relay` has it.

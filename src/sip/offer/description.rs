@@ -10,6 +10,7 @@ use std::time::Duration;
 use sdp_types::{Connection, Media, Rtcp, RtpMap, Session, TransportProto};
 
 use super::codec::{Mapping, statically};
+use super::crypto::{self, Crypto};
 use super::{Direction, Unusable};
 
 /// `m=` lines of a description.
@@ -46,6 +47,10 @@ pub(super) struct Stream {
     pub rtcp_port: Option<u16>,
     pub rtcp_ip: Option<IpAddr>,
     pub rtcp_mux: bool,
+    /// Keys that are offered, the peer's favourite first. Only such as we could take.
+    pub cryptos: Vec<Crypto>,
+    /// Why the first of the others is not for us.
+    pub crypto_fault: Option<&'static str>,
 }
 
 /// Where a stream is received.
@@ -164,7 +169,17 @@ impl Stream {
         let payload_types = media.fmt.split(' ').take(FORMATS).filter_map(|pt| pt.parse::<u8>().ok());
         let mappings = payload_types.filter(|pt| *pt < 128).filter_map(mapping).collect();
         let rtcp = media.get_first_attribute_typed::<Rtcp>().and_then(Result::ok);
+        let crypto = media.attributes.iter().filter(|attribute| attribute.attribute == "crypto");
+        let (mut cryptos, mut crypto_fault) = (Vec::new(), None);
+        for line in crypto.take(crypto::LINES) {
+            match Crypto::parse(line.value.as_deref().unwrap_or_default()) {
+                Ok(crypto) => cryptos.push(crypto),
+                Err(why) => crypto_fault = crypto_fault.or(Some(why)),
+            }
+        }
         Self {
+            cryptos,
+            crypto_fault,
             place,
             direction,
             mappings,
@@ -192,8 +207,14 @@ impl Stream {
         matches!(TransportProto::from(&*self.proto), TransportProto::RtpAvp | TransportProto::RtpAvpf)
     }
 
+    /// SRTP whose keys stand in the description.
     pub(super) fn is_secure_rtp(&self) -> bool {
-        TransportProto::from(&*self.proto).is_secure()
+        matches!(TransportProto::from(&*self.proto), TransportProto::RtpSavp | TransportProto::RtpSavpf)
+    }
+
+    /// SRTP whose keys come by DTLS, or another protocol that we do not speak.
+    pub(super) fn is_secure_otherwise(&self) -> bool {
+        TransportProto::from(&*self.proto).is_secure() && !self.is_secure_rtp()
     }
 
     pub(super) fn rtp(&self) -> Option<SocketAddr> {

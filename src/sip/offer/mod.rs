@@ -5,6 +5,7 @@
 //! needs to know. One audio stream is taken; other streams are refused with port 0 (RFC 3264 §6).
 
 mod codec;
+mod crypto;
 mod description;
 mod direction;
 mod negotiate;
@@ -17,6 +18,7 @@ pub use direction::Direction;
 pub use negotiate::{accept_answer, answer, offer};
 
 pub use super::trunk::CodecName;
+use crate::types::{MediaKey, MediaKeys};
 
 /// Our side of a session.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,8 +33,21 @@ pub struct Local {
     pub events: bool,
     /// Accept, or in an offer propose, RTCP on the RTP port (RFC 5761).
     pub rtcp_mux: bool,
+    /// Whether sound is encrypted.
+    pub srtp: Srtp,
     /// Names the session in `o=`, the same for all its life. Random, or two calls look like one.
     pub session_id: u64,
+}
+
+/// What we do about encryption (SDES, RFC 4568). The default: nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Srtp {
+    /// Our key for each suite that we take, in the order that we offer; the same for all of a session's
+    /// life. Empty: SRTP is refused. Else offers of ours are of SRTP alone, and of theirs we take what is
+    /// encrypted before what is not.
+    pub keys: Vec<MediaKey>,
+    /// Sound that is not encrypted is refused.
+    pub required: bool,
 }
 
 /// What both sides agreed on.
@@ -52,6 +67,8 @@ pub struct Negotiated {
     /// What the *peer* may do: see [`Direction::sends`] and [`Direction::receives`].
     pub direction: Direction,
     pub rtcp_mux: bool,
+    /// `None`: sound is not encrypted.
+    pub srtp: Option<MediaKeys>,
 }
 
 /// Why no session can come of a description. Not for lack of trying: each has its own words.
@@ -65,6 +82,11 @@ pub enum Unusable {
     NoAudio,
     #[error("audio only over {0}, expected RTP/AVP or RTP/AVPF")]
     Transport(&'static str),
+    /// SRTP with no key that we take, and why not the first of them.
+    #[error("SRTP with no key that we take: {0}")]
+    Keys(&'static str),
+    #[error("audio without SRTP, which is required here")]
+    Plain,
     #[error("audio with none of our codecs")]
     NoCodec,
     #[error("audio at no address that we can send to")]
@@ -83,13 +105,19 @@ impl Unusable {
         }
     }
 
+    /// It is about whether and how sound is encrypted.
+    #[must_use]
+    pub fn is_about_encryption(&self) -> bool {
+        matches!(self, Self::Transport("SRTP" | "DTLS") | Self::Keys(_) | Self::Plain)
+    }
+
     /// The code of a Warning header (RFC 3261 §20.43) that tells the peer what to change.
     #[must_use]
     pub const fn warning(&self) -> u16 {
         match self {
-            Self::NotSdp(_) | Self::TooManyMedia | Self::Refused => 399,
+            Self::NotSdp(_) | Self::TooManyMedia | Self::Refused | Self::Keys(_) => 399,
             Self::NoAudio => 304,
-            Self::Transport(_) => 302,
+            Self::Transport(_) | Self::Plain => 302,
             Self::NoCodec => 305,
             Self::Address => 301,
         }

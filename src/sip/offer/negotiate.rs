@@ -5,8 +5,10 @@ use std::time::Duration;
 use sdp_types::{Connection, Media, Origin, RtpMap, Session};
 
 use super::codec::{EVENT_PAYLOAD_TYPE, EVENTS, Mapping, encoding};
+use super::crypto::Crypto;
 use super::description::{Offer, Place, Stream};
 use super::{CodecName, Direction, Local, Negotiated, Unusable};
+use crate::types::MediaKeys;
 
 const PTIME: Duration = Duration::from_millis(20);
 /// What we take of Opus, and what we send (RFC 7587 §6.1): one channel, heard at 16 kHz, with repairs for
@@ -26,7 +28,10 @@ pub fn answer(
 ) -> Result<(Vec<u8>, Negotiated), Unusable> {
     let (chosen, codec) = choose(offer, local)?;
     let stream = &offer.streams[chosen];
-    let negotiated = negotiated(stream, codec, local.events, local.rtcp_mux);
+    let negotiated = Negotiated {
+        srtp: keys(stream, local).map(|(_, keys)| keys),
+        ..negotiated(stream, codec, local.events, local.rtcp_mux)
+    };
     let medias = offer.streams.iter().enumerate().map(|(index, stream)| {
         if index == chosen { accepted(stream, local, &negotiated) } else { refused(stream) }
     });
@@ -34,7 +39,7 @@ pub fn answer(
     Ok((print(local, medias, previous), negotiated))
 }
 
-/// An offer of ours: all our codecs, both ways.
+/// An offer of ours: all our codecs, both ways; encrypted if we have keys.
 #[must_use]
 pub fn offer(local: &Local, previous: Option<&[u8]>) -> Vec<u8> {
     let mut mappings: Vec<Mapping> = Vec::new();
@@ -62,21 +67,33 @@ pub fn offer(local: &Local, previous: Option<&[u8]>) -> Vec<u8> {
         });
         mappings.extend(events);
     }
-    let media = audio(local, "RTP/AVP", &mappings, Direction::SendRecv, local.rtcp_mux);
+    let proto = if local.srtp.keys.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+    let mut media = audio(local, proto, &mappings, Direction::SendRecv, local.rtcp_mux);
+    for (tag, key) in (1..).zip(&local.srtp.keys) {
+        media.add_attribute_with_value("crypto", Crypto::print(&format!("{tag}"), key));
+    }
     print(local, vec![media], previous)
 }
 
 /// Reads the answer to an offer of ours. The codec is the first in the answer that we offered.
 ///
 /// # Errors
-/// [`Unusable::Refused`] when it takes none of it or has another number of streams than we offered.
+/// [`Unusable::Refused`] when it takes none of it or has another number of streams than we offered,
+/// [`Unusable::Keys`] when it takes our SRTP and none of our keys.
 pub fn accept_answer(our_offer: &[u8], answer: &[u8]) -> Result<Negotiated, Unusable> {
     let ours = Offer::parse(our_offer)?;
     let theirs = Offer::parse(answer)?;
     let (offered, stream) = match (&*ours.streams, &*theirs.streams) {
-        ([offered], [stream]) if stream.is_live_audio() && stream.is_plain_rtp() => (offered, stream),
+        ([offered], [stream])
+            if stream.is_live_audio()
+                && (stream.is_plain_rtp() || stream.is_secure_rtp())
+                && stream.is_secure_rtp() == offered.is_secure_rtp() =>
+        {
+            (offered, stream)
+        }
         _ => return Err(Unusable::Refused),
     };
+    let srtp = if offered.is_secure_rtp() { Some(keys_answered(offered, stream)?) } else { None };
     if stream.place == Place::Nowhere {
         return Err(Unusable::Address);
     }
@@ -87,16 +104,19 @@ pub fn accept_answer(our_offer: &[u8], answer: &[u8]) -> Result<Negotiated, Unus
         .find_map(|mapping| CODECS.into_iter().find(|codec| mapping.is(*codec) && is_offered(*codec)))
         .ok_or(Unusable::NoCodec)?;
     let events = offered.mappings.iter().any(|mapping| mapping.name == EVENTS);
-    Ok(negotiated(stream, codec, events, offered.rtcp_mux))
+    Ok(Negotiated { srtp, ..negotiated(stream, codec, events, offered.rtcp_mux) })
 }
 
 const CODECS: [CodecName; 4] = [CodecName::Pcmu, CodecName::Pcma, CodecName::G722, CodecName::Opus];
 
-/// The first audio stream that we can take, and our favourite among its codecs. When there is none,
-/// the reason of the one that came nearest.
+/// The first audio stream that we can take, an encrypted one if there is one, and our favourite among
+/// its codecs. When there is none, the reason of the one that came nearest.
 fn choose(offer: &Offer, local: &Local) -> Result<(usize, CodecName), Unusable> {
     let mut reason = Unusable::NoAudio;
-    for (index, stream) in offer.streams.iter().enumerate().filter(|(_, stream)| stream.is_live_audio()) {
+    let mut streams: Vec<(usize, &Stream)> =
+        offer.streams.iter().enumerate().filter(|(_, stream)| stream.is_live_audio()).collect();
+    streams.sort_by_key(|(_, stream)| keys(stream, local).is_none());
+    for (index, stream) in streams {
         let codec =
             local.codecs.iter().find(|codec| stream.mappings.iter().any(|mapping| mapping.is(**codec)));
         let reaches = match stream.place {
@@ -105,14 +125,40 @@ fn choose(offer: &Offer, local: &Local) -> Result<(usize, CodecName), Unusable> 
             Place::Nowhere => false,
         };
         reason = match codec {
-            _ if stream.is_secure_rtp() => Unusable::Transport("SRTP"),
-            _ if !stream.is_plain_rtp() => Unusable::Transport("another protocol"),
+            _ if stream.is_secure_otherwise() => Unusable::Transport("DTLS"),
+            _ if stream.is_secure_rtp() && local.srtp.keys.is_empty() => Unusable::Transport("SRTP"),
+            _ if stream.is_secure_rtp() && keys(stream, local).is_none() => {
+                Unusable::Keys(stream.crypto_fault.unwrap_or(NO_KEY))
+            }
+            _ if !stream.is_secure_rtp() && !stream.is_plain_rtp() => Unusable::Transport("another protocol"),
+            _ if local.srtp.required && keys(stream, local).is_none() => Unusable::Plain,
             None => Unusable::NoCodec,
             Some(_) if !reaches => Unusable::Address,
             Some(codec) => return Ok((index, *codec)),
         };
     }
     Err(reason)
+}
+
+const NO_KEY: &str = "none is there, or of a suite that is not wanted";
+
+/// The peer's favourite among the keys that we take, and ours of its suite. An offer of plain RTP may
+/// have keys too: encryption for those who can.
+fn keys<'a>(stream: &'a Stream, local: &Local) -> Option<(&'a Crypto, MediaKeys)> {
+    stream.cryptos.iter().find_map(|crypto| {
+        let ours = local.srtp.keys.iter().find(|key| key.suite() == crypto.key.suite())?;
+        Some((crypto, MediaKeys { ours: ours.clone(), theirs: crypto.key.clone() }))
+    })
+}
+
+/// The key of ours that an answer has taken, and the peer's beside it (RFC 4568 §5.1.3).
+fn keys_answered(offered: &Stream, answered: &Stream) -> Result<MediaKeys, Unusable> {
+    let taken = answered.cryptos.iter().find_map(|theirs| {
+        let same = |ours: &&Crypto| ours.tag == theirs.tag && ours.key.suite() == theirs.key.suite();
+        let ours = offered.cryptos.iter().find(same)?;
+        Some(MediaKeys { ours: ours.key.clone(), theirs: theirs.key.clone() })
+    });
+    taken.ok_or(Unusable::Keys(answered.crypto_fault.unwrap_or(NO_KEY)))
 }
 
 fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -> Negotiated {
@@ -129,6 +175,7 @@ fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -
         ptime: stream.ptime.unwrap_or(PTIME),
         direction: stream.direction,
         rtcp_mux,
+        srtp: None,
     }
 }
 
@@ -139,7 +186,12 @@ fn accepted(stream: &Stream, local: &Local, negotiated: &Negotiated) -> Media {
         [Some(negotiated.payload_type), noise.map(|noise| noise.payload_type), negotiated.event_payload_type];
     let mapping = |pt: u8| stream.mappings.iter().find(|mapping| mapping.payload_type == pt).cloned();
     let mappings: Vec<Mapping> = taken.into_iter().flatten().filter_map(mapping).collect();
-    audio(local, &stream.proto, &mappings, negotiated.direction.mirrored(), negotiated.rtcp_mux)
+    let direction = negotiated.direction.mirrored();
+    let mut media = audio(local, &stream.proto, &mappings, direction, negotiated.rtcp_mux);
+    if let Some((crypto, keys)) = keys(stream, local) {
+        media.add_attribute_with_value("crypto", Crypto::print(&crypto.tag, &keys.ours));
+    }
+    media
 }
 
 fn audio(local: &Local, proto: &str, mappings: &[Mapping], direction: Direction, rtcp_mux: bool) -> Media {
@@ -206,7 +258,9 @@ fn print(local: &Local, medias: Vec<Media>, previous: Option<&[u8]>) -> Vec<u8> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::Srtp;
     use super::*;
+    use crate::types::{MediaKey, Suite};
 
     fn local() -> Local {
         Local {
@@ -215,13 +269,18 @@ mod tests {
             codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
             events: true,
             rtcp_mux: true,
+            srtp: Srtp::default(),
             session_id: 7,
         }
     }
 
-    /// `v=`, `o=`, `s=`, `c=` at 192.0.2.1 and `t=`, then these lines.
+    /// `v=`, `o=`, `s=`, `c=` at 192.0.2.1 and `t=`, then these lines, in which `_` is a space and `~` is `_`.
     fn sdp(lines: &str) -> Vec<u8> {
-        let lines = lines.split(' ').map(|line| line.replace('_', " ")).collect::<Vec<_>>().join("\r\n");
+        let lines = lines
+            .split(' ')
+            .map(|line| line.replace('_', " ").replace('~', "_"))
+            .collect::<Vec<_>>()
+            .join("\r\n");
         format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{lines}\r\n")
             .into_bytes()
     }
@@ -408,6 +467,116 @@ mod tests {
         for text in wrong {
             assert!(matches!(Offer::parse(text.as_bytes()), Err(Unusable::NotSdp(_))), "{:.40}", text);
         }
+    }
+
+    /// A key of ours: all its bytes are the same.
+    fn key(suite: Suite, byte: u8) -> MediaKey {
+        MediaKey::from_random(suite, [byte; MediaKey::LENGTH_MAX])
+    }
+
+    /// `1` is theirs, `9` ours; each with a suite.
+    fn line(tag: u8, suite: Suite, byte: u8) -> String {
+        format!(
+            "a=crypto:{}",
+            Crypto::print(&tag.to_string(), &key(suite, byte)).replace('_', "~").replace(' ', "_")
+        )
+    }
+
+    #[test]
+    fn sound_is_encrypted_as_offer_and_trunk_allow() {
+        use Suite::{AeadAes128Gcm as Gcm, AesCm128HmacSha1_32 as Short, AesCm128HmacSha1_80 as Long};
+        let srtp = |required| Srtp { keys: Suite::ALL.map(|suite| key(suite, 9)).to_vec(), required };
+        let (off, offer, require) = (Srtp::default(), srtp(false), srtp(true));
+        let long_alone = Srtp { keys: vec![key(Long, 9)], required: false };
+        let (savp, avp) = ("m=audio_4000_RTP/SAVP_0", "m=audio_4000_RTP/AVP_0");
+        let (long, short, gcm) = (line(1, Long, 1), line(2, Short, 1), line(7, Gcm, 1));
+        let mki = format!("{long}|2^31|1:4");
+        let secure = |lines: &[&str]| lines.join(" ");
+        const SAVP: &str = "488 audio only over SRTP, expected RTP/AVP or RTP/AVPF";
+        const PLAIN: &str = "488 audio without SRTP, which is required here";
+        const NO_LINE: &str =
+            "488 SRTP with no key that we take: none is there, or of a suite that is not wanted";
+        // What we do; what is offered; the protocol and the a=crypto of our answer.
+        let cases: Vec<(&Srtp, String, &str)> = vec![
+            (&off, secure(&[savp, &long]), SAVP),
+            (&off, secure(&[avp, &long]), "RTP/AVP"),
+            (&offer, secure(&[avp]), "RTP/AVP"),
+            (&offer, secure(&[savp, &long]), "RTP/SAVP 1 AES_CM_128_HMAC_SHA1_80"),
+            (&offer, secure(&[savp, &short, &long]), "RTP/SAVP 2 AES_CM_128_HMAC_SHA1_32"),
+            (&offer, secure(&[savp, &gcm, &long]), "RTP/SAVP 7 AEAD_AES_128_GCM"),
+            (&long_alone, secure(&[savp, &gcm, &short, &long]), "RTP/SAVP 1 AES_CM_128_HMAC_SHA1_80"),
+            (&long_alone, secure(&[savp, &gcm]), NO_LINE),
+            (&offer, secure(&[avp, &long]), "RTP/AVP 1 AES_CM_128_HMAC_SHA1_80"),
+            (&offer, secure(&["m=audio_4000_RTP/SAVPF_0", &long]), "RTP/SAVPF 1 AES_CM_128_HMAC_SHA1_80"),
+            (&offer, secure(&[avp, savp, &long]), "RTP/SAVP 1 AES_CM_128_HMAC_SHA1_80"),
+            (&offer, secure(&[savp]), NO_LINE),
+            (
+                &offer,
+                secure(&[savp, &mki]),
+                "488 SRTP with no key that we take: a master key identifier (MKI)",
+            ),
+            (&offer, secure(&[savp, &mki, &short]), "RTP/SAVP 2 AES_CM_128_HMAC_SHA1_32"),
+            (&offer, secure(&[avp, &mki]), "RTP/AVP"),
+            (&offer, secure(&["m=audio_4000_UDP/TLS/RTP/SAVP_0"]), DTLS),
+            (&require, secure(&[avp]), PLAIN),
+            (&require, secure(&[avp, &mki]), PLAIN),
+            (&require, secure(&[avp, &long]), "RTP/AVP 1 AES_CM_128_HMAC_SHA1_80"),
+            (&require, secure(&[savp, &long]), "RTP/SAVP 1 AES_CM_128_HMAC_SHA1_80"),
+            (&require, secure(&[avp, savp, &gcm]), "RTP/SAVP 7 AEAD_AES_128_GCM"),
+        ];
+        for (srtp, lines, expected) in cases {
+            let local = Local { srtp: srtp.clone(), ..local() };
+            let told = match answer(&Offer::parse(&sdp(&lines)).unwrap(), &local, None) {
+                Err(unusable) => format!("{} {unusable}", unusable.status()),
+                Ok((text, negotiated)) => {
+                    let text = String::from_utf8(text).unwrap();
+                    let live = text.lines().find(|line| line.starts_with("m=audio 20000 ")).unwrap();
+                    let proto = live.split(' ').nth(2).unwrap().to_owned();
+                    let crypto = text.lines().filter_map(|line| line.strip_prefix("a=crypto:"));
+                    let crypto: Vec<&str> = crypto.collect();
+                    assert!(crypto.len() <= 1, "{text}");
+                    assert_eq!(crypto.is_empty(), negotiated.srtp.is_none(), "{text}");
+                    if let Some(keys) = &negotiated.srtp {
+                        let suite = keys.ours.suite();
+                        assert_eq!((&keys.ours, &keys.theirs), (&key(suite, 9), &key(suite, 1)), "{lines}");
+                    }
+                    crypto.first().map_or(proto.clone(), |line| {
+                        let (told, inline) = line.rsplit_once(' ').unwrap();
+                        let suite = negotiated.srtp.as_ref().unwrap().ours.suite();
+                        assert!(Crypto::print("", &key(suite, 9)).ends_with(inline), "{line}");
+                        format!("{proto} {told}")
+                    })
+                }
+            };
+            assert_eq!(told, expected, "{lines}");
+        }
+    }
+
+    const DTLS: &str = "488 audio only over DTLS, expected RTP/AVP or RTP/AVPF";
+
+    #[test]
+    fn an_encrypted_offer_of_ours_is_answered_with_one_of_its_keys() {
+        let ours =
+            Local { srtp: Srtp { keys: Suite::ALL.map(|s| key(s, 9)).to_vec(), required: true }, ..local() };
+        let offered = offer(&ours, None);
+        let text = String::from_utf8(offered.clone()).unwrap();
+        assert!(text.contains("m=audio 20000 RTP/SAVP ") && text.matches("a=crypto:").count() == 4, "{text}");
+        for suite in Suite::ALL {
+            let phone = Local { srtp: Srtp { keys: vec![key(suite, 1)], required: true }, ..local() };
+            let (theirs, at_phone) = answer(&Offer::parse(&offered).unwrap(), &phone, None).unwrap();
+            let at_us = accept_answer(&offered, &theirs).unwrap();
+            let keys = MediaKeys { ours: key(suite, 9), theirs: key(suite, 1) };
+            assert_eq!(at_us.srtp, Some(keys.clone()));
+            assert_eq!(at_phone.srtp, Some(MediaKeys { ours: keys.theirs, theirs: keys.ours }));
+        }
+        // Another suite under its tag, a tag that we did not offer, none, and plain RTP.
+        let gcm = line(3, Suite::AeadAes128Gcm, 1);
+        let unknown = line(5, Suite::AesCm128HmacSha1_80, 1);
+        for lines in [&*gcm, &*unknown, "a=x"] {
+            let answered = accept_answer(&offered, &sdp(&format!("m=audio_4000_RTP/SAVP_0 {lines}")));
+            assert!(matches!(answered, Err(Unusable::Keys(_))), "{lines}: {answered:?}");
+        }
+        assert_eq!(accept_answer(&offered, &sdp("m=audio_4000_RTP/AVP_0")), Err(Unusable::Refused));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
         codecs: Vec::new(),
         dtmf: DtmfMode::Auto,
         srtp: SrtpMode::Off,
+        srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
         voice: Default::default(),
         calls_max: None,
