@@ -120,6 +120,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_overload_total", "Things given up because a queue was full, by queue."),
     ("doorline_store_unavailable_total", "Questions that the store could not answer."),
     ("doorline_reloads_total", "Readings of the configuration while it ran: done or refused."),
+    ("doorline_tls_handshake_failures_total", "TLS handshakes that failed or were not done in time."),
     ("doorline_refused_sources_total", "Messages and connections from addresses that no trunk allows."),
     ("doorline_malformed_messages_total", "SIP messages from trunks that could not be read."),
     (
@@ -134,6 +135,10 @@ const GAUGES: &[(&str, &str)] = &[
     ("doorline_meetings_live", "Meetings that are open now."),
     ("doorline_participants_live", "Callers who are mixed now."),
     ("doorline_ports_free", "RTP port pairs that no call uses; some may rest after a call."),
+    (
+        "doorline_tls_certificate_expiry_timestamp_seconds",
+        "When the certificate of SIP over TLS ends, in seconds since 1970.",
+    ),
     (
         "doorline_snapshot_timestamp_seconds",
         "When the picture of live calls was last renewed, as it changed.",

@@ -92,6 +92,7 @@ impl Operations for Fake {
         vec![TrunkFacts {
             name: "lab".to_owned(),
             allow: vec!["192.0.2.0/24".to_owned()],
+            tls_names: vec!["sbc.example.net".to_owned()],
             believes: "pai",
             country: None,
             calls_max: Some(10),

@@ -78,6 +78,7 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         name,
         verstat: verstats(&caller_id, faults),
         stir: caller_id.stir,
+        tls_names: top.tls_names.iter().filter_map(|name| faults.keep("tls_names", name.parse())).collect(),
         believe: faults.keep("caller_id.trust", choice(&caller_id.trust, BELIEVE)).unwrap_or_default(),
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
@@ -168,6 +169,16 @@ fn compare(trunk: &Trunk, others: &[(PathBuf, Trunk)], faults: &mut Faults) {
                 "name",
                 format!("{:?} is also the name in {file}, expected one of its own", trunk.name),
             );
+        }
+        if trunk.overlaps(other) {
+            let what =
+                format!("a name and an address that {file} has too, expected each peer in one trunk only");
+            faults.push("tls_names", what);
+            continue;
+        }
+        // Names tell them apart.
+        if !trunk.tls_names.is_empty() && !other.tls_names.is_empty() {
+            continue;
         }
         for block in &trunk.allow {
             // One that takes everybody gets what no other trunk names.

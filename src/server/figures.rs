@@ -16,7 +16,7 @@ use crate::bridge::{Answer, CallRecord, Question, Snapshot};
 use crate::media::figures::LATENESS_BOUNDS_US;
 use crate::media::{self, Engine};
 use crate::server::operations::Operations;
-use crate::signalling;
+use crate::signalling::{self, Tls};
 use crate::sip::endpoint::REFUSALS;
 use crate::store::words::Word;
 use crate::telemetry;
@@ -41,6 +41,7 @@ impl Figures {
         counter!("doorline_refused_sources_total").absolute(counters.refused_sources);
         counter!("doorline_malformed_messages_total").absolute(counters.malformed);
         counter!("doorline_socket_errors_total").absolute(counters.socket_errors);
+        counter!("doorline_tls_handshake_failures_total").absolute(counters.failed_handshakes);
         for (queue, count) in [
             ("endpoint", counters.overloaded),
             ("events", counters.refused_busy),
@@ -199,6 +200,12 @@ pub(super) const fn name(question: &Question) -> &'static str {
         Question::Used { .. } => "used",
         Question::Forget { .. } => "forget",
     }
+}
+
+/// The certificate that new connections see.
+pub(super) fn tell_certificate(tls: &Tls) {
+    let until = tls.certificate().not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    gauge!("doorline_tls_certificate_expiry_timestamp_seconds").set(until.as_secs_f64());
 }
 
 /// Figures that are there from the start, so that an alert on one does not wait for its first.

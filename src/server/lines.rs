@@ -99,6 +99,9 @@ impl Lines {
         // Ours first: a call that signalling lets in finds its trunk here.
         self.trunks = by_name(&tables.trunks);
         self.access_numbers = tables.access_numbers;
+        if let Some(tls) = tables.tls {
+            told(self.signalling.set_tls(tls).await);
+        }
         told(self.signalling.set_trunks(tables.trunks).await);
     }
 

@@ -19,6 +19,7 @@ fn trunk(allow: &str) -> Trunk {
     Trunk {
         name: "lab".to_owned(),
         allow: vec![allow.parse().unwrap()],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),
@@ -35,7 +36,7 @@ fn trunk(allow: &str) -> Trunk {
 async fn start_with(limits: Limits, allow: &str, address: &str) -> (Handle, Events) {
     let listen = |transport| Listen { transport, address: address.parse().unwrap() };
     let settings =
-        Settings { listen: vec![listen(Transport::Udp), listen(Transport::Tcp)], external_address: None };
+        Settings { listen: vec![listen(Transport::Udp), listen(Transport::Tcp)], ..Settings::default() };
     let seed = [address.len() as u8; 32];
     Signalling::start(&settings, Default::default(), limits, vec![trunk(allow)], seed).await.unwrap()
 }
@@ -308,13 +309,15 @@ async fn an_address_that_cannot_be_had_is_named() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let start = |listen| async {
-        let settings = Settings { listen, external_address: None };
+        let settings = Settings { listen, ..Settings::default() };
         let started =
             Signalling::start(&settings, Default::default(), Limits::default(), Vec::new(), [0; 32]).await;
         started.map(|_| ()).unwrap_err().to_string()
     };
     let error = start(vec![Listen { transport: Transport::Udp, address }]).await;
     assert!(error.starts_with(&format!("listen address udp:{address}: ")), "{error}");
-    assert!(start(vec![Listen { transport: Transport::Tls, address }]).await.contains("no TLS"));
+    assert!(
+        start(vec![Listen { transport: Transport::Tls, address }]).await.contains("without a certificate")
+    );
     assert!(start(Vec::new()).await.starts_with("no listen address"));
 }

@@ -59,7 +59,7 @@ impl Worker {
         getrandom::fill(&mut seed)
             .map_err(|error| Error::Socket(std::io::Error::other(error.to_string())))?;
         let number = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
-        let mut wire = Wire::open(plan.transport, plan.local, plan.peer)?;
+        let mut wire = Wire::open(&plan)?;
         let mut fingers = Fingers::new(plan.digits_by);
         fingers.add(plan.keys.clone());
         let sound = Sound::open(plan.local, plan.codec, plan.voice.clone(), fingers, number)?;
@@ -415,6 +415,7 @@ fn trunk_to(peer: SocketAddr) -> Trunk {
     Trunk {
         name: "service".to_owned(),
         allow: vec![network],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),

@@ -44,7 +44,8 @@ impl Endpoint {
     /// When nothing was sent.
     pub fn invite(&mut self, now: Instant, outgoing: Outgoing) -> Result<CallId, CannotCall> {
         let Outgoing { to, flow, from, headers, sdp } = outgoing;
-        let trunk = self.trunks.of(flow.peer.ip()).cloned().ok_or(CannotCall::NoTrunk)?;
+        let trunk = self.trunk_to(&flow).cloned().ok_or(CannotCall::NoTrunk)?;
+        self.expect_host_of(&flow, &to);
         if self.calls.len() >= self.settings.calls_max
             || self.servers.len() + self.clients.len() >= self.settings.transactions_max
         {

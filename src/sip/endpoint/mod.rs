@@ -26,6 +26,7 @@ mod receive;
 mod reliable;
 mod send;
 mod settings;
+mod tls;
 mod tokens;
 
 pub use admit::Admitted;
@@ -42,6 +43,7 @@ use crate::sip::dialog::DialogKey;
 use crate::sip::flow::{Bytes, Flow, Transmit};
 use crate::sip::reason::Reason;
 use crate::sip::session::{Session, TransactionId};
+use crate::sip::tls_name::TlsName;
 use crate::sip::transaction::{InviteClient, InviteServer, NonInviteClient, NonInviteServer};
 use crate::sip::trunk::{Trunk, Trunks};
 use crate::sip::wire::{Fault, Framing, Message, Request, parse};
@@ -56,6 +58,8 @@ pub struct Endpoint {
     trunks: Trunks,
     /// Trunks of live calls as they were before the last change: their sources may end what they began.
     former: Trunks,
+    /// What the peers of TLS connections have proved.
+    proofs: tls::Proofs,
     tokens: Tokens,
     admission: Admission,
     new_call: Box<dyn FnMut() -> CallId + Send>,
@@ -181,6 +185,7 @@ impl Endpoint {
             settings,
             trunks: Trunks::new(trunks),
             former: Trunks::default(),
+            proofs: tls::Proofs::default(),
             tokens: Tokens::new(seed),
             admission: Admission::new(seed),
             new_call,
@@ -218,10 +223,10 @@ impl Endpoint {
         self.draining = draining;
     }
 
-    /// A message from this address would be read.
+    /// A message from this address would be read, whoever is there.
     #[must_use]
     pub fn is_known(&self, source: std::net::IpAddr) -> bool {
-        self.trunks.of(source).or_else(|| self.former_of(source)).is_some()
+        self.trunks.of(source).or_else(|| self.former_of(source, &[])).is_some()
     }
 
     #[must_use]
@@ -278,15 +283,21 @@ impl Endpoint {
     }
 
     fn trunk_of(&mut self, source: &Flow) -> Option<Arc<Trunk>> {
-        let ip = source.peer.ip();
-        let trunk = self.trunks.of(ip).or_else(|| self.former_of(ip)).cloned();
+        let trunk = self.peer_trunk(source).cloned();
         self.counters.refused_sources += u64::from(trunk.is_none());
         trunk
     }
 
+    /// The trunk of a source, as it is now or was when live calls of it began.
+    fn peer_trunk(&self, source: &Flow) -> Option<&Arc<Trunk>> {
+        let names = self.proofs.of(source);
+        let ip = source.peer.ip();
+        self.trunks.of_peer(ip, names).or_else(|| self.former_of(ip, names))
+    }
+
     /// The trunk that a source had when calls began that still live.
-    fn former_of(&self, source: std::net::IpAddr) -> Option<&Arc<Trunk>> {
-        self.former.of(source).filter(|trunk| self.calls_of_trunk.contains_key(&trunk.name))
+    fn former_of(&self, source: std::net::IpAddr, names: &[TlsName]) -> Option<&Arc<Trunk>> {
+        self.former.of_peer(source, names).filter(|trunk| self.calls_of_trunk.contains_key(&trunk.name))
     }
 
     fn read(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, message: Result<Message, Fault>) {

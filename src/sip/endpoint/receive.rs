@@ -170,7 +170,7 @@ impl Endpoint {
         // caller need not dial again (§12.2.2 leaves it to us). One of this life is over: 481.
         let dialog = DialogKey::of_request(&request);
         let is_in_call = dialog.as_ref().is_some_and(|key| self.dialogs.contains_key(key));
-        if !is_in_call && self.trunks.of(source.peer.ip()).is_none() {
+        if !is_in_call && self.trunks.of_peer(source.peer.ip(), self.proofs.of(source)).is_none() {
             // Its trunk is gone: only what belongs to its live calls is heard.
             self.counters.refused_sources += 1;
             return;
@@ -267,7 +267,9 @@ impl Endpoint {
         let call = *self.dialogs.get(&DialogKey::of_request(request)?)?;
         let name = &self.calls.get(&call)?.trunk.name;
         // The source may have been given to another trunk meanwhile.
-        let was_its = || self.former.of(source.peer.ip()).is_some_and(|former| former.name == *name);
+        let names = self.proofs.of(source);
+        let former = self.former.of_peer(source.peer.ip(), names);
+        let was_its = || former.is_some_and(|former| former.name == *name);
         if *name != trunk.name && !was_its() {
             return None;
         }

@@ -223,15 +223,17 @@ impl Endpoint {
 
     /// Where requests of this call go: on its connection while it is there, else to the next hop if
     /// that is an address of the same trunk, else to where the peer was last heard. Names are not
-    /// looked up: nothing goes to an address that the trunk does not own.
+    /// looked up: nothing goes to an address that the trunk does not own. A trunk that is known by name
+    /// alone owns the address it was heard from; whoever is there must prove the name again.
     pub(super) fn way_out(&self, session: &Session) -> Flow {
         if session.flow.transport.is_reliable() && !session.flow_broken || session.behind_nat {
             return session.flow;
         }
         let next_hop = session.dialog.next_hop().socket_address().filter(|address| {
-            self.trunks.of(address.ip()).is_some_and(|trunk| trunk.name == session.trunk.name)
-                && address.port() != 0
-                && address.is_ipv4() == session.flow.local.is_ipv4()
+            let owner = self.trunks.at(address.ip());
+            let is_its = owner.is_some_and(|trunk| trunk.name == session.trunk.name)
+                || !session.trunk.tls_names.is_empty() && address.ip() == session.flow.peer.ip();
+            is_its && address.port() != 0 && address.is_ipv4() == session.flow.local.is_ipv4()
         });
         Flow { peer: next_hop.unwrap_or(session.flow.peer), ..session.flow }
     }
@@ -256,9 +258,8 @@ impl Endpoint {
 
     /// As the trunk sees it.
     fn our_address(&self, flow: &Flow) -> SocketAddr {
-        let peer = flow.peer.ip();
-        let trunk = self.trunks.of(peer).or_else(|| self.former_of(peer));
-        let external = trunk.and_then(|trunk| trunk.external_address).or(self.settings.external_address);
+        let external =
+            self.peer_trunk(flow).and_then(|trunk| trunk.external_address).or(self.settings.external_address);
         let ip = external.unwrap_or_else(|| flow.local.ip());
         SocketAddr::new(ip, flow.local.port())
     }

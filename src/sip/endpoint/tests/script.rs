@@ -31,6 +31,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
     Trunk {
         name: name.to_owned(),
         allow: vec![allow.parse().unwrap()],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),
