@@ -175,6 +175,11 @@ const HISTOGRAMS: &[(&str, &[f64], &str)] = &[
         "Share of a call's played frames that were made up for lost or late packets.",
     ),
     (
+        "doorline_mos",
+        &[1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.3],
+        "How calls were heard, as people would rate them: 1 to 4.5 (E-model, ITU-T G.107).",
+    ),
+    (
         "doorline_jitter_seconds",
         &[0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16],
         "Interarrival jitter of callers' packets at the end of calls (RFC 3550 §6.4.1).",

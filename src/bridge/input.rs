@@ -151,6 +151,13 @@ pub struct Quality {
     /// What the peer reported by RTCP: fraction lost 0–1, round trip.
     pub peer_lost: Option<f32>,
     pub round_trip_ms: Option<f32>,
+    /// Received after one that was sent later.
+    pub reordered: u64,
+    /// What the jitter buffer added at the end, in milliseconds.
+    pub buffer_ms: f32,
+    /// How we heard the caller, and how their side says that it heard us: mean opinion, 1–4.5.
+    pub opinion: Option<f32>,
+    pub peer_opinion: Option<f32>,
     /// SRTP packets that were not authentic, or came again.
     pub packets_rejected: u64,
     /// What encrypted the sound at the end; `None`: it was plain.

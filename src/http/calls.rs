@@ -122,6 +122,14 @@ pub struct Quality {
     /// What the caller's side lost, 0 to 1, as it reported.
     peer_lost: Option<f32>,
     round_trip_ms: Option<f32>,
+    /// Packets that came after one that was sent later.
+    packets_reordered: u64,
+    /// What the jitter buffer added at the end.
+    buffer_ms: f32,
+    /// How we heard the caller, as people would rate it: 1 to 4.5 (ITU-T G.107).
+    mos: Option<f32>,
+    /// How the caller's side says that it heard us (RFC 3611).
+    peer_mos: Option<f32>,
     /// SRTP packets that were not authentic, or came again.
     packets_rejected: u64,
     /// What encrypted the sound, such as `AES_CM_128_HMAC_SHA1_80`; null: it was plain.
@@ -230,6 +238,10 @@ impl From<input::Quality> for Quality {
             concealed: quality.concealed,
             peer_lost: quality.peer_lost,
             round_trip_ms: quality.round_trip_ms,
+            packets_reordered: quality.reordered,
+            buffer_ms: quality.buffer_ms,
+            mos: quality.opinion,
+            peer_mos: quality.peer_opinion,
             packets_rejected: quality.packets_rejected,
             srtp: quality.srtp.map(Suite::name),
         }

@@ -170,6 +170,10 @@ pub(super) fn count_call(record: &CallRecord) {
         let suite = quality.srtp.map_or("none", Suite::name);
         counter!("doorline_encryption_total", "suite" => suite).increment(1);
         histogram!("doorline_concealed_share").record(f64::from(quality.concealed));
+        counter!("doorline_packets_reordered_total").increment(quality.reordered);
+        if let Some(opinion) = quality.opinion {
+            histogram!("doorline_mos").record(f64::from(opinion));
+        }
         histogram!("doorline_jitter_seconds").record(f64::from(quality.jitter_ms) / 1e3);
     }
 }

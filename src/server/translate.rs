@@ -197,6 +197,10 @@ pub(super) fn quality(heard: &media::Quality) -> Quality {
         concealed: heard.concealed,
         peer_lost: heard.peer_lost,
         round_trip_ms: heard.round_trip_ms,
+        reordered: heard.reordered,
+        buffer_ms: heard.buffer_ms,
+        opinion: heard.opinion,
+        peer_opinion: heard.peer_opinion,
         packets_rejected: heard.packets_rejected,
         srtp: heard.srtp,
     }

@@ -264,6 +264,13 @@ struct StoredQuality {
     concealed: f32,
     peer_lost: Option<f32>,
     round_trip_ms: Option<f32>,
+    // Records of an earlier version do not have these.
+    #[serde(default)]
+    reordered: u64,
+    #[serde(default)]
+    buffer_ms: f32,
+    opinion: Option<f32>,
+    peer_opinion: Option<f32>,
     #[serde(default)]
     packets_rejected: u64,
     #[serde(default)]
@@ -283,6 +290,10 @@ impl From<Quality> for StoredQuality {
             concealed: finite(quality.concealed),
             peer_lost: quality.peer_lost.filter(|figure| figure.is_finite()),
             round_trip_ms: quality.round_trip_ms.filter(|figure| figure.is_finite()),
+            reordered: quality.reordered,
+            buffer_ms: finite(quality.buffer_ms),
+            opinion: quality.opinion.filter(|figure| figure.is_finite()),
+            peer_opinion: quality.peer_opinion.filter(|figure| figure.is_finite()),
             packets_rejected: quality.packets_rejected,
             srtp: quality.srtp.map(|suite| suite.name().to_owned()),
         }
@@ -300,6 +311,10 @@ impl From<StoredQuality> for Quality {
             concealed: stored.concealed,
             peer_lost: stored.peer_lost,
             round_trip_ms: stored.round_trip_ms,
+            reordered: stored.reordered,
+            buffer_ms: stored.buffer_ms,
+            opinion: stored.opinion,
+            peer_opinion: stored.peer_opinion,
             packets_rejected: stored.packets_rejected,
             srtp: stored.srtp.as_deref().and_then(Suite::named),
         }
