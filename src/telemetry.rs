@@ -123,6 +123,10 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_tls_handshake_failures_total", "TLS handshakes that failed or were not done in time."),
     ("doorline_refused_sources_total", "Messages and connections from addresses that no trunk allows."),
     ("doorline_malformed_messages_total", "SIP messages from trunks that could not be read."),
+    (
+        "doorline_refused_requests_total",
+        "SIP requests refused that begin no call, by reason: method, extension, body, no-call, out-of-order, glare, other.",
+    ),
     ("doorline_socket_errors_total", "Errors of SIP sockets, each of which cost at most one message."),
 ];
 

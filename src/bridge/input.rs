@@ -109,6 +109,8 @@ pub enum HangUp {
     Caller,
     /// CANCEL before our answer.
     Cancelled,
+    /// No PRACK within 64·T1 (RFC 3262 §3).
+    NoPrack,
     /// No ACK within 64·T1 (RFC 3261 §13.3.1.4).
     NoAck,
     /// The session timer ran out (RFC 4028 §10).

@@ -17,6 +17,7 @@ use crate::media::figures::LATENESS_BOUNDS_US;
 use crate::media::{self, Engine};
 use crate::server::operations::Operations;
 use crate::signalling::{self, Tls};
+use crate::sip::endpoint::REFUSALS;
 use crate::store::words::Word;
 use crate::telemetry;
 use crate::types::Suite;
@@ -45,8 +46,12 @@ impl Figures {
             ("endpoint", counters.overloaded),
             ("events", counters.refused_busy),
             ("connections", counters.refused_connections),
+            ("refusals", counters.events_lost),
         ] {
             counter!("doorline_overload_total", "queue" => queue).absolute(count);
+        }
+        for ((reason, _), count) in REFUSALS.iter().zip(counters.refused) {
+            counter!("doorline_refused_requests_total", "reason" => *reason).absolute(count);
         }
         gauge!("doorline_ports_free").set(self.media.ports_free() as f64);
 

@@ -17,6 +17,7 @@ use super::spill::Spill;
 use super::words::Word;
 use super::{Error, Store};
 use crate::bridge::input::{DigitSource, Quality};
+use crate::bridge::record::Signalled;
 use crate::bridge::snapshot::Entered;
 use crate::bridge::{CallRecord, Ending};
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
@@ -46,6 +47,7 @@ pub struct PastCall {
     pub keys: Vec<PastKey>,
     pub remembered: bool,
     pub quality: Option<Quality>,
+    pub signalled: Signalled,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -153,6 +155,7 @@ impl Store {
             keys: record.keys.iter().map(|key| (millis(key.at), key.source.word().to_owned())).collect(),
             remembered: record.remembered,
             quality: record.quality.map(StoredQuality::from),
+            signalled: record.signalled,
         };
         Ok(Stored {
             id: record.call,
@@ -207,6 +210,7 @@ impl Store {
             keys: keys.collect::<Option<_>>().ok_or(Error::Unreadable("keys"))?,
             remembered: detail.remembered,
             quality: detail.quality.map(Quality::from),
+            signalled: detail.signalled,
         })
     }
 }
@@ -245,6 +249,9 @@ struct Detail {
     keys: Vec<(i64, String)>,
     remembered: bool,
     quality: Option<StoredQuality>,
+    /// Records of before have none.
+    #[serde(default)]
+    signalled: Signalled,
 }
 
 #[derive(Deserialize, Serialize)]
