@@ -123,6 +123,10 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_tls_handshake_failures_total", "TLS handshakes that failed or were not done in time."),
     ("doorline_refused_sources_total", "Messages and connections from addresses that no trunk allows."),
     ("doorline_malformed_messages_total", "SIP messages from trunks that could not be read."),
+    (
+        "doorline_refused_requests_total",
+        "SIP requests refused that begin no call, by reason: method, extension, body, no-call, out-of-order, glare, other.",
+    ),
     ("doorline_socket_errors_total", "Errors of SIP sockets, each of which cost at most one message."),
 ];
 
@@ -169,6 +173,11 @@ const HISTOGRAMS: &[(&str, &[f64], &str)] = &[
         "doorline_concealed_share",
         &[0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
         "Share of a call's played frames that were made up for lost or late packets.",
+    ),
+    (
+        "doorline_mos",
+        &[1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.3],
+        "How calls were heard, as people would rate them: 1 to 4.5 (E-model, ITU-T G.107).",
     ),
     (
         "doorline_jitter_seconds",

@@ -389,6 +389,11 @@ fn record(call: u128, host: Option<&Made>) -> CallRecord {
         keys: vec![Key { at: started_at, source: DigitSource::Info }],
         remembered: false,
         quality: None,
+        signalled: doorline::bridge::record::Signalled {
+            peer_q850: Some(16),
+            redirected_by: Some("+4420…0001".to_owned()),
+            ..Default::default()
+        },
     }
 }
 

@@ -109,7 +109,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
                 None => break,
                 Some(Event::Incoming(incoming)) => {
                     live = Some(incoming.call);
-                    sip_side.ring(now, incoming.call);
+                    sip_side.ring(now, incoming.call, None);
                     let sdp = match &incoming.offer {
                         Some(theirs) => {
                             let theirs = Offer::parse(theirs).unwrap();

@@ -11,7 +11,20 @@ pub enum Ending {
     NoUsableEncryption,
     OverCapacity,
     Draining,
+    /// Requires an option that we do not have.
+    UnknownExtension,
+    /// Accepts no SDP.
+    NotAcceptable,
+    /// A body that we do not read.
+    UnsupportedBody,
+    /// Wants to take another call's place.
+    ReplacesRefused,
+    /// Wants to be refreshed more often than we do.
+    IntervalTooSmall,
+    /// Came back to us.
+    Looped,
     Cancelled,
+    NoPrack,
     NoAck,
     // the caller's doing
     HungUp,
@@ -54,13 +67,20 @@ pub struct Facts {
 }
 
 impl Ending {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 34] = [
         Self::UnknownAccessNumber,
         Self::NoUsableCodec,
         Self::NoUsableEncryption,
         Self::OverCapacity,
         Self::Draining,
+        Self::UnknownExtension,
+        Self::NotAcceptable,
+        Self::UnsupportedBody,
+        Self::ReplacesRefused,
+        Self::IntervalTooSmall,
+        Self::Looped,
         Self::Cancelled,
+        Self::NoPrack,
         Self::NoAck,
         Self::HungUp,
         Self::TooManyWrongEntries,
@@ -96,6 +116,13 @@ impl Ending {
             Self::NoUsableEncryption => row("no-usable-encryption", 488, 88, None, "the trunk and the offer did not agree on encryption"),
             Self::OverCapacity => row("over-capacity", 503, 42, None, "the service or the trunk was full"),
             Self::Draining => row("draining", 503, 41, None, "the service was shutting down"),
+            Self::UnknownExtension => row("unknown-extension", 420, 127, None, "the call required an option that we do not have"),
+            Self::NotAcceptable => row("not-acceptable", 406, 79, None, "the caller accepted no session description"),
+            Self::UnsupportedBody => row("unsupported-body", 415, 79, None, "the call carried a body that we do not read"),
+            Self::ReplacesRefused => row("replaces-refused", 481, 21, None, "the call wanted to take another call's place"),
+            Self::IntervalTooSmall => row("interval-too-small", 422, 127, None, "the session would have expired sooner than we refresh"),
+            Self::Looped => row("looped", 482, 25, None, "the call was one of our own that came back"),
+            Self::NoPrack => row("no-prack", 504, 102, None, "our ringing was never acknowledged"),
             Self::Cancelled => row("cancelled", 487, 16, None, "the caller gave up before we answered"),
             Self::NoAck => row("no-ack", 408, 102, None, "our answer was never acknowledged"),
             Self::HungUp => row("hung-up", 487, 16, None, "the caller hung up"),

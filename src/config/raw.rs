@@ -265,6 +265,10 @@ section! {
         /// all: nobody else's calls get any answer. No address may be in two trunks. Carriers
         /// publish their signalling addresses; an address too many can call with any number.
         allow: Vec<String> = Default("[]"),
+        /// Whose ringing (180) is sent until it is acknowledged (100rel, RFC 3262): "required" (calls
+        /// that require it) or "supported" (calls that say they can, too; such a call is answered one
+        /// round trip later).
+        reliable_provisional: String = Default("\"required\""),
         /// Names, one of which its verified client certificate must have: a DNS name or a URI of its
         /// subjectAltName, the whole of it. Calls then come over TLS alone; with allow too, both must
         /// hold, and without, any address may show the certificate. Needs client_ca_file in [sip.tls].

@@ -11,7 +11,7 @@ use super::read::{choice, within};
 use super::secrets;
 use crate::sip::bucket::Rate;
 use crate::sip::trunk::{
-    Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk, Verstats, Voice,
+    Believe, CodecName, DtmfMode, MediaSource, Network, Reliable, SrtpMode, Trunk, Verstats, Voice,
 };
 use crate::types::Country;
 
@@ -87,6 +87,9 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         srtp_over_plain_signalling: media.srtp_over_plain_signalling,
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
+            .unwrap_or_default(),
+        reliable: faults
+            .keep("reliable_provisional", choice(&top.reliable_provisional, RELIABLE))
             .unwrap_or_default(),
         voice: Voice { automatic_gain: media.automatic_gain, noise_gate: media.noise_gate },
         calls_max: limits
@@ -235,6 +238,8 @@ fn codecs(names: &[String], faults: &mut Faults) -> Vec<CodecName> {
 
 const BELIEVE: &[(&str, Believe)] =
     &[("none", Believe::None), ("from", Believe::From), ("pai", Believe::Pai)];
+
+const RELIABLE: &[(&str, Reliable)] = &[("required", Reliable::Required), ("supported", Reliable::Supported)];
 
 const CODECS: &[(&str, CodecName)] = &[
     ("opus", CodecName::Opus),

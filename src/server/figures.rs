@@ -17,6 +17,7 @@ use crate::media::figures::LATENESS_BOUNDS_US;
 use crate::media::{self, Engine};
 use crate::server::operations::Operations;
 use crate::signalling::{self, Tls};
+use crate::sip::endpoint::REFUSALS;
 use crate::store::words::Word;
 use crate::telemetry;
 use crate::types::Suite;
@@ -45,8 +46,12 @@ impl Figures {
             ("endpoint", counters.overloaded),
             ("events", counters.refused_busy),
             ("connections", counters.refused_connections),
+            ("refusals", counters.events_lost),
         ] {
             counter!("doorline_overload_total", "queue" => queue).absolute(count);
+        }
+        for ((reason, _), count) in REFUSALS.iter().zip(counters.refused) {
+            counter!("doorline_refused_requests_total", "reason" => *reason).absolute(count);
         }
         gauge!("doorline_ports_free").set(self.media.ports_free() as f64);
 
@@ -165,6 +170,10 @@ pub(super) fn count_call(record: &CallRecord) {
         let suite = quality.srtp.map_or("none", Suite::name);
         counter!("doorline_encryption_total", "suite" => suite).increment(1);
         histogram!("doorline_concealed_share").record(f64::from(quality.concealed));
+        counter!("doorline_packets_reordered_total").increment(quality.reordered);
+        if let Some(opinion) = quality.opinion {
+            histogram!("doorline_mos").record(f64::from(opinion));
+        }
         histogram!("doorline_jitter_seconds").record(f64::from(quality.jitter_ms) / 1e3);
     }
 }

@@ -313,6 +313,7 @@ impl Driver {
             refused_sources: self.counters.refused_sources + counters.refused_sources,
             malformed: counters.malformed,
             overloaded: counters.overloaded,
+            refused: counters.refused,
             ..self.counters
         });
     }
@@ -389,7 +390,10 @@ impl Driver {
             } else {
                 event
             };
-            if matches!(event, Event::Incoming(_)) {
+            if matches!(event, Event::TurnedAway(_) | Event::NotDone { .. }) {
+                // Nobody waits for it; a flood of them must not push calls out.
+                self.counters.events_lost += 1;
+            } else if matches!(event, Event::Incoming(_)) {
                 self.counters.refused_busy += 1;
                 self.unannounced.insert(call);
                 self.endpoint.refuse(Instant::now(), call, 503, None, Some(RETRY_AFTER));
@@ -406,7 +410,7 @@ impl Driver {
         let now = Instant::now();
         let endpoint = &mut self.endpoint;
         match command {
-            Command::Ring(call) => endpoint.ring(now, call),
+            Command::Ring(call, sdp) => endpoint.ring(now, call, sdp),
             Command::Answer(call, sdp) => endpoint.answer(now, call, sdp),
             Command::Refuse { call, status, reason, retry_after } => {
                 endpoint.refuse(now, call, status, reason.as_deref(), retry_after);

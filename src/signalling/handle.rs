@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Listen, Tls};
-use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing};
+use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing, REFUSALS};
 use crate::sip::trunk::Trunk;
 use crate::sip::{Farewell, TlsName};
 use crate::types::CallId;
@@ -43,7 +43,7 @@ pub struct Gone;
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Ring(CallId),
+    Ring(CallId, Option<Vec<u8>>),
     Answer(CallId, Vec<u8>),
     Refuse { call: CallId, status: u16, reason: Option<String>, retry_after: Option<u32> },
     HangUp(CallId, Farewell),
@@ -79,6 +79,10 @@ pub struct Counters {
     pub failed_handshakes: u64,
     /// Errors of sockets, each of which cost at most one message or one connection.
     pub socket_errors: u64,
+    /// Refusals at the door that found no room in the queue of events; they have no record.
+    pub events_lost: u64,
+    /// Requests that begin no call and were refused, by [`REFUSALS`].
+    pub refused: [u64; REFUSALS.len()],
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +94,8 @@ pub(super) struct Counts {
     refused_connections: AtomicU64,
     failed_handshakes: AtomicU64,
     socket_errors: AtomicU64,
+    events_lost: AtomicU64,
+    refused: [AtomicU64; REFUSALS.len()],
 }
 
 impl Counts {
@@ -102,7 +108,12 @@ impl Counts {
             refused_connections,
             failed_handshakes,
             socket_errors,
+            events_lost,
+            refused,
         } = *counters;
+        for (cell, value) in self.refused.iter().zip(refused) {
+            cell.store(value, Ordering::Relaxed);
+        }
         let pairs = [
             (&self.refused_sources, refused_sources),
             (&self.malformed, malformed),
@@ -111,6 +122,7 @@ impl Counts {
             (&self.refused_connections, refused_connections),
             (&self.failed_handshakes, failed_handshakes),
             (&self.socket_errors, socket_errors),
+            (&self.events_lost, events_lost),
         ];
         for (cell, value) in pairs {
             cell.store(value, Ordering::Relaxed);
@@ -127,6 +139,8 @@ impl Counts {
             refused_connections: get(&self.refused_connections),
             failed_handshakes: get(&self.failed_handshakes),
             socket_errors: get(&self.socket_errors),
+            events_lost: get(&self.events_lost),
+            refused: std::array::from_fn(|row| get(&self.refused[row])),
         }
     }
 }
@@ -144,9 +158,9 @@ impl Handle {
         self.counters.read()
     }
 
-    /// 180.
-    pub async fn ring(&self, call: CallId) -> Result<(), Gone> {
-        self.send(Command::Ring(call)).await
+    /// 180; a caller who acknowledges it needs our description in it.
+    pub async fn ring(&self, call: CallId, sdp: Option<Vec<u8>>) -> Result<(), Gone> {
+        self.send(Command::Ring(call, sdp)).await
     }
 
     /// 200 with our answer, or our offer when the INVITE had none.

@@ -8,10 +8,10 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::*;
-use crate::sip::Flow;
 use crate::sip::endpoint::{Event, HowEnded, Outgoing};
 use crate::sip::trunk::{Believe, DtmfMode, MediaSource, SrtpMode};
 use crate::sip::wire::NameAddr;
+use crate::sip::{Flow, Reason};
 
 const SDP: &[u8] = b"v=0\r\n";
 
@@ -89,7 +89,7 @@ async fn a_call_over_udp_is_answered_and_ends() {
     let Some(Event::Incoming(incoming)) = within(events.recv()).await else { panic!("no call") };
     assert_eq!((incoming.trunk.as_str(), incoming.offer.as_deref()), ("lab", Some(SDP)));
     assert_eq!(incoming.flow.local, udp(&handle));
-    handle.ring(incoming.call).await.unwrap();
+    handle.ring(incoming.call, None).await.unwrap();
     handle.answer(incoming.call, SDP.to_vec()).await.unwrap();
     assert!(heard(&phone).await.starts_with("SIP/2.0 100 "));
     assert!(heard(&phone).await.starts_with("SIP/2.0 180 "));
@@ -107,7 +107,7 @@ async fn a_call_over_udp_is_answered_and_ends() {
         "{bye}"
     );
     handle.stop().await;
-    assert_eq!(handle.ring(incoming.call).await, Err(Gone));
+    assert_eq!(handle.ring(incoming.call, None).await, Err(Gone));
     assert!(within(events.recv()).await.is_none());
 }
 
@@ -240,7 +240,7 @@ async fn a_service_that_does_not_keep_up_refuses_new_calls_and_loses_no_other_ev
         .unwrap();
     while !heard(&phone).await.contains("CSeq: 1 CANCEL") {}
     let Some(Event::Incoming(incoming)) = within(events.recv()).await else { panic!("no call") };
-    let ended = Event::Ended { call: incoming.call, how: HowEnded::Cancelled };
+    let ended = Event::Ended { call: incoming.call, how: HowEnded::Cancelled, reason: None };
     assert_eq!(within(events.recv()).await, Some(ended));
     assert_eq!(events.try_recv(), None, "nobody hears of the refused call");
     assert_eq!(handle.counters().refused_busy, 1);
@@ -277,8 +277,10 @@ async fn two_of_us_talk_over_udp_and_tcp() {
             .unwrap();
         assert!(matches!(within(called_events.recv()).await, Some(Event::Digit { duration_ms: 160, .. })));
         called.hang_up(incoming.call, 16, "done").await.unwrap();
-        assert_eq!(within(caller_events.recv()).await, Some(Event::Ended { call, how: HowEnded::ByPeer }));
-        let ended = Event::Ended { call: incoming.call, how: HowEnded::ByUs };
+        let reason = Some(Reason { q850: Some(16), sip: None, text: Some("done".to_owned()) });
+        let ended = Event::Ended { call, how: HowEnded::ByPeer, reason };
+        assert_eq!(within(caller_events.recv()).await, Some(ended));
+        let ended = Event::Ended { call: incoming.call, how: HowEnded::ByUs, reason: None };
         assert_eq!(within(called_events.recv()).await, Some(ended));
     }
     let load = called.load().await.unwrap();

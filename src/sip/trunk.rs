@@ -44,6 +44,8 @@ pub struct Trunk {
     pub voice: Voice,
     /// Most calls at once; `None`: no limit of its own.
     pub calls_max: Option<usize>,
+    /// When 180 must be acknowledged.
+    pub reliable: Reliable,
     /// Most new calls in a time; `None`: no limit of its own.
     pub calls_rate: Option<Rate>,
     /// Its callers prove a password; `None`: their address is proof enough.
@@ -129,6 +131,16 @@ pub enum MediaSource {
     /// Symmetric RTP: proved by packets, see `rtp::latch`.
     #[default]
     Latch,
+}
+
+/// Whose provisional answers are sent until they are acknowledged (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reliable {
+    /// Of calls that require it.
+    #[default]
+    Required,
+    /// Of calls that support it, too.
+    Supported,
 }
 
 /// An address block in CIDR notation. An IPv4-mapped IPv6 source counts as IPv4.

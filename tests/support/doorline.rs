@@ -218,7 +218,8 @@ url = "sqlite:doorline.db"
         put(
             &self.folder.path().join("trunks.d/lab.toml"),
             &format!(
-                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n{}\n",
+                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n{}\n\
+                 # Tests measure how loud callers are.\n[media]\nautomatic_gain = false\n",
                 IpAddr::from(LAB),
                 self.options.lab_trunk,
                 self.options.lab_caller_id

@@ -39,6 +39,7 @@ pub(super) fn over(desk: &mut Desk, call: &mut Call, state: &State, how: HangUp)
     let ending = decided.unwrap_or(match how {
         HangUp::Caller => Ending::HungUp,
         HangUp::Cancelled => Ending::Cancelled,
+        HangUp::NoPrack => Ending::NoPrack,
         HangUp::NoAck => Ending::NoAck,
         HangUp::SessionExpired => Ending::SessionExpired,
         HangUp::Transport => Ending::TransportLost,

@@ -21,7 +21,9 @@ mod deadlines;
 mod event;
 mod expire;
 mod notice;
+mod ours;
 mod receive;
+mod reliable;
 mod send;
 mod settings;
 mod tls;
@@ -29,7 +31,7 @@ mod tokens;
 
 pub use admit::Admitted;
 pub use calling::{CannotCall, Outgoing};
-pub use event::{Event, HowEnded, Incoming};
+pub use event::{Event, HowEnded, Incoming, TurnedAway, Why};
 pub use notice::Notice;
 pub use settings::Settings;
 
@@ -39,6 +41,7 @@ use std::time::Instant;
 
 use crate::sip::dialog::DialogKey;
 use crate::sip::flow::{Bytes, Flow, Transmit};
+use crate::sip::reason::Reason;
 use crate::sip::session::{Session, TransactionId};
 use crate::sip::tls_name::TlsName;
 use crate::sip::transaction::{InviteClient, InviteServer, NonInviteClient, NonInviteServer};
@@ -89,7 +92,20 @@ pub struct Counters {
     pub overloaded: u64,
     /// Responses that belong to nothing of ours.
     pub stray_responses: u64,
+    /// Requests refused, by [`REFUSALS`].
+    pub refused: [u64; REFUSALS.len()],
 }
+
+/// Why a request is refused that is no call's first INVITE, with the statuses that say so.
+pub const REFUSALS: [(&str, &[u16]); 7] = [
+    ("method", &[405, 501]),
+    ("extension", &[420]),
+    ("body", &[406, 415, 469, 489]),
+    ("no-call", &[481]),
+    ("out-of-order", &[400, 482, 500]),
+    ("glare", &[491]),
+    ("other", &[]),
+];
 
 /// What the endpoint holds now.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -111,6 +127,8 @@ struct Server {
     request: Option<Box<Request>>,
     machine: ServerMachine,
     call: Option<CallId>,
+    /// Session-ID of all its answers.
+    session_id: Option<Box<str>>,
     scheduled: Option<Instant>,
 }
 
@@ -141,9 +159,12 @@ enum ClientMachine {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Purpose {
     Invite(CallId),
-    Reinvite(CallId),
+    /// re-INVITE or UPDATE with an offer.
+    Change(CallId),
     Info(CallId),
-    /// UPDATE of ours that keeps the session timer going.
+    /// Nobody waits for its answer: the INVITE's says what matters.
+    Prack,
+    /// UPDATE without an offer that keeps the session timer going.
     Refresh(CallId),
     /// `None`: the call is over already, whatever the answer.
     Bye(Option<CallId>),
@@ -307,9 +328,20 @@ impl Endpoint {
 
     /// Forgets a call that was taken out, and says how it ended.
     fn end(&mut self, session: Box<Session>, how: HowEnded) {
+        self.end_saying(session, how, None);
+    }
+
+    /// The same, with what the peer said.
+    fn end_saying(&mut self, session: Box<Session>, how: HowEnded, reason: Option<Reason>) {
         let call = session.call;
         self.forget(session);
-        self.events.push_back(Event::Ended { call, how });
+        self.events.push_back(Event::Ended { call, how, reason });
+    }
+
+    /// Counts a request that is refused and has no record of its own.
+    fn count_refusal(&mut self, status: u16) {
+        let row = REFUSALS.iter().position(|(_, statuses)| statuses.contains(&status));
+        self.counters.refused[row.unwrap_or(REFUSALS.len() - 1)] += 1;
     }
 
     fn forget(&mut self, mut session: Box<Session>) {
