@@ -120,8 +120,13 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_overload_total", "Things given up because a queue was full, by queue."),
     ("doorline_store_unavailable_total", "Questions that the store could not answer."),
     ("doorline_reloads_total", "Readings of the configuration while it ran: done or refused."),
+    ("doorline_tls_handshake_failures_total", "TLS handshakes that failed or were not done in time."),
     ("doorline_refused_sources_total", "Messages and connections from addresses that no trunk allows."),
     ("doorline_malformed_messages_total", "SIP messages from trunks that could not be read."),
+    (
+        "doorline_refused_requests_total",
+        "SIP requests refused that begin no call, by reason: method, extension, body, no-call, out-of-order, glare, other.",
+    ),
     ("doorline_socket_errors_total", "Errors of SIP sockets, each of which cost at most one message."),
 ];
 
@@ -130,6 +135,10 @@ const GAUGES: &[(&str, &str)] = &[
     ("doorline_meetings_live", "Meetings that are open now."),
     ("doorline_participants_live", "Callers who are mixed now."),
     ("doorline_ports_free", "RTP port pairs that no call uses; some may rest after a call."),
+    (
+        "doorline_tls_certificate_expiry_timestamp_seconds",
+        "When the certificate of SIP over TLS ends, in seconds since 1970.",
+    ),
     (
         "doorline_snapshot_timestamp_seconds",
         "When the picture of live calls was last renewed, as it changed.",
@@ -164,6 +173,11 @@ const HISTOGRAMS: &[(&str, &[f64], &str)] = &[
         "doorline_concealed_share",
         &[0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
         "Share of a call's played frames that were made up for lost or late packets.",
+    ),
+    (
+        "doorline_mos",
+        &[1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.3],
+        "How calls were heard, as people would rate them: 1 to 4.5 (E-model, ITU-T G.107).",
     ),
     (
         "doorline_jitter_seconds",

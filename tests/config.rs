@@ -1,10 +1,15 @@
 //! Configuration: what is read, what is refused, and that every refusal names file, key and reason.
 
+#[path = "support/certificates.rs"]
+#[allow(dead_code)]
+mod certificates;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use certificates::Authority;
 use doorline::config::{self, Settings};
 use doorline::mail::Security;
 use doorline::sip::Transport;
@@ -298,6 +303,71 @@ fn mail_is_sent_only_when_a_server_is_named() {
 }
 
 #[test]
+fn tls_is_there_when_its_files_are_good_and_fit_the_trunks() {
+    let authority = Authority::new();
+    authority.issue("door", &["sip.example.org"]);
+    authority.issue("other", &["sip.example.org"]);
+    let with = |section: &str, trunk: &str| {
+        let folder = Folder::with(&format!(
+            "[sip]\nlisten = [\"udp:127.0.0.1:5060\", \"tls:127.0.0.1:5061\"]\n{section}"
+        ));
+        folder.write("trunks.d/a.toml", &format!("name = \"a\"\n{trunk}"));
+        folder
+    };
+    let named = "tls_names = [\"SBC.example.net\"]";
+    let settings = with(&authority.section("door"), named).load().unwrap();
+    assert_eq!(settings.signalling.tls.unwrap().certificate().names[0].as_str(), "sip.example.org");
+    assert_eq!(settings.trunks[0].tls_names[0].as_str(), "sbc.example.net");
+
+    let section = authority.section("door");
+    let no_clients: String = section
+        .lines()
+        .filter(|line| !line.contains("client_ca"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let cases = [
+        (
+            no_clients.as_str(),
+            named,
+            "sip.tls.client_ca_file: missing, expected the authorities of client certificates, because trunk a has tls_names",
+        ),
+        (
+            &section,
+            "tls_names = [\"*.example.net\"]",
+            "tls_names: name \"*.example.net\", expected one as in the certificate, without a wildcard, such as \"sbc.example.net\"",
+        ),
+        (
+            &section.replace("door.key", "other.key"),
+            named,
+            "other.key: not the key of the certificate in certificate_file, expected its pair",
+        ),
+    ];
+    for (section, trunk, expected) in cases {
+        let faults = with(section, trunk).faults();
+        assert!(faults.len() == 1 && faults[0].ends_with(expected), "{expected}: {faults:?}");
+    }
+    let one_port = "[sip]\nlisten = [\"tcp:127.0.0.1:5060\", \"tls:127.0.0.1:5060\"]\n".to_owned() + &section;
+    let faults = Folder::with(&one_port).faults();
+    assert!(faults[0].ends_with("expected one of its own for TCP and for TLS"), "{faults:?}");
+    let folder = Folder::with("");
+    folder.write("trunks.d/a.toml", &format!("name = \"a\"\n{named}"));
+    let faults = folder.faults();
+    assert!(faults[0].contains("sip.listen: no \"tls:\" address, expected such as"), "{faults:?}");
+    // Names tell trunks of one address apart; nothing tells these apart.
+    let folder = with(&section, "allow = [\"192.0.2.0/24\"]\ntls_names = [\"a.example\"]");
+    folder.write("trunks.d/b.toml", "name = \"b\"\nallow = [\"192.0.2.7\"]\ntls_names = [\"b.example\"]");
+    assert_eq!(folder.faults(), Vec::<String>::new());
+    folder.write("trunks.d/c.toml", "name = \"c\"\ntls_names = [\"b.example\"]");
+    folder.write("trunks.d/d.toml", "name = \"d\"\nallow = [\"192.0.2.7\"]");
+    let faults = folder.faults();
+    let expected = [
+        "trunks.d/c.toml: tls_names: a name and an address that b.toml has too, expected each peer in one trunk only",
+        "trunks.d/d.toml: allow: 192.0.2.7/32 overlaps 192.0.2.0/24 in a.toml, expected each address in one trunk only",
+        "trunks.d/d.toml: allow: 192.0.2.7/32 overlaps 192.0.2.7/32 in b.toml, expected each address in one trunk only",
+    ];
+    assert_eq!(faults, expected);
+}
+
+#[test]
 fn calls_are_as_many_as_the_ports_have_room_for() {
     let settings = Folder::with("[rtp]\nports = \"30000-30099\"").load().unwrap();
     assert_eq!((settings.bridge.calls_max, settings.bridge.calls_entering_max), (50, 10));
@@ -389,11 +459,25 @@ fn each_fault_names_file_key_and_reason() {
             r#"sip.listen: empty, expected at least one such as "udp:127.0.0.1:5060""#,
         ),
         (
-            "TLS",
-            "[sip]\nlisten = [\"udp:127.0.0.1:5060\", \"tls:127.0.0.1:5061\"]",
-            r#"sip.listen: "tls:127.0.0.1:5061": TLS is not available in this version"#,
+            "TLS without a certificate's key",
+            "[sip]\nlisten = [\"tls:127.0.0.1:5061\"]\n[sip.tls]\ncertificate_file = \"c.pem\"",
+            "sip.tls.private_key_file: missing, expected a file in PEM, because sip.listen has tls:127.0.0.1:5061",
         ),
-        ("TLS's section", "[sip.tls]\ncertificate = \"x\"", "sip.tls: TLS is not available in this version"),
+        (
+            "TLS without an address",
+            "[sip.tls]\ncertificate_file = \"c.pem\"",
+            r#"sip.tls.certificate_file: no "tls:" address in sip.listen, expected such as "tls:0.0.0.0:5061" beside certificate_file"#,
+        ),
+        (
+            "a slip in TLS's section",
+            "[sip.tls]\ncertificate = \"x\"",
+            r#"sip.tls.certificate: unknown key "certificate" in [sip.tls], did you mean "certificate_file"?"#,
+        ),
+        (
+            "a slip in its name",
+            "[sip.tsl]\na = 1",
+            r#"sip.tsl: unknown key "tsl" in [sip], did you mean "tls"?"#,
+        ),
         (
             "one listener twice",
             "[sip]\nlisten = [\"udp:127.0.0.1:5060\", \"udp:127.0.0.1:5060\"]",
@@ -889,6 +973,10 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# group =", "\ngroup =")
             .replace("\n# users =", "\nusers =")
             .replace("\n# external =", "\nexternal =")
+            .replace("\n# certificate_file =", "\ncertificate_file =")
+            .replace("\n# private_key_file =", "\nprivate_key_file =")
+            .replace("\n# client_ca_file =", "\nclient_ca_file =")
+            .replace("\"tcp:127.0.0.1:5060\"]", "\"tcp:127.0.0.1:5060\", \"tls:127.0.0.1:5061\"]")
     };
     let (config, trunk) = (shown(&config::explain::config()), shown(&config::explain::trunk()));
     assert!(!config.lines().chain(trunk.lines()).any(|line| line.starts_with("# ") && line.contains(" = ")));
@@ -901,10 +989,20 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
         .write("mail-ca.pem", "");
     let root = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem();
     folder.write("stir-roots.pem", &root).write("stir-ca.pem", &root);
+    let authority = Authority::new();
+    authority.issue("door", &["sip.example.org"]);
+    fs::create_dir(folder.path("tls")).unwrap();
+    for (from, to) in
+        [("door.pem", "certificate"), ("door.key", "private-key"), ("ca.pem", "ca"), ("ca.pem", "client-ca")]
+    {
+        // With its mode: the key stays ours.
+        fs::copy(authority.file(from), folder.path(&format!("tls/{to}.pem"))).unwrap();
+    }
     folder.write("trunks.d/carrier.toml", &trunk);
     fs::create_dir(folder.path("trunks.d/secrets")).unwrap();
     folder.secret("trunks.d/secrets/carrier-password", "word");
     let settings = folder.load().unwrap();
+    assert!(settings.signalling.tls.is_some_and(|tls| tls.asks_clients()));
     assert_eq!((settings.media.threads, settings.trunks[0].calls_max), (Some(2), Some(100)));
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use doorline::cli::phone::{Call, Plan, Voice};
 use serde_json::{Value, json};
+use support::certificates::Authority;
 use support::{Api, Doorline, Host, LAB, Meeting, NOBODY, Options, eventually};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -171,7 +172,9 @@ fn value(scrape: &str, sample: &str) -> f64 {
 
 #[test]
 fn metrics_tell_of_a_call_and_alerts_and_dashboard_know_their_names() {
-    let door = Doorline::plain();
+    let authority = Authority::new();
+    authority.issue("door", &["127.0.0.1"]);
+    let door = Doorline::start(Options { tls: Some(authority.section("door")), ..Options::default() });
     let api = door.api();
     let host = api.new_host("Ada");
     let meeting = api.new_one_time_meeting(&host);
@@ -209,6 +212,7 @@ fn metrics_tell_of_a_call_and_alerts_and_dashboard_know_their_names() {
         "doorline_packets_received_total",
         "doorline_packets_sent_total",
         "doorline_ports_free",
+        "doorline_tls_certificate_expiry_timestamp_seconds",
         "doorline_media_lateness_seconds_count{worker=\"0\"}",
         "doorline_store_seconds_count{question=\"code\"}",
         "doorline_switchboard_seconds_bucket{le=\"+Inf\"}",

@@ -67,6 +67,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
     let trunk = Trunk {
         name: "phone".to_owned(),
         allow: vec!["127.0.0.0/8".parse().unwrap()],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),
@@ -108,7 +109,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
                 None => break,
                 Some(Event::Incoming(incoming)) => {
                     live = Some(incoming.call);
-                    sip_side.ring(now, incoming.call);
+                    sip_side.ring(now, incoming.call, None);
                     let sdp = match &incoming.offer {
                         Some(theirs) => {
                             let theirs = Offer::parse(theirs).unwrap();

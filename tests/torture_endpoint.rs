@@ -35,6 +35,7 @@ fn endpoint() -> Endpoint {
     let trunk = Trunk {
         name: "lab".to_owned(),
         allow: vec!["127.0.0.0/8".parse().unwrap()],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),

@@ -1,6 +1,6 @@
 //! Every torture message of RFC 4475 and RFC 5118 at the running program: as a datagram, on a stream
-//! at once, and on a stream byte by byte. Each answer is one that its index allows, and the service
-//! answers OPTIONS after each.
+//! at once, and on a stream byte by byte, over TCP and over TLS; each of them in three orders. Each
+//! answer is one that its index allows, and the service answers OPTIONS after each.
 //!
 //! Each message comes from an address of its own, so that what is answered to one, or sent again, is
 //! never taken for the answer to another. Answers to datagrams go to the port in Via (RFC 3261
@@ -15,9 +15,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rustls_pki_types::ServerName;
 use socket2::{Domain, Socket, Type};
+use support::certificates::Authority;
 use support::torture::{self, Case};
-use support::{Doorline, lab};
+use support::{Doorline, Options, lab};
+use tokio_rustls::rustls::{ClientConnection, StreamOwned};
 
 /// Ports that the messages' Via headers name or imply.
 const PORTS: [u16; 6] = [5060, 5061, 5050, 5070, 6050, 19823];
@@ -28,9 +31,9 @@ const SILENCE: Duration = Duration::from_millis(400);
 
 #[test]
 fn as_datagrams() {
-    check(|door, case, from| {
+    check(|world, case, from| {
         let sockets: Vec<UdpSocket> = PORTS.iter().map(|&port| listening(from, port)).collect();
-        sockets[0].send_to(&case.bytes, door).expect("a datagram can be sent");
+        sockets[0].send_to(&case.bytes, world.door.sip()).expect("a datagram can be sent");
         collect(case, || {
             let mut buffer = [0; 65_536];
             let mut answers = Vec::new();
@@ -47,48 +50,107 @@ fn as_datagrams() {
 
 #[test]
 fn on_a_stream_at_once() {
-    check(|door, case, from| {
-        streamed(door, case, from, |stream| {
-            // The other end may have closed already: that is one of its right answers.
-            let _ = stream.write_all(&case.bytes);
-        })
-    });
+    check(|world, case, from| streamed(case, connected(from, world.door.sip()), whole));
 }
 
 #[test]
 fn on_a_stream_byte_by_byte() {
-    check(|door, case, from| {
-        streamed(door, case, from, |stream| {
-            for byte in &case.bytes {
-                if stream.write_all(std::slice::from_ref(byte)).is_err() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_micros(100));
-            }
-        })
-    });
+    check(|world, case, from| streamed(case, connected(from, world.door.sip()), byte_by_byte));
 }
 
-/// Sends all messages, some at a time, and judges what `send` saw.
-fn check(send: fn(SocketAddr, &Case, IpAddr) -> Vec<u16>) {
-    let mut door = Doorline::plain();
-    let mut wrong = Vec::new();
-    for (n, cases) in rounds().iter().enumerate() {
-        if n > 0 {
-            door.restart();
+#[test]
+fn over_tls_at_once() {
+    check(|world, case, from| streamed(case, world.secured(from), whole));
+}
+
+/// Each byte in a record of its own, and each record in pieces as the network likes.
+#[test]
+fn over_tls_byte_by_byte() {
+    check(|world, case, from| streamed(case, world.secured(from), byte_by_byte));
+}
+
+fn whole(stream: &mut dyn Write, bytes: &[u8]) {
+    // The other end may have closed already: that is one of its right answers.
+    let _ = stream.write_all(bytes).and_then(|()| stream.flush());
+}
+
+fn byte_by_byte(stream: &mut dyn Write, bytes: &[u8]) {
+    for byte in bytes {
+        if stream.write_all(std::slice::from_ref(byte)).and_then(|()| stream.flush()).is_err() {
+            break;
         }
-        wrong.extend(round(door.sip(), cases, send));
-        assert!(door.is_running());
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// The service and who vouches for it.
+struct World {
+    door: Doorline,
+    authority: Authority,
+}
+
+impl World {
+    fn secured(&self, from: IpAddr) -> StreamOwned<ClientConnection, TcpStream> {
+        let name = ServerName::from(self.door.sip_tls().ip());
+        let session = ClientConnection::new(self.authority.client(None), name).expect("a good configuration");
+        let mut stream = StreamOwned::new(session, connected(from, self.door.sip_tls()));
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).expect("the service believes in TLS");
+        }
+        stream
+    }
+}
+
+type Send = fn(&World, &Case, IpAddr) -> Vec<u16>;
+
+type Order = (&'static str, fn(&mut Vec<Case>));
+
+/// The order of the index, the other way round, and one that nobody would think of.
+const ORDERS: [Order; 3] = [
+    ("forward", |_| {}),
+    ("reverse", |cases| cases.reverse()),
+    ("shuffled", |cases| {
+        // xorshift64*, always the same.
+        let mut state = 0x4475_5118_u64;
+        for last in (1..cases.len()).rev() {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            let random = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+            cases.swap(last, usize::try_from(random).expect("31 bits") % (last + 1));
+        }
+    }),
+];
+
+/// Sends all messages in each order, some at a time, and judges what `send` saw.
+fn check(send: Send) {
+    let authority = Authority::new();
+    authority.issue("door", &["127.0.0.1"]);
+    let door = Doorline::start(Options { tls: Some(authority.section("door")), ..Options::default() });
+    let mut world = World { door, authority };
+    let mut wrong = Vec::new();
+    for (n, (name, order)) in ORDERS.into_iter().enumerate() {
+        let mut cases = torture::all();
+        assert_eq!(cases.len(), 63);
+        order(&mut cases);
+        for (m, cases) in rounds(cases).iter().enumerate() {
+            if n + m > 0 {
+                world.door.restart();
+            }
+            let faults = round(&world, cases, send);
+            wrong.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+            assert!(world.door.is_running());
+        }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(!door.log().contains("panicked"), "{}", door.log_tail());
+    assert!(!world.door.log().contains("panicked"), "{}", world.door.log_tail());
 }
 
 /// Some messages are one transaction by their Via (RFC 3261 §17.2.3), although they have nothing to do
 /// with each other: the second would be answered as a copy of the first. Each round has no two of those.
-fn rounds() -> Vec<Vec<Case>> {
+fn rounds(cases: Vec<Case>) -> Vec<Vec<Case>> {
     let mut rounds: Vec<(BTreeSet<String>, Vec<Case>)> = Vec::new();
-    for case in torture::all() {
+    for case in cases {
         // Method, sent-by and branch, all of which stand in these two lines.
         let text = String::from_utf8_lossy(&case.bytes).to_ascii_lowercase();
         let via = text.lines().find(|line| line.starts_with("via") || line.starts_with('v'));
@@ -108,7 +170,7 @@ fn rounds() -> Vec<Vec<Case>> {
 }
 
 /// What was wrong, one line each.
-fn round(sip: SocketAddr, cases: &[Case], send: fn(SocketAddr, &Case, IpAddr) -> Vec<u16>) -> Vec<String> {
+fn round(world: &World, cases: &[Case], send: Send) -> Vec<String> {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -117,9 +179,9 @@ fn round(sip: SocketAddr, cases: &[Case], send: fn(SocketAddr, &Case, IpAddr) ->
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(n) else { return };
                     let from = IpAddr::from(lab(n as u8 + 1));
-                    let answers = send(sip, case, from);
+                    let answers = send(world, case, from);
                     let mut faults = judged(case, &answers);
-                    if !answers_options(sip, from) {
+                    if !answers_options(world.door.sip(), from) {
                         faults.push("no answer to OPTIONS after it".to_owned());
                     }
                     let mut wrong = wrong.lock().expect("nobody panics with it");
@@ -157,10 +219,9 @@ fn collect(case: &Case, mut poll: impl FnMut() -> Vec<u16>) -> Vec<u16> {
     answers
 }
 
-fn streamed(door: SocketAddr, case: &Case, from: IpAddr, write: impl Fn(&mut TcpStream)) -> Vec<u16> {
-    let mut stream = connected(from, door);
-    write(&mut stream);
-    stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a time-out can be set");
+fn streamed(case: &Case, mut stream: impl Read + Write + Sock, write: fn(&mut dyn Write, &[u8])) -> Vec<u16> {
+    write(&mut stream, &case.bytes);
+    stream.sock().set_read_timeout(Some(Duration::from_millis(20))).expect("a time-out can be set");
     let (mut all, mut told) = (Vec::new(), 0);
     collect(case, || {
         let mut buffer = [0; 65_536];
@@ -172,6 +233,23 @@ fn streamed(door: SocketAddr, case: &Case, from: IpAddr, write: impl Fn(&mut Tcp
         told = statuses.len();
         new
     })
+}
+
+/// What is under a stream.
+trait Sock {
+    fn sock(&self) -> &TcpStream;
+}
+
+impl Sock for TcpStream {
+    fn sock(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Sock for StreamOwned<ClientConnection, TcpStream> {
+    fn sock(&self) -> &TcpStream {
+        &self.sock
+    }
 }
 
 /// A connection that comes from `from`.

@@ -10,6 +10,7 @@ use super::conceal;
 use super::conference::Shared;
 use super::dtmf::Listener;
 use super::echo::Echo;
+use super::jitter_buffer::DELAY_MAX;
 use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
@@ -17,8 +18,9 @@ use super::ramp::{Ramp, UNITY};
 use super::resample::{Down, Up};
 use super::voice::{self, Voice};
 use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, mixer, opus};
+use crate::rtp::e_model::{self, Met};
 use crate::rtp::packet::{Header, is_control};
-use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo};
+use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo, VoipMetrics};
 use crate::rtp::srtp::TRAILER_MAX;
 use crate::rtp::telephone_event::{Event, Receiver};
 use crate::rtp::{Latch, Moment, Packet, Reception, Srtp, Verdict};
@@ -88,6 +90,13 @@ pub struct Quality {
     pub round_trip_ms: Option<f32>,
     /// Datagrams from strangers, and such that were no RTP.
     pub refused: u64,
+    /// Received after one that was sent later.
+    pub reordered: u64,
+    /// What the jitter buffer adds, at the end.
+    pub buffer_ms: f32,
+    /// How we hear the peer, and how it says that it hears us: mean opinion, 1–4.5, by the E-model.
+    pub opinion: Option<f32>,
+    pub peer_opinion: Option<f32>,
     /// SRTP and SRTCP packets that were not authentic, or came again.
     pub packets_rejected: u64,
     /// What encrypted the sound at the end; `None`: it was plain.
@@ -140,6 +149,7 @@ pub struct Leg {
     /// NTP middle bits of the peer's last sender report, and when it came.
     sender_report: Option<(u32, Duration)>,
     peer_lost: Option<f32>,
+    peer_opinion: Option<f32>,
     round_trip_ms: Option<f32>,
     /// Where the peer's RTCP comes from, if not from where SDP says.
     control_from: Option<SocketAddr>,
@@ -211,6 +221,7 @@ impl Leg {
             rejected: 0,
             sender_report: None,
             peer_lost: None,
+            peer_opinion: None,
             round_trip_ms: None,
             control_from: None,
             sending,
@@ -391,11 +402,12 @@ impl Leg {
 
     fn receive_clear_control(&mut self, datagram: &[u8], from: SocketAddr, now: Moment) {
         let ours = self.sending.ssrc;
-        let (mut sender_report, mut about_us) = (None, None);
+        let (mut sender_report, mut about_us, mut heard_us) = (None, None, None);
         let read = rtcp::read(datagram, |item| match item {
             rtcp::Item::SenderReport { ntp_middle, .. } => sender_report = Some(ntp_middle),
             rtcp::Item::Report(report) if report.ssrc == ours => about_us = Some(report),
-            rtcp::Item::Report(_) | rtcp::Item::Goodbye { .. } => {}
+            rtcp::Item::Voice { ssrc, metrics } if ssrc == ours => heard_us = Some(metrics),
+            rtcp::Item::Report(_) | rtcp::Item::Voice { .. } | rtcp::Item::Goodbye { .. } => {}
         });
         if read.is_err() {
             self.refused += 1;
@@ -406,6 +418,10 @@ impl Leg {
         self.control_from = Some(from);
         if let Some(ntp_middle) = sender_report {
             self.sender_report = Some((ntp_middle, now.elapsed));
+        }
+        if let Some(metrics) = heard_us {
+            self.peer_opinion =
+                metrics.conversation.or(metrics.listening).filter(|mos| (1.0..=5.0).contains(mos));
         }
         if let Some(report) = about_us {
             self.peer_lost = Some(f32::from(report.fraction_lost) / 256.0);
@@ -793,7 +809,9 @@ impl Leg {
     }
 
     fn write_report(&mut self, now: Moment, goodbye: bool, out: &mut [u8; REPORT_MAX]) -> usize {
+        let ratio = self.codec().clock_ratio();
         let about = self.reception.report().map(|mut about| {
+            about.jitter = about.jitter.saturating_mul(ratio);
             if let Some((ntp_middle, came)) = self.sender_report {
                 about.last_sender_report = ntp_middle;
                 let lay = now.elapsed.saturating_sub(came);
@@ -809,7 +827,9 @@ impl Leg {
             packets: self.packets_sent,
             bytes: self.bytes_sent,
         });
-        let length = Report { ssrc: self.sending.ssrc, sender, about, cname: NAME, goodbye }.write(out);
+        let voice = about.is_some().then(|| self.voice_metrics());
+        let length =
+            Report { ssrc: self.sending.ssrc, sender, about, voice, cname: NAME, goodbye }.write(out);
         match &mut self.srtp {
             Some(srtp) => srtp.sender.protect_control(out, length),
             None => length,
@@ -831,6 +851,42 @@ impl Leg {
             refused: self.refused,
             packets_rejected: self.rejected,
             srtp: self.srtp.as_ref().map(|srtp| srtp.suite()),
+            reordered: self.reception.reordered,
+            buffer_ms: self.playout.delay() as f32 / 8.0,
+            opinion: (self.reception.received > 0).then(|| e_model::opinion(self.met().rating())),
+            peer_opinion: self.peer_opinion,
+        }
+    }
+
+    /// What the peer's sound has met on its way to others' ears, over the whole life of the leg.
+    fn met(&self) -> Met {
+        let received = self.reception.received;
+        let (lost, late) = (self.reception.lost(), self.playout.late());
+        let there = self.round_trip_ms.unwrap_or(0.0) / 2.0;
+        // Beside the network: a packet of theirs, the buffer, and the tick.
+        let here = 40.0 + self.playout.delay() as f32 / 8.0;
+        Met {
+            lost: (lost + late) as f32 / (received + lost).max(1) as f32,
+            delay: Duration::from_secs_f32((there + here) / 1_000.0),
+            repairs: self.codec() == Codec::Opus,
+        }
+    }
+
+    /// The same, for the peer to know.
+    fn voice_metrics(&self) -> VoipMetrics {
+        let (received, lost, met) = (self.reception.received, self.reception.lost(), self.met());
+        let share = |count: u64| count as f32 / (received + lost).max(1) as f32;
+        let listening = Met { delay: Duration::ZERO, ..met };
+        VoipMetrics {
+            lost: share(lost),
+            discarded: share(self.playout.late()),
+            round_trip_ms: self.round_trip_ms.unwrap_or(0.0) as u16,
+            end_system_ms: (self.playout.delay() / 8) as u16 + 40,
+            rating: Some(met.rating() as u8),
+            listening: Some(e_model::opinion(listening.rating())),
+            conversation: Some(e_model::opinion(met.rating())),
+            buffer_ms: (self.playout.delay() / 8) as u16,
+            buffer_max_ms: (DELAY_MAX / 8) as u16,
         }
     }
 }
@@ -983,7 +1039,7 @@ mod tests {
 
         // Its reports are believed if they are authentic, on the same port too, and once.
         let mut report = [0; REPORT_MAX];
-        let plain = Report { ssrc: 7, sender: None, about: None, cname: "x", goodbye: false };
+        let plain = Report { ssrc: 7, sender: None, about: None, voice: None, cname: "x", goodbye: false };
         let length = plain.write(&mut report);
         leg.receive(&report[..length], nat, at(1_100));
         let length = peer.sender.protect_control(&mut report, length);
@@ -1056,7 +1112,7 @@ mod tests {
     #[test]
     fn reports_alone_keep_a_silent_peer() {
         let mut leg = leg(settings());
-        let report = Report { ssrc: 9, sender: None, about: None, cname: "x", goodbye: true };
+        let report = Report { ssrc: 9, sender: None, about: None, voice: None, cname: "x", goodbye: true };
         let mut buffer = [0; REPORT_MAX];
         let length = report.write(&mut buffer);
         leg.receive_control(&buffer[..length], "192.0.2.1:4001".parse().unwrap(), at(50_000));
@@ -1095,6 +1151,10 @@ mod tests {
         assert!((quality.round_trip_ms.unwrap() - 60.0).abs() < 2.0, "{quality:?}");
         assert_eq!((quality.packets_lost, quality.packets_received), (0, 1_500));
         assert_eq!(there.quality().packets_lost, 149);
+        // Each hears how the other is heard, and by the same measure.
+        let (heard, told) = (there.quality().opinion.unwrap(), quality.peer_opinion.unwrap());
+        assert!((3.0..3.5).contains(&heard) && (heard - told).abs() < 0.15, "{heard} {told}");
+        assert!(quality.opinion.unwrap() > 4.2, "{quality:?}");
     }
 
     #[test]

@@ -11,7 +11,20 @@ pub enum Ending {
     NoUsableEncryption,
     OverCapacity,
     Draining,
+    /// Requires an option that we do not have.
+    UnknownExtension,
+    /// Accepts no SDP.
+    NotAcceptable,
+    /// A body that we do not read.
+    UnsupportedBody,
+    /// Wants to take another call's place.
+    ReplacesRefused,
+    /// Wants to be refreshed more often than we do.
+    IntervalTooSmall,
+    /// Came back to us.
+    Looped,
     Cancelled,
+    NoPrack,
     NoAck,
     // the caller's doing
     HungUp,
@@ -26,6 +39,7 @@ pub enum Ending {
     LobbyRefused,
     LobbyTimedOut,
     Locked,
+    ModeratorGone,
     RemovedByModerator,
     HostRemoved,
     // faults
@@ -53,13 +67,20 @@ pub struct Facts {
 }
 
 impl Ending {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 34] = [
         Self::UnknownAccessNumber,
         Self::NoUsableCodec,
         Self::NoUsableEncryption,
         Self::OverCapacity,
         Self::Draining,
+        Self::UnknownExtension,
+        Self::NotAcceptable,
+        Self::UnsupportedBody,
+        Self::ReplacesRefused,
+        Self::IntervalTooSmall,
+        Self::Looped,
         Self::Cancelled,
+        Self::NoPrack,
         Self::NoAck,
         Self::HungUp,
         Self::TooManyWrongEntries,
@@ -72,6 +93,7 @@ impl Ending {
         Self::LobbyRefused,
         Self::LobbyTimedOut,
         Self::Locked,
+        Self::ModeratorGone,
         Self::RemovedByModerator,
         Self::HostRemoved,
         Self::StoreUnavailable,
@@ -94,6 +116,13 @@ impl Ending {
             Self::NoUsableEncryption => row("no-usable-encryption", 488, 88, None, "the trunk and the offer did not agree on encryption"),
             Self::OverCapacity => row("over-capacity", 503, 42, None, "the service or the trunk was full"),
             Self::Draining => row("draining", 503, 41, None, "the service was shutting down"),
+            Self::UnknownExtension => row("unknown-extension", 420, 127, None, "the call required an option that we do not have"),
+            Self::NotAcceptable => row("not-acceptable", 406, 79, None, "the caller accepted no session description"),
+            Self::UnsupportedBody => row("unsupported-body", 415, 79, None, "the call carried a body that we do not read"),
+            Self::ReplacesRefused => row("replaces-refused", 481, 21, None, "the call wanted to take another call's place"),
+            Self::IntervalTooSmall => row("interval-too-small", 422, 127, None, "the session would have expired sooner than we refresh"),
+            Self::Looped => row("looped", 482, 25, None, "the call was one of our own that came back"),
+            Self::NoPrack => row("no-prack", 504, 102, None, "our ringing was never acknowledged"),
             Self::Cancelled => row("cancelled", 487, 16, None, "the caller gave up before we answered"),
             Self::NoAck => row("no-ack", 408, 102, None, "our answer was never acknowledged"),
             Self::HungUp => row("hung-up", 487, 16, None, "the caller hung up"),
@@ -107,6 +136,7 @@ impl Ending {
             Self::LobbyRefused => row("lobby-refused", 403, 21, Some(Prompt::NotAdmitted), "the moderator did not admit the caller"),
             Self::LobbyTimedOut => row("lobby-timed-out", 480, 18, Some(Prompt::NotAdmitted), "nobody admitted the caller in time"),
             Self::Locked => row("locked", 403, 21, Some(Prompt::MeetingLocked), "the meeting was locked"),
+            Self::ModeratorGone => row("moderator-gone", 480, 16, Some(Prompt::ModeratorGone), "the moderator left and did not come back"),
             Self::RemovedByModerator => row("removed-by-moderator", 403, 21, Some(Prompt::Removed), "the moderator removed the caller"),
             Self::HostRemoved => row("host-removed", 480, 1, Some(Prompt::MeetingHasEnded), "the host's account was deleted"),
             Self::StoreUnavailable => row("store-unavailable", 503, 41, Some(Prompt::TryLater), "the database could not be asked"),

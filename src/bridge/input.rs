@@ -109,6 +109,8 @@ pub enum HangUp {
     Caller,
     /// CANCEL before our answer.
     Cancelled,
+    /// No PRACK within 64·T1 (RFC 3262 §3).
+    NoPrack,
     /// No ACK within 64·T1 (RFC 3261 §13.3.1.4).
     NoAck,
     /// The session timer ran out (RFC 4028 §10).
@@ -149,6 +151,13 @@ pub struct Quality {
     /// What the peer reported by RTCP: fraction lost 0–1, round trip.
     pub peer_lost: Option<f32>,
     pub round_trip_ms: Option<f32>,
+    /// Received after one that was sent later.
+    pub reordered: u64,
+    /// What the jitter buffer added at the end, in milliseconds.
+    pub buffer_ms: f32,
+    /// How we heard the caller, and how their side says that it heard us: mean opinion, 1–4.5.
+    pub opinion: Option<f32>,
+    pub peer_opinion: Option<f32>,
     /// SRTP packets that were not authentic, or came again.
     pub packets_rejected: u64,
     /// What encrypted the sound at the end; `None`: it was plain.

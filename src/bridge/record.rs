@@ -1,6 +1,7 @@
 //! The call record: what one call did, for operators. Built from inputs and outputs; holds no secrets.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::bridge::Ending;
 use crate::bridge::input::{DigitSource, Incoming, Quality};
@@ -35,6 +36,25 @@ pub struct CallRecord {
     /// The phone was remembered during this call.
     pub remembered: bool,
     pub quality: Option<Quality>,
+    pub signalled: Signalled,
+}
+
+/// What else signalling said of a call. Claims of others, for operators: nothing is decided by it,
+/// and no number stands in it but masked.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Signalled {
+    /// The final SIP status of a call that we refused.
+    pub refused_with: Option<u16>,
+    /// Whose phone sent the call on to us, masked; why (`user-busy`, …).
+    pub redirected_by: Option<String>,
+    pub redirected_why: Option<String>,
+    /// The peer's half of Session-ID (RFC 7989).
+    pub session_id: Option<String>,
+    /// What the peer's BYE or CANCEL said (RFC 3326): Q.850 cause, SIP status, words.
+    pub peer_q850: Option<u8>,
+    pub peer_status: Option<u16>,
+    pub peer_text: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +101,7 @@ impl CallRecord {
             keys: Vec::new(),
             remembered: false,
             quality: None,
+            signalled: Signalled::default(),
         }
     }
 

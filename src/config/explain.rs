@@ -4,8 +4,8 @@
 //! configuration.
 
 use super::raw::{
-    self, AccessNumber, CallerId, Guessing, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Stir, Store, Top,
-    TrunkLimits, TrunkMedia,
+    self, AccessNumber, CallerId, Guessing, Http, Limits, Log, Mail, Meetings, Rtp, Sip, SipTls, Stir, Store,
+    Top, TrunkLimits, TrunkMedia,
 };
 use super::read::{Presence, Section};
 
@@ -15,6 +15,7 @@ pub fn config() -> String {
     let mut out = String::new();
     section::<Top>("", &mut out);
     section::<Sip>("[sip]", &mut out);
+    section::<SipTls>("[sip.tls]", &mut out);
     section::<Rtp>("[rtp]", &mut out);
     section::<Stir>("[stir]", &mut out);
     section::<Http>("[http]", &mut out);

@@ -92,11 +92,11 @@ impl Document {
         section
     }
 
-    /// A part of the file that this version has not, with the reason.
-    pub fn refuse(&mut self, section: &str, key: &str, what: &str, faults: &mut Faults) {
-        let inside = self.table.get_mut(section).and_then(Value::as_table_mut);
-        if inside.is_some_and(|table| table.remove(key).is_some()) {
-            faults.push(read::join(section, key), what);
+    /// Makes the table `[section.key]` one of its own, for [`Document::section`] under that name.
+    pub fn lift(&mut self, section: &str, key: &str) {
+        let outer = self.table.get_mut(section).and_then(Value::as_table_mut);
+        if let Some(inner) = outer.and_then(|table| table.remove(key)) {
+            self.table.insert(read::join(section, key), inner);
         }
     }
 }

@@ -13,10 +13,11 @@ use tracing_subscriber::EnvFilter;
 use super::fault::{Fault, Faults};
 use super::file::Document;
 use super::raw::{
-    self, AccessNumber, Guessing, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, Stir, Store, Top,
+    self, AccessNumber, Guessing, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, SipTls, Stir,
+    Store, Top,
 };
 use super::read::{choice, within};
-use super::{Settings, outgoing, signatures, trunks};
+use super::{Settings, outgoing, signatures, transports, trunks};
 use crate::bridge::guess;
 use crate::prompt::Pack;
 use crate::signalling::Listen;
@@ -38,8 +39,9 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let folder = std::path::absolute(file).ok().and_then(|file| Some(file.parent()?.to_owned()));
     let folder = folder.unwrap_or_default();
 
-    document.refuse("sip", "tls", "TLS is not available in this version", faults);
+    document.lift("sip", "tls");
     let sip: Sip = document.section("sip", faults);
+    let sip_tls: SipTls = document.section("sip.tls", faults);
     let rtp: Rtp = document.section("rtp", faults);
     let stir: Stir = document.section("stir", faults);
     let http: Http = document.section("http", faults);
@@ -55,7 +57,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
 
     let data_dir = data_dir(&top.data_dir, &folder, faults);
     let prompts = prompts(top.prompts.as_deref(), &folder, faults);
-    let signalling = signalling(&sip, faults);
+    let signalling = signalling(&sip, &sip_tls, &folder, faults);
     let media = media(&rtp, faults);
     if let (Some(signalling), Some(media)) = (&signalling, &media) {
         reachable(signalling, media, faults);
@@ -63,7 +65,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let stir = signatures::stir(&stir, &folder, faults);
     let http = self::http(&http, &folder, token, faults);
     if let (Some(signalling), Some(http)) = (&signalling, &http)
-        && signalling.listen.iter().any(|l| l.transport == Transport::Tcp && clash(l.address, http.listen))
+        && signalling.listen.iter().any(|l| l.transport.is_reliable() && clash(l.address, http.listen))
     {
         faults.push("http.listen", format!("{} is taken by sip.listen, expected another port", http.listen));
     }
@@ -85,6 +87,9 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     });
     let trunks = trunks::load(&folder.join(&top.trunks), ours.as_ref(), faults, &mut in_trunks);
 
+    if let Some(signalling) = &signalling {
+        transports::provable(&trunks, signalling, faults);
+    }
     if let Some(trunk) = trunks.iter().find(|trunk| trunk.stir && stir.is_none()) {
         let name = &trunk.name;
         faults.push(
@@ -137,16 +142,31 @@ fn prompts(text: Option<&str>, folder: &Path, faults: &mut Faults) -> Option<Pat
     Some(path)
 }
 
-fn signalling(sip: &Sip, faults: &mut Faults) -> Option<signalling::Settings> {
+fn signalling(
+    sip: &Sip,
+    sip_tls: &SipTls,
+    folder: &Path,
+    faults: &mut Faults,
+) -> Option<signalling::Settings> {
     if sip.listen.is_empty() {
         faults.push("sip.listen", "empty, expected at least one such as \"udp:127.0.0.1:5060\"");
     }
     let mut listen: Vec<Listen> = Vec::new();
     for text in &sip.listen {
         let Some(one) = faults.keep("sip.listen", listener(text)) else { continue };
-        let taken = |other: &Listen| other.transport == one.transport && clash(other.address, one.address);
+        let taken = |other: &Listen| {
+            let one_kind = other.transport.is_reliable() == one.transport.is_reliable();
+            one_kind && clash(other.address, one.address)
+        };
         if listen.iter().any(taken) {
-            faults.push("sip.listen", format!("{text:?} twice, expected each address and port once"));
+            let what = if listen.iter().any(|other| taken(other) && other.transport != one.transport) {
+                format!(
+                    "{text:?} has the port of another transport, expected one of its own for TCP and for TLS"
+                )
+            } else {
+                format!("{text:?} twice, expected each address and port once")
+            };
+            faults.push("sip.listen", what);
         }
         listen.push(one);
     }
@@ -154,7 +174,9 @@ fn signalling(sip: &Sip, faults: &mut Faults) -> Option<signalling::Settings> {
         "" => None,
         text => faults.keep("sip.external_address", address(text)),
     };
-    Some(signalling::Settings { listen, external_address }).filter(|settings| !settings.listen.is_empty())
+    let tls = transports::tls(sip_tls, &listen, folder, faults);
+    Some(signalling::Settings { listen, external_address, tls })
+        .filter(|settings| !settings.listen.is_empty())
 }
 
 /// Of `udp:127.0.0.1:5060`.
@@ -165,7 +187,7 @@ fn listener(text: &str) -> Result<Listen, String> {
     let transport = match transport {
         "udp" => Transport::Udp,
         "tcp" => Transport::Tcp,
-        "tls" => return Err(format!("{shown:?}: TLS is not available in this version")),
+        "tls" => Transport::Tls,
         _ => return Err(wrong()),
     };
     let address = address.parse().map_err(|_| wrong())?;

@@ -17,6 +17,7 @@ mod raw;
 mod read;
 mod secrets;
 mod signatures;
+mod transports;
 mod trunks;
 
 pub use fault::Fault;

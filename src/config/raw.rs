@@ -22,14 +22,33 @@ section! {
 section! {
     /// Signalling.
     pub struct Sip {
-        /// Where SIP is listened for: "udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT", IPv6 as
-        /// "udp:[2001:db8::1]:5060". Port 0 takes any free one, for tests. Carriers need an address
-        /// that they can reach; 127.0.0.1 serves this machine alone.
+        /// Where SIP is listened for: "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT" or "tls:ADDRESS:PORT" (which
+        /// needs [sip.tls]), IPv6 as "udp:[2001:db8::1]:5060". Port 0 takes any free one, for tests.
+        /// Carriers need an address that they can reach; 127.0.0.1 serves this machine alone.
         listen: Vec<String> = Default("[\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\"]"),
         /// Our address as peers see it, for Contact and SDP, when it is not the one we listen on:
         /// behind NAT, or when listening on 0.0.0.0. An IP address; empty: the listening one. If it is
         /// wrong, calls are answered and nobody hears anything.
         external_address: String = Default("\"\""),
+    }
+}
+
+section! {
+    /// SIP over TLS (1.2 and 1.3), for "tls:" addresses of sip.listen. A reload reads all files again:
+    /// new connections get the new certificate, and a file that is wrong changes nothing. `doorline
+    /// doctor` and the metric doorline_tls_certificate_expiry_timestamp_seconds tell when it ends.
+    pub struct SipTls {
+        /// Our certificate in PEM, and behind it those between it and its authority. Its names are what
+        /// peers check.
+        certificate_file: Option<String> = Absent("\"tls/certificate.pem\""),
+        /// Its private key in PEM, without a password. Only the service's user (and group) may read it.
+        private_key_file: Option<String> = Absent("\"tls/private-key.pem\""),
+        /// Authorities (PEM) whose client certificates we believe. With it every peer is asked for one;
+        /// it may have none, but one that it shows must be good. Needed for tls_names of a trunk. Take
+        /// your carriers' own authorities, not all of the world's.
+        client_ca_file: Option<String> = Absent("\"tls/client-ca.pem\""),
+        /// Authorities (PEM) of servers that we connect to. Absent: the system's.
+        ca_file: Option<String> = Absent("\"tls/ca.pem\""),
     }
 }
 
@@ -246,6 +265,14 @@ section! {
         /// all: nobody else's calls get any answer. No address may be in two trunks. Carriers
         /// publish their signalling addresses; an address too many can call with any number.
         allow: Vec<String> = Default("[]"),
+        /// Whose ringing (180) is sent until it is acknowledged (100rel, RFC 3262): "required" (calls
+        /// that require it) or "supported" (calls that say they can, too; such a call is answered one
+        /// round trip later).
+        reliable_provisional: String = Default("\"required\""),
+        /// Names, one of which its verified client certificate must have: a DNS name or a URI of its
+        /// subjectAltName, the whole of it. Calls then come over TLS alone; with allow too, both must
+        /// hold, and without, any address may show the certificate. Needs client_ca_file in [sip.tls].
+        tls_names: Vec<String> = Default("[]"),
         /// Whether allow may hold "0.0.0.0/0" or "::/0" beside [auth]: everybody in the world may then
         /// try a password. Without it such a block is a fault there.
         any_source: bool = Default("false"),
@@ -356,6 +383,7 @@ section! {
 pub const CONFIG: &Places = &[
     ("", Top::KEYS),
     ("sip", Sip::KEYS),
+    ("sip.tls", SipTls::KEYS),
     ("rtp", Rtp::KEYS),
     ("stir", Stir::KEYS),
     ("http", Http::KEYS),

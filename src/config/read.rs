@@ -140,6 +140,8 @@ pub fn refuse_unknown(table: &Table, path: &str, kind: &str, places: &Places, fa
         };
         let here = places.iter().filter(|(place, _)| *place == kind).flat_map(|(_, keys)| *keys);
         let mut known: Vec<&str> = here.map(|key| key.name).collect();
+        let inner = places.iter().filter_map(|(place, _)| place.strip_prefix(kind)?.strip_prefix('.'));
+        known.extend(inner.filter(|_| !kind.is_empty()));
         if kind.is_empty() {
             known.extend(places.iter().map(|(place, _)| *place).filter(|place| !place.is_empty()));
         }

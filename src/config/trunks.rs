@@ -11,7 +11,7 @@ use super::read::{choice, within};
 use super::secrets;
 use crate::sip::bucket::Rate;
 use crate::sip::trunk::{
-    Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk, Verstats, Voice,
+    Believe, CodecName, DtmfMode, MediaSource, Network, Reliable, SrtpMode, Trunk, Verstats, Voice,
 };
 use crate::types::Country;
 
@@ -78,6 +78,7 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         name,
         verstat: verstats(&caller_id, faults),
         stir: caller_id.stir,
+        tls_names: top.tls_names.iter().filter_map(|name| faults.keep("tls_names", name.parse())).collect(),
         believe: faults.keep("caller_id.trust", choice(&caller_id.trust, BELIEVE)).unwrap_or_default(),
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
@@ -86,6 +87,9 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         srtp_over_plain_signalling: media.srtp_over_plain_signalling,
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
+            .unwrap_or_default(),
+        reliable: faults
+            .keep("reliable_provisional", choice(&top.reliable_provisional, RELIABLE))
             .unwrap_or_default(),
         voice: Voice { automatic_gain: media.automatic_gain, noise_gate: media.noise_gate },
         calls_max: limits
@@ -166,6 +170,16 @@ fn compare(trunk: &Trunk, others: &[(PathBuf, Trunk)], faults: &mut Faults) {
                 format!("{:?} is also the name in {file}, expected one of its own", trunk.name),
             );
         }
+        if trunk.overlaps(other) {
+            let what =
+                format!("a name and an address that {file} has too, expected each peer in one trunk only");
+            faults.push("tls_names", what);
+            continue;
+        }
+        // Names tell them apart.
+        if !trunk.tls_names.is_empty() && !other.tls_names.is_empty() {
+            continue;
+        }
         for block in &trunk.allow {
             // One that takes everybody gets what no other trunk names.
             let apart = |theirs: &Network| {
@@ -224,6 +238,8 @@ fn codecs(names: &[String], faults: &mut Faults) -> Vec<CodecName> {
 
 const BELIEVE: &[(&str, Believe)] =
     &[("none", Believe::None), ("from", Believe::From), ("pai", Believe::Pai)];
+
+const RELIABLE: &[(&str, Reliable)] = &[("required", Reliable::Required), ("supported", Reliable::Supported)];
 
 const CODECS: &[(&str, CodecName)] = &[
     ("opus", CodecName::Opus),

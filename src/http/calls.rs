@@ -72,6 +72,26 @@ pub struct CallDetail {
     path: Vec<Step>,
     keys: Vec<Key>,
     quality: Option<Quality>,
+    /// The peer's half of Session-ID (RFC 7989), the same at all ends of the call.
+    session_id: Option<String>,
+    /// The final SIP status of a call that we refused.
+    refused_with: Option<u16>,
+    /// Whose phone sent the call on to us, masked, as Diversion or History-Info says.
+    redirected_by: Option<String>,
+    /// Why it did: such as `user-busy`, `no-answer`, `unconditional`, or a SIP status.
+    redirected_why: Option<String>,
+    /// What the caller's side said when it ended the call.
+    peer_reason: Option<PeerReason>,
+}
+
+/// A Reason header (RFC 3326).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PeerReason {
+    /// Cause of Q.850, 1 to 127.
+    q850: Option<u8>,
+    /// SIP status.
+    sip: Option<u16>,
+    text: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,6 +122,14 @@ pub struct Quality {
     /// What the caller's side lost, 0 to 1, as it reported.
     peer_lost: Option<f32>,
     round_trip_ms: Option<f32>,
+    /// Packets that came after one that was sent later.
+    packets_reordered: u64,
+    /// What the jitter buffer added at the end.
+    buffer_ms: f32,
+    /// How we heard the caller, as people would rate it: 1 to 4.5 (ITU-T G.107).
+    mos: Option<f32>,
+    /// How the caller's side says that it heard us (RFC 3611).
+    peer_mos: Option<f32>,
     /// SRTP packets that were not authentic, or came again.
     packets_rejected: u64,
     /// What encrypted the sound, such as `AES_CM_128_HMAC_SHA1_80`; null: it was plain.
@@ -165,17 +193,37 @@ impl From<&PastCall> for Call {
 
 impl CallDetail {
     fn past(call: PastCall) -> Self {
+        let said = call.signalled.clone();
+        let peer_reason = PeerReason { q850: said.peer_q850, sip: said.peer_status, text: said.peer_text };
+        let has_reason =
+            peer_reason.q850.is_some() || peer_reason.sip.is_some() || peer_reason.text.is_some();
         Self {
             call: Call::from(&call),
             sip_call_id: Some(call.sip_call_id),
             path: call.path.into_iter().map(|step| Step { at: step.at, what: step.what }).collect(),
             keys: call.keys.iter().map(|key| Key { at: key.at, source: key.source.word() }).collect(),
             quality: call.quality.map(Quality::from),
+            session_id: said.session_id,
+            refused_with: said.refused_with,
+            redirected_by: said.redirected_by,
+            redirected_why: said.redirected_why,
+            peer_reason: has_reason.then_some(peer_reason),
         }
     }
 
     fn live(call: &LiveCall) -> Self {
-        Self { call: call.into(), sip_call_id: None, path: Vec::new(), keys: Vec::new(), quality: None }
+        Self {
+            call: call.into(),
+            sip_call_id: None,
+            path: Vec::new(),
+            keys: Vec::new(),
+            quality: None,
+            session_id: None,
+            refused_with: None,
+            redirected_by: None,
+            redirected_why: None,
+            peer_reason: None,
+        }
     }
 }
 
@@ -190,6 +238,10 @@ impl From<input::Quality> for Quality {
             concealed: quality.concealed,
             peer_lost: quality.peer_lost,
             round_trip_ms: quality.round_trip_ms,
+            packets_reordered: quality.reordered,
+            buffer_ms: quality.buffer_ms,
+            mos: quality.opinion,
+            peer_mos: quality.peer_opinion,
             packets_rejected: quality.packets_rejected,
             srtp: quality.srtp.map(Suite::name),
         }

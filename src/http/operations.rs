@@ -49,6 +49,7 @@ pub struct ConfigFault {
 pub struct TrunkFacts {
     pub name: String,
     pub allow: Vec<String>,
+    pub tls_names: Vec<String>,
     pub believes: &'static str,
     pub country: Option<String>,
     pub calls_max: Option<usize>,

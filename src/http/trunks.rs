@@ -26,6 +26,8 @@ pub struct Trunk {
     name: String,
     /// Addresses and blocks whose calls are this trunk's.
     allow: Vec<String>,
+    /// Names of which its verified TLS client certificate must have one; empty: none is asked for.
+    tls_names: Vec<String>,
     /// Which header names the caller with the carrier's word: `none`, `from` or `pai`.
     believes: &'static str,
     /// What a national number on it means (ISO 3166).
@@ -50,6 +52,7 @@ pub async fn list_trunks(State(context): State<Context>, caller: Caller) -> Resu
         calls_live: snapshot.calls.iter().filter(|call| call.trunk == facts.name).count(),
         name: facts.name,
         allow: facts.allow,
+        tls_names: facts.tls_names,
         believes: facts.believes,
         country: facts.country,
         calls_max: facts.calls_max,
@@ -87,7 +90,7 @@ pub async fn test_trunk(
     verdict.map(Json).ok_or_else(|| Problem::no_such("trunk"))
 }
 
-/// Read the configuration again: trunks, access numbers and the log level change at once, live calls
+/// Read the configuration again: trunks, access numbers, TLS certificates and the log level change at once, live calls
 /// go on. A faulty configuration changes nothing.
 #[utoipa::path(post, path = "/reload", tag = "operation",
     responses((status = 200, body = Reloaded), (status = 403, body = Problem), (status = 422, body = Problem)))]

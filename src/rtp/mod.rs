@@ -2,6 +2,7 @@
 //!
 //! Nothing here opens a socket or reads a clock: bytes, an address and a [`Moment`] come in.
 
+pub mod e_model;
 pub mod latch;
 pub mod packet;
 pub mod reception;

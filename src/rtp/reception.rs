@@ -9,6 +9,8 @@ pub struct Reception {
     source: Option<Source>,
     /// Packets received, of all sources.
     pub received: u64,
+    /// Those of them that a later one had overtaken.
+    pub reordered: u64,
     lost_before: u64,
 }
 
@@ -41,6 +43,8 @@ impl Reception {
     /// about jitter (RFC 4733 §2.1). True when this is a source not heard before.
     pub fn note(&mut self, ssrc: u32, sequence: u16, timestamp: Option<u32>, arrival: u32) -> bool {
         self.received += 1;
+        self.reordered +=
+            u64::from(self.source.as_ref().is_some_and(|source| source.is_behind(ssrc, sequence)));
         let fresh = match &mut self.source {
             Some(source) if source.ssrc == ssrc => !source.follow(sequence),
             _ => true,
@@ -126,6 +130,11 @@ impl Source {
             expected_prior: 0,
             received_prior: 0,
         }
+    }
+
+    fn is_behind(&self, ssrc: u32, sequence: u16) -> bool {
+        let behind = (self.highest as u16).wrapping_sub(sequence);
+        self.ssrc == ssrc && (1..MISORDER_MAX).contains(&behind)
     }
 
     fn expected(&self) -> u32 {

@@ -16,7 +16,8 @@ use crate::bridge::{Answer, CallRecord, Question, Snapshot};
 use crate::media::figures::LATENESS_BOUNDS_US;
 use crate::media::{self, Engine};
 use crate::server::operations::Operations;
-use crate::signalling;
+use crate::signalling::{self, Tls};
+use crate::sip::endpoint::REFUSALS;
 use crate::store::words::Word;
 use crate::telemetry;
 use crate::types::Suite;
@@ -40,12 +41,17 @@ impl Figures {
         counter!("doorline_refused_sources_total").absolute(counters.refused_sources);
         counter!("doorline_malformed_messages_total").absolute(counters.malformed);
         counter!("doorline_socket_errors_total").absolute(counters.socket_errors);
+        counter!("doorline_tls_handshake_failures_total").absolute(counters.failed_handshakes);
         for (queue, count) in [
             ("endpoint", counters.overloaded),
             ("events", counters.refused_busy),
             ("connections", counters.refused_connections),
+            ("refusals", counters.events_lost),
         ] {
             counter!("doorline_overload_total", "queue" => queue).absolute(count);
+        }
+        for ((reason, _), count) in REFUSALS.iter().zip(counters.refused) {
+            counter!("doorline_refused_requests_total", "reason" => *reason).absolute(count);
         }
         gauge!("doorline_ports_free").set(self.media.ports_free() as f64);
 
@@ -164,6 +170,10 @@ pub(super) fn count_call(record: &CallRecord) {
         let suite = quality.srtp.map_or("none", Suite::name);
         counter!("doorline_encryption_total", "suite" => suite).increment(1);
         histogram!("doorline_concealed_share").record(f64::from(quality.concealed));
+        counter!("doorline_packets_reordered_total").increment(quality.reordered);
+        if let Some(opinion) = quality.opinion {
+            histogram!("doorline_mos").record(f64::from(opinion));
+        }
         histogram!("doorline_jitter_seconds").record(f64::from(quality.jitter_ms) / 1e3);
     }
 }
@@ -194,6 +204,12 @@ pub(super) const fn name(question: &Question) -> &'static str {
         Question::Used { .. } => "used",
         Question::Forget { .. } => "forget",
     }
+}
+
+/// The certificate that new connections see.
+pub(super) fn tell_certificate(tls: &Tls) {
+    let until = tls.certificate().not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    gauge!("doorline_tls_certificate_expiry_timestamp_seconds").set(until.as_secs_f64());
 }
 
 /// Figures that are there from the start, so that an alert on one does not wait for its first.

@@ -129,6 +129,9 @@ impl Service {
         let operations =
             Arc::new(Operations::new(&settings, reread, orders, snapshot.clone(), counts.clone()));
         figures::begin();
+        if let Some(tls) = &settings.signalling.tls {
+            figures::tell_certificate(tls);
+        }
         let figures = Figures {
             media,
             signalling: signalling.clone(),

@@ -11,6 +11,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use crate::bridge::input::{DigitSource, HangUp, Incoming};
+use crate::bridge::record::Signalled;
 use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, Snapshot, verify};
 use crate::config::{AccessNumber, Settings};
 use crate::media::{self, Engine};
@@ -20,7 +21,7 @@ use crate::server::signatures::{Signatures, Signed};
 use crate::server::translate;
 use crate::signalling;
 use crate::sip::Transport;
-use crate::sip::endpoint::{self, Event};
+use crate::sip::endpoint::{self, Event, TurnedAway};
 use crate::sip::offer::{self, Local, Offer};
 use crate::sip::trunk::{DtmfMode, SrtpMode, Trunk};
 use crate::stir::Verdict;
@@ -58,6 +59,12 @@ struct Line {
     local: Option<Local>,
     /// The description we sent last.
     described: Option<Vec<u8>>,
+    /// Both sides have described the session once.
+    agreed: bool,
+    /// The caller acknowledges our ringing, which describes the session (RFC 3262).
+    reliable: bool,
+    /// For the record.
+    signalled: Signalled,
 }
 
 /// Seconds after which a refused trunk may try again (RFC 3261 §20.33).
@@ -92,14 +99,20 @@ impl Lines {
         // Ours first: a call that signalling lets in finds its trunk here.
         self.trunks = by_name(&tables.trunks);
         self.access_numbers = tables.access_numbers;
+        if let Some(tls) = tables.tls {
+            told(self.signalling.set_tls(tls).await);
+        }
         told(self.signalling.set_trunks(tables.trunks).await);
     }
 
-    /// The call's record is written; nothing of it is left.
-    pub(super) fn forget(&mut self, call: CallId) {
-        self.lines.remove(&call);
-        self.talking.remove(&call);
-        self.echoing.remove(&call);
+    /// The call is over for the bridge: its record gets what signalling said, and nothing of it is
+    /// left here.
+    pub(super) fn complete(&mut self, record: &mut CallRecord) {
+        if let Some(line) = self.lines.remove(&record.call) {
+            record.signalled = line.signalled;
+        }
+        self.talking.remove(&record.call);
+        self.echoing.remove(&record.call);
     }
 
     /// How often has changed who talks and who echoes.
@@ -126,24 +139,43 @@ impl Lines {
     ) -> Option<CallRecord> {
         match event {
             Event::Incoming(incoming) => return self.incoming(*incoming, inputs).await,
+            Event::TurnedAway(away) => return self.turned_away(*away),
+            Event::NotDone { call, method, status } => {
+                info!(%call, %method, status, "request within a call refused");
+            }
             Event::Established { call, answer } => self.established(call, answer, inputs).await,
             Event::Offered { call, sdp } => self.offered(call, sdp).await,
             Event::Modified { call, answer: Some(answer) } => {
                 let accepted = self.accept_answer(call, &answer);
-                if let Err(unusable) = accepted {
+                match accepted {
+                    Ok(()) => {}
+                    Err(unusable) if self.lines.get(&call).is_some_and(|line| !line.agreed) => {
+                        info!(%call, %unusable, "answer refused");
+                        inputs.push_back(Input::HungUp { call, how: HangUp::NoUsableAnswer });
+                        self.note_refusal(call, 488);
+                        told(self.signalling.refuse(call, 488, None, None).await);
+                        self.media.close(call);
+                    }
                     // The session goes on as it was (RFC 3264 §8): the peer keeps to what it has.
-                    warn!(%call, %unusable, "answer to our offer not understood");
+                    Err(unusable) => warn!(%call, %unusable, "answer to our offer not understood"),
                 }
             }
             Event::Digit { call, digit, .. } => {
                 inputs.push_back(Input::Digit { call, digit, source: DigitSource::Info });
             }
-            Event::Ended { call, how } => {
+            Event::Ended { call, how, reason } => {
                 // The bridge has not heard of a call whose signature is still being verified.
                 if let Some(incoming) = self.signatures.give_up(call) {
-                    self.lines.remove(&call);
                     let ending = translate::given_up(how);
-                    return Some(CallRecord::refused(&incoming, ending, Now::read().date));
+                    let mut record = CallRecord::refused(&incoming, ending, Now::read().date);
+                    if let Some(line) = self.lines.remove(&call) {
+                        record.signalled = line.signalled;
+                    }
+                    translate::peer_reason(&mut record.signalled, reason);
+                    return Some(record);
+                }
+                if let Some(line) = self.lines.get_mut(&call) {
+                    translate::peer_reason(&mut line.signalled, reason);
                 }
                 inputs.push_back(Input::HungUp { call, how: translate::hang_up(how) });
                 self.media.close(call);
@@ -171,33 +203,21 @@ impl Lines {
         };
         let evidence = translate::evidence(&incoming.evidence);
         let believed = translate::believed(&trunk);
-        let dialled = self.dialled(incoming.request_user.as_deref(), &trunk);
-        let mut known = Incoming {
-            call,
-            trunk: trunk.name.clone(),
-            trunk_group: trunk.group.clone(),
-            access_number: None,
-            language: Language::english(),
-            caller: verify::caller(&evidence, &believed),
-            sip_call_id: incoming.sip_call_id,
-        };
-        match dialled {
-            Dialled::Ours(number) => {
-                known.access_number = Some(number.number.reveal().to_owned());
-                known.language = number.language.clone();
-            }
-            Dialled::Any => {}
-            Dialled::Unknown => return Some(self.refuse(&known, Ending::UnknownAccessNumber, None).await),
+        let (known, is_ours) = self.known(&incoming, &trunk);
+        let signalled = translate::signalled(&incoming, trunk.country);
+        if !is_ours {
+            return Some(self.refuse(&known, signalled, Ending::UnknownAccessNumber, None).await);
         }
         if trunk.calls_max.is_some_and(|most| incoming.trunk_calls > most) {
-            return Some(self.refuse(&known, Ending::OverCapacity, None).await);
+            return Some(self.refuse(&known, signalled, Ending::OverCapacity, None).await);
         }
         let transport = incoming.flow.transport;
         let offer = match self.usable(incoming.offer.as_deref(), &trunk, transport) {
             Ok(offer) => offer,
             Err(unusable) => {
                 info!(%call, %unusable, "offer refused");
-                return Some(self.refuse(&known, ending(&unusable), Some(unusable.status())).await);
+                let status = Some(unusable.status());
+                return Some(self.refuse(&known, signalled, ending(&unusable), status).await);
             }
         };
         let request_user = incoming.request_user.as_deref();
@@ -213,13 +233,57 @@ impl Lines {
             offer,
             local: None,
             described: None,
+            agreed: false,
+            reliable: incoming.reliable,
+            signalled,
         };
         self.lines.insert(call, line);
         match self.signatures.begin(known, evidence, believed, signed) {
             Some(known) => inputs.push_back(Input::Incoming(known)),
-            None => told(self.signalling.ring(call).await),
+            // Without a description: the leg opens when the call comes in.
+            None => told(self.signalling.ring(call, None).await),
         }
         None
+    }
+
+    /// The record of a call that signalling refused before anybody was asked.
+    fn turned_away(&self, away: TurnedAway) -> Option<CallRecord> {
+        let TurnedAway { incoming, status, why } = away;
+        let trunk = self.trunks.get(&incoming.trunk)?;
+        let (known, _) = self.known(&incoming, trunk);
+        let mut record = CallRecord::refused(&known, translate::turned_away(why), Now::read().date);
+        record.signalled =
+            Signalled { refused_with: Some(status), ..translate::signalled(&incoming, trunk.country) };
+        Some(record)
+    }
+
+    /// What the bridge must know of a call, and whether the dialled number is ours.
+    fn known(&self, incoming: &endpoint::Incoming, trunk: &Trunk) -> (Incoming, bool) {
+        let evidence = translate::evidence(&incoming.evidence);
+        let mut known = Incoming {
+            call: incoming.call,
+            trunk: trunk.name.clone(),
+            trunk_group: trunk.group.clone(),
+            access_number: None,
+            language: Language::english(),
+            caller: verify::caller(&evidence, &translate::believed(trunk)),
+            sip_call_id: incoming.sip_call_id.clone(),
+        };
+        match self.dialled(incoming.request_user.as_deref(), trunk) {
+            Dialled::Ours(number) => {
+                known.access_number = Some(number.number.reveal().to_owned());
+                known.language = number.language.clone();
+                (known, true)
+            }
+            Dialled::Any => (known, true),
+            Dialled::Unknown => (known, false),
+        }
+    }
+
+    fn note_refusal(&mut self, call: CallId, status: u16) {
+        if let Some(line) = self.lines.get_mut(&call) {
+            line.signalled.refused_with = Some(status);
+        }
     }
 
     /// The signature of a call that waits for its verdict is verified: it comes in now.
@@ -259,11 +323,18 @@ impl Lines {
     }
 
     /// Refuses a call that the bridge has not heard of, and says so in a record.
-    async fn refuse(&self, incoming: &Incoming, ending: Ending, status: Option<u16>) -> CallRecord {
-        let facts = ending.facts();
-        let status = status.unwrap_or(facts.status);
+    async fn refuse(
+        &self,
+        incoming: &Incoming,
+        signalled: Signalled,
+        ending: Ending,
+        status: Option<u16>,
+    ) -> CallRecord {
+        let status = status.unwrap_or(ending.facts().status);
         told(self.signalling.refuse(incoming.call, status, None, retry_after(status)).await);
-        CallRecord::refused(incoming, ending, Now::read().date)
+        let mut record = CallRecord::refused(incoming, ending, Now::read().date);
+        record.signalled = Signalled { refused_with: Some(status), ..signalled };
+        record
     }
 
     async fn established(&mut self, call: CallId, answer: Option<Vec<u8>>, inputs: &mut VecDeque<Input>) {
@@ -311,9 +382,10 @@ impl Lines {
     }
 
     fn accept_answer(&mut self, call: CallId, answer: &[u8]) -> Result<(), offer::Unusable> {
-        let Some(line) = self.lines.get(&call) else { return Ok(()) };
+        let Some(line) = self.lines.get_mut(&call) else { return Ok(()) };
         let ours = line.described.as_deref().unwrap_or_default();
         let negotiated = offer::accept_answer(ours, answer)?;
+        line.agreed = true;
         self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
         Ok(())
     }
@@ -366,10 +438,15 @@ impl Lines {
     /// Does what the bridge wants of signalling and media.
     pub(super) async fn carry_out(&mut self, output: Output, inputs: &mut VecDeque<Input>) {
         match output {
-            Output::Ring { call } => told(self.signalling.ring(call).await),
+            Output::Ring { call } => {
+                let reliable = self.lines.get(&call).is_some_and(|line| line.reliable);
+                let description = if reliable { self.describe(call, inputs).await } else { None };
+                told(self.signalling.ring(call, description).await);
+            }
             Output::Answer { call } => self.answer(call, inputs).await,
             Output::Refuse { call, ending } => {
                 let status = ending.facts().status;
+                self.note_refusal(call, status);
                 told(self.signalling.refuse(call, status, None, retry_after(status)).await);
             }
             Output::HangUp { call, ending } => self.end(call, ending).await,
@@ -386,7 +463,9 @@ impl Lines {
             Output::Mute { call, muted } => self.media.mute(call, muted),
             Output::Record { meeting, on } => self.media.record(meeting, on),
             Output::RecordName { call, most } => self.media.record_name(call, most),
-            Output::PlayName { to, playback, of } => self.media.play_name(to, playback.0, of),
+            Output::PlayName { to, playback, of, otherwise } => {
+                self.media.play_name(to, playback.0, of, self.clips.of(otherwise.as_slice()));
+            }
             Output::DropName { call } => self.media.drop_name(call),
             Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } => {
                 unreachable!("the switchboard carries these out itself")
@@ -394,24 +473,37 @@ impl Lines {
         }
     }
 
-    /// Opens the leg and answers with where it listens.
     async fn answer(&mut self, call: CallId, inputs: &mut VecDeque<Input>) {
+        let Some(description) = self.describe(call, inputs).await else { return };
         let Some(line) = self.lines.get(&call) else { return };
+        let since = line.since;
+        told(self.signalling.answer(call, description).await);
+        metrics::histogram!("doorline_setup_seconds").record(since.elapsed().as_secs_f64());
+    }
+
+    /// Opens the leg, once, and says where it listens: the answer to the caller's offer, or our own.
+    async fn describe(&mut self, call: CallId, inputs: &mut VecDeque<Input>) -> Option<Vec<u8>> {
+        let line = self.lines.get(&call)?;
+        if let Some(described) = &line.described {
+            return Some(described.clone());
+        }
         let port = match self.media.open(call) {
             Ok(address) => address,
             Err(error) => {
                 warn!(%call, %error, "no leg for a call");
                 metrics::counter!("doorline_overload_total", "queue" => "ports").increment(1);
+                self.note_refusal(call, 503);
                 told(self.signalling.refuse(call, 503, None, retry_after(503)).await);
                 inputs.push_back(Input::HungUp { call, how: HangUp::Overload });
-                return;
+                return None;
             }
         };
         let local = self.local(port, &line.trunk, line.transport, session_id());
-        let Some(line) = self.lines.get_mut(&call) else { return };
+        let line = self.lines.get_mut(&call)?;
         let description = match line.offer.take() {
             Some(offer) => match offer::answer(&offer, &local, None) {
                 Ok((answer, negotiated)) => {
+                    line.agreed = true;
                     self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
                     answer
                 }
@@ -421,9 +513,7 @@ impl Lines {
         };
         line.local = Some(local);
         line.described = Some(description.clone());
-        let since = line.since;
-        told(self.signalling.answer(call, description).await);
-        metrics::histogram!("doorline_setup_seconds").record(since.elapsed().as_secs_f64());
+        Some(description)
     }
 
     /// Ends a call on both sides. What is over already stays over.

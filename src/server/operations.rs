@@ -11,7 +11,8 @@ use tracing::{error, info, warn};
 use crate::bridge::{CallRecord, Snapshot};
 use crate::config::{self, Settings};
 use crate::http::{self, Reloaded, Reloading, TrunkFacts, Verdict};
-use crate::server::reload::{Tables, difference};
+use crate::server::figures;
+use crate::server::reload::{Tables, difference, new_tls};
 use crate::server::trunks::{Load, believes, judge};
 use crate::telemetry;
 
@@ -123,13 +124,17 @@ impl Operations {
         let read = tokio::task::spawn_blocking(move || reread()).await;
         let read = read.map_err(|_| failed("reading it failed"))??;
         let difference = difference(&running, &read);
-        let tables = Tables::of(&read);
+        let tables = Tables { tls: new_tls(&running, &read).cloned(), ..Tables::of(&read) };
         self.order(|done| Order::Swap(Box::new(tables.clone()), done))
             .await
             .ok_or_else(|| failed("the service is too busy to take it over, please try again"))?;
         self.tables.send_replace(Arc::new(tables));
         if running.log_level != read.log_level {
             telemetry::set_log_level(&read.log_level);
+        }
+        if let Some(tls) = new_tls(&running, &read) {
+            figures::tell_certificate(tls);
+            running.signalling.tls = Some(tls.clone());
         }
         running.trunks = read.trunks;
         running.access_numbers = read.access_numbers;
@@ -186,6 +191,7 @@ impl http::Operations for Operations {
             TrunkFacts {
                 name: trunk.name.clone(),
                 allow: trunk.allow.iter().map(ToString::to_string).collect(),
+                tls_names: trunk.tls_names.iter().map(ToString::to_string).collect(),
                 believes: believes(trunk),
                 country: trunk.country.map(|country| country.as_str().to_owned()),
                 calls_max: trunk.calls_max,

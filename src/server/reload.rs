@@ -1,10 +1,11 @@
 //! What differs between the configuration that runs and the one that was read again.
 //!
-//! Trunks, access numbers and the log level change while calls go on. The rest is named, and stays
+//! Trunks, access numbers, certificates and the log level change while calls go on. The rest is named, and stays
 //! as it is until a restart.
 
 use crate::bridge;
 use crate::config::{AccessNumber, Settings};
+use crate::signalling::{self, Tls};
 use crate::sip::trunk::Trunk;
 
 /// What the switchboard looks up for each new call. Swapped as a whole.
@@ -14,11 +15,17 @@ pub(super) struct Tables {
     pub trunks: Vec<Trunk>,
     /// None at all: every dialled number is answered.
     pub access_numbers: Vec<AccessNumber>,
+    /// For new connections.
+    pub tls: Option<Tls>,
 }
 
 impl Tables {
     pub(super) fn of(settings: &Settings) -> Self {
-        Self { trunks: settings.trunks.clone(), access_numbers: settings.access_numbers.clone() }
+        Self {
+            trunks: settings.trunks.clone(),
+            access_numbers: settings.access_numbers.clone(),
+            tls: settings.signalling.tls.clone(),
+        }
     }
 }
 
@@ -40,11 +47,15 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
     if running.log_level != read.log_level {
         changes.push(format!("log.level changed to {:?}", read.log_level));
     }
+    if let Some(tls) = new_tls(running, read) {
+        changes.push(format!("sip.tls changed: certificate of {}", tls.certificate().shown()));
+    }
+    let listens = |settings: &Settings| signalling::Settings { tls: None, ..settings.signalling.clone() };
     let guessing = read.bridge.guessing.clone();
     let parts = [
         ("data_dir", running.data_dir != read.data_dir),
         ("prompts", running.prompts != read.prompts),
-        ("[sip]", running.signalling != read.signalling),
+        ("[sip]", listens(running) != listens(read)),
         ("[rtp]", running.media != read.media),
         ("[stir]", running.stir != read.stir),
         ("[recording]", running.recording != read.recording),
@@ -57,6 +68,13 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
     ];
     let needs_restart = parts.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect();
     Difference { changes, needs_restart }
+}
+
+/// Certificates that were read and differ from those in use. The first and the last of them come and go
+/// with an address, which needs a restart.
+pub(super) fn new_tls<'a>(running: &Settings, read: &'a Settings) -> Option<&'a Tls> {
+    let (old, new) = (running.signalling.tls.as_ref()?, read.signalling.tls.as_ref()?);
+    (old != new).then_some(new)
 }
 
 fn named<T: PartialEq>(what: &str, before: &[T], after: &[T], name: impl Fn(&T) -> String) -> Vec<String> {

@@ -136,7 +136,8 @@ impl Switchboard {
         let ending = record.ending.name();
         figures::count_call(&record);
         self.counts.count(&record);
-        info!(call = %record.call, trunk = record.trunk, ending, why = record.explanation, "call over");
+        let (call, status) = (record.call, record.signalled.refused_with);
+        info!(%call, trunk = record.trunk, ending, status, why = record.explanation, "call over");
         self.store.save_record(record);
     }
 
@@ -178,8 +179,8 @@ impl Switchboard {
             Output::Ask { question, ask } => {
                 self.pending.extend(self.questions.ask(question, ask));
             }
-            Output::Save { record } => {
-                self.lines.forget(record.call);
+            Output::Save { mut record } => {
+                self.lines.complete(&mut record);
                 self.save(*record);
             }
             Output::Reply { request, reply } => {

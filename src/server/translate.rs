@@ -5,17 +5,19 @@
 
 use crate::bridge::Ending;
 use crate::bridge::input::{HangUp, Quality};
+use crate::bridge::record::Signalled;
 use crate::bridge::verify::{
     Believe, BelieveVerstat, Believed, Evidence, Identity, Scheme, Signature, Verstat,
 };
 use crate::media::{self, Codec, LegSettings, SoundSettings};
 use crate::rtp::Srtp;
-use crate::sip::endpoint::HowEnded;
+use crate::sip::endpoint::{self, HowEnded, Why};
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
+use crate::sip::reason::Reason;
 use crate::sip::trunk::{self, CodecName, DtmfMode, MediaSource, Trunk, Verstats};
 use crate::stir::Verdict;
-use crate::types::{Attestation, PhoneNumber};
+use crate::types::{Attestation, Country, PhoneNumber};
 
 use std::net::IpAddr;
 
@@ -93,6 +95,7 @@ pub(super) const fn hang_up(how: HowEnded) -> HangUp {
     match how {
         HowEnded::ByPeer => HangUp::Caller,
         HowEnded::Cancelled => HangUp::Cancelled,
+        HowEnded::NoPrack => HangUp::NoPrack,
         HowEnded::NoAck => HangUp::NoAck,
         HowEnded::SessionExpired => HangUp::SessionExpired,
         HowEnded::ByUs | HowEnded::Unanswered => HangUp::Us,
@@ -100,11 +103,48 @@ pub(super) const fn hang_up(how: HowEnded) -> HangUp {
     }
 }
 
+/// The ending of a call that signalling refused by itself.
+pub(super) const fn turned_away(why: Why) -> Ending {
+    match why {
+        Why::Extension => Ending::UnknownExtension,
+        Why::Accept => Ending::NotAcceptable,
+        Why::Body => Ending::UnsupportedBody,
+        Why::Replaces => Ending::ReplacesRefused,
+        Why::Interval => Ending::IntervalTooSmall,
+        Why::Loop => Ending::Looped,
+    }
+}
+
+/// What an INVITE says beside who calls whom.
+pub(super) fn signalled(incoming: &endpoint::Incoming, country: Option<Country>) -> Signalled {
+    let redirection = incoming.redirection.as_ref();
+    // What is no number stays out: it could be anything.
+    let party = redirection.and_then(|found| PhoneNumber::parse(found.party.as_deref()?, country).ok());
+    Signalled {
+        redirected_by: party.as_ref().map(PhoneNumber::masked),
+        redirected_why: redirection.and_then(|found| found.why.clone()),
+        session_id: incoming.session_id.clone(),
+        ..Signalled::default()
+    }
+}
+
+/// What the peer said when it hung up.
+pub(super) fn peer_reason(signalled: &mut Signalled, reason: Option<Reason>) {
+    let Some(Reason { q850, sip, text }) = reason else { return };
+    signalled.peer_q850 = q850;
+    signalled.peer_status = sip;
+    signalled.peer_text = text;
+}
+
 /// How a call ended that had not come in yet.
 pub(super) const fn given_up(how: HowEnded) -> Ending {
     match how {
         HowEnded::Cancelled | HowEnded::ByPeer => Ending::Cancelled,
-        HowEnded::NoAck | HowEnded::SessionExpired | HowEnded::ByUs | HowEnded::Unanswered => Ending::NoAck,
+        HowEnded::NoPrack
+        | HowEnded::NoAck
+        | HowEnded::SessionExpired
+        | HowEnded::ByUs
+        | HowEnded::Unanswered => Ending::NoAck,
         HowEnded::Transport | HowEnded::Gone => Ending::TransportLost,
     }
 }
@@ -157,6 +197,10 @@ pub(super) fn quality(heard: &media::Quality) -> Quality {
         concealed: heard.concealed,
         peer_lost: heard.peer_lost,
         round_trip_ms: heard.round_trip_ms,
+        reordered: heard.reordered,
+        buffer_ms: heard.buffer_ms,
+        opinion: heard.opinion,
+        peer_opinion: heard.peer_opinion,
         packets_rejected: heard.packets_rejected,
         srtp: heard.srtp,
     }

@@ -18,7 +18,10 @@ pub(super) struct Load {
 /// The rules in the order in which an INVITE meets them. `None`: there is no such trunk.
 pub(super) fn judge(trunks: &[Trunk], name: &str, from: IpAddr, load: Load) -> Option<Verdict> {
     let trunk = trunks.iter().find(|trunk| trunk.name == name)?;
-    let owner = Trunks::new(trunks.to_vec()).of(from).cloned();
+    let all = Trunks::new(trunks.to_vec());
+    // Where the trunk asks for a name, whoever calls from there may have it.
+    let by_name = all.of_peer(from, &trunk.tls_names).filter(|owner| !owner.tls_names.is_empty());
+    let owner = by_name.or_else(|| all.of(from)).cloned();
     let refused = |rule, why: String, paste: Option<String>| Verdict { accepted: false, rule, why, paste };
     let verdict = match owner {
         None => {
@@ -48,6 +51,18 @@ pub(super) fn judge(trunks: &[Trunk], name: &str, from: IpAddr, load: Load) -> O
             format!("{} calls are live, and the service takes {}", load.calls, load.calls_max),
             None,
         ),
+        Some(_) if !trunk.tls_names.is_empty() => {
+            let names: Vec<String> = trunk.tls_names.iter().map(ToString::to_string).collect();
+            Verdict {
+                accepted: true,
+                rule: "tls_names",
+                why: format!(
+                    "{from} is a source of {name} over TLS, with a client certificate for {}",
+                    names.join(" or ")
+                ),
+                paste: None,
+            }
+        }
         Some(_) => Verdict {
             accepted: true,
             rule: "allow",
@@ -83,6 +98,7 @@ mod tests {
         Trunk {
             name: name.to_owned(),
             allow: allow.iter().map(|block| block.parse().unwrap()).collect(),
+            tls_names: Vec::new(),
             believe: Believe::None,
             country: None,
             codecs: Vec::new(),

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use rustls_pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use super::connection::{Connection, News, What};
+use super::connection::{Connection, News, Origin, What};
 use super::handle::{Command, Counters, Counts, Events, Handle};
 use super::udp::{self, Socket};
-use super::{Limits, Listen};
+use super::{Limits, Listen, Tls};
 use crate::sip::endpoint::{Endpoint, Event, Notice};
-use crate::sip::{Flow, Transmit, Transport};
+use crate::sip::{Flow, TlsName, Transmit, Transport};
 use crate::types::CallId;
 
 /// Datagrams, messages or commands taken in a row before anything else gets its turn.
@@ -33,11 +34,19 @@ const RETRY_AFTER: u32 = 5;
 /// An idle endpoint still wakes up now and then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
+/// A socket that takes connections.
+pub(super) struct Listener {
+    pub socket: TcpListener,
+    pub transport: Transport,
+    pub address: SocketAddr,
+}
+
 pub(super) fn start(
     endpoint: Endpoint,
     sockets: Vec<Socket>,
-    listeners: Vec<(TcpListener, SocketAddr)>,
+    listeners: Vec<Listener>,
     local: Vec<Listen>,
+    tls: Option<Tls>,
     limits: Limits,
 ) -> (Handle, Events) {
     let (commands, command_queue) = mpsc::channel(limits.commands);
@@ -49,6 +58,7 @@ pub(super) fn start(
         endpoint,
         sockets,
         listeners,
+        tls,
         limits,
         connections: HashMap::new(),
         of_source: HashMap::new(),
@@ -70,7 +80,9 @@ pub(super) fn start(
 struct Driver {
     endpoint: Endpoint,
     sockets: Vec<Socket>,
-    listeners: Vec<(TcpListener, SocketAddr)>,
+    listeners: Vec<Listener>,
+    /// For connections that begin now.
+    tls: Option<Tls>,
     limits: Limits,
     connections: HashMap<Flow, Connection>,
     /// Inbound connections of each address.
@@ -176,29 +188,53 @@ impl Driver {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.counters.socket_errors += 1;
-                warn!(%error, "TCP accept");
+                warn!(%error, "accept");
                 self.accept_after = Some(Instant::now() + ACCEPT_PAUSE);
                 return;
             }
         };
-        if !self.endpoint.is_known(peer.ip()) {
+        let Listener { transport, address, .. } = self.listeners[listener];
+        let is_known = self.endpoint.is_known(peer.ip());
+        let is_candidate = is_known || transport == Transport::Tls && self.endpoint.may_prove(peer.ip());
+        if !is_candidate {
             self.counters.refused_sources += 1;
             return;
         }
+        let local = stream.local_addr().unwrap_or(address);
         let inbound = self.of_source.values().sum::<usize>();
         let of_source = self.of_source.get(&peer.ip()).copied().unwrap_or(0);
-        if inbound >= self.limits.connections || of_source >= self.limits.connections_per_source {
+        if inbound >= self.limits.connections
+            || of_source >= self.limits.connections_per_source
+            || transport == Transport::Tls && !self.may_handshake(peer.ip(), is_known)
+        {
             self.counters.refused_connections += 1;
             return;
         }
-        let local = stream.local_addr().unwrap_or(self.listeners[listener].1);
-        let flow = Flow { transport: Transport::Tcp, local, peer };
+        let origin = match (transport, &self.tls) {
+            (Transport::Tls, Some(tls)) => Origin::AcceptedTls(stream, tls.acceptor()),
+            (Transport::Tls, None) => return,
+            (Transport::Udp | Transport::Tcp, _) => Origin::Accepted(stream),
+        };
+        let flow = Flow { transport, local, peer };
         self.last_connection += 1;
         let news = self.news_sender.clone();
-        let connection = Connection::accepted(stream, flow, self.last_connection, &self.limits, news);
+        let connection = Connection::start(origin, flow, self.last_connection, &self.limits, news);
         self.close(&flow);
         *self.of_source.entry(peer.ip()).or_insert(0) += 1;
         self.connections.insert(flow, connection);
+    }
+
+    /// Whether there is room for one more TLS handshake with this peer.
+    fn may_handshake(&self, peer: IpAddr, is_known: bool) -> bool {
+        let securing = || self.connections.iter().filter(|(_, one)| one.inbound && one.securing);
+        let of_source = securing().filter(|(flow, _)| flow.peer.ip() == peer).count();
+        let (all, most) = if is_known {
+            (securing().count(), self.limits.handshakes)
+        } else {
+            let strangers = securing().filter(|(flow, _)| !self.endpoint.is_known(flow.peer.ip()));
+            (strangers.count(), self.limits.handshakes / 2)
+        };
+        all < most && of_source < self.limits.handshakes_per_source
     }
 
     fn news(&mut self, News { flow, number, what }: News) {
@@ -208,6 +244,31 @@ impl Driver {
         }
         let now = Instant::now();
         match what {
+            What::Secured { names, go } => {
+                if self.endpoint.prove(&flow, names) {
+                    if let Some(connection) = self.connections.get_mut(&flow) {
+                        connection.securing = false;
+                    }
+                    // Its reader waits for this, unless it has given up meanwhile.
+                    let _ = go.send(());
+                } else {
+                    info!(peer = %flow.peer, "TLS peer that proves no name of a trunk");
+                    self.counters.refused_sources += 1;
+                    self.close(&flow);
+                    self.endpoint.transport_failed(now, &flow);
+                }
+            }
+            What::Unsecured(why) => {
+                self.counters.failed_handshakes += 1;
+                // Strangers try doors all day; a trunk that fails is somebody's evening.
+                if self.endpoint.is_known(flow.peer.ip()) {
+                    info!(peer = %flow.peer, why, "TLS handshake failed");
+                } else {
+                    debug!(peer = %flow.peer, why, "TLS handshake failed");
+                }
+                self.close(&flow);
+                self.endpoint.transport_failed(now, &flow);
+            }
             What::Message(message) => self.endpoint.receive_message(now, &flow, Ok(*message)),
             What::Fault(fault) => self.endpoint.receive_message(now, &flow, Err(fault)),
             What::Broken(fault) => {
@@ -225,6 +286,7 @@ impl Driver {
 
     fn close(&mut self, flow: &Flow) {
         let Some(connection) = self.connections.remove(flow) else { return };
+        self.endpoint.forget_proof(flow);
         if connection.inbound
             && let Some(count) = self.of_source.get_mut(&flow.peer.ip())
         {
@@ -251,6 +313,7 @@ impl Driver {
             refused_sources: self.counters.refused_sources + counters.refused_sources,
             malformed: counters.malformed,
             overloaded: counters.overloaded,
+            refused: counters.refused,
             ..self.counters
         });
     }
@@ -269,18 +332,37 @@ impl Driver {
                 }
                 continue;
             }
-            let (limits, last, news) = (&self.limits, &mut self.last_connection, &self.news_sender);
-            let connection = self.connections.entry(flow).or_insert_with(|| {
-                *last += 1;
-                Connection::open(flow, *last, limits, news.clone())
-            });
-            if connection.writes.try_send(bytes).is_err() {
-                // The peer does not read, or the connection is gone.
+            let sent =
+                self.connection(flow).is_some_and(|connection| connection.writes.try_send(bytes).is_ok());
+            if !sent {
+                // The peer does not read, the connection is gone, or there can be none.
                 self.counters.socket_errors += 1;
                 self.close(&flow);
                 self.endpoint.transport_failed(Instant::now(), &flow);
             }
         }
+    }
+
+    /// The connection of this flow; one is opened if there is none.
+    fn connection(&mut self, flow: Flow) -> Option<&Connection> {
+        if !self.connections.contains_key(&flow) {
+            let origin = if flow.transport == Transport::Tls {
+                let tls = self.tls.as_ref()?;
+                let expected = self.endpoint.expected_name(&flow);
+                let name = match expected.as_ref().and_then(TlsName::host) {
+                    Some(host) => ServerName::try_from(host.to_owned()).ok()?,
+                    None => ServerName::IpAddress(flow.peer.ip().to_canonical().into()),
+                };
+                Origin::OpenTls(tls.connector(), name)
+            } else {
+                Origin::Open
+            };
+            self.last_connection += 1;
+            let news = self.news_sender.clone();
+            let connection = Connection::start(origin, flow, self.last_connection, &self.limits, news);
+            self.connections.insert(flow, connection);
+        }
+        self.connections.get(&flow)
     }
 
     /// `true` when a refusal has given the endpoint more to say.
@@ -308,7 +390,10 @@ impl Driver {
             } else {
                 event
             };
-            if matches!(event, Event::Incoming(_)) {
+            if matches!(event, Event::TurnedAway(_) | Event::NotDone { .. }) {
+                // Nobody waits for it; a flood of them must not push calls out.
+                self.counters.events_lost += 1;
+            } else if matches!(event, Event::Incoming(_)) {
                 self.counters.refused_busy += 1;
                 self.unannounced.insert(call);
                 self.endpoint.refuse(Instant::now(), call, 503, None, Some(RETRY_AFTER));
@@ -325,7 +410,7 @@ impl Driver {
         let now = Instant::now();
         let endpoint = &mut self.endpoint;
         match command {
-            Command::Ring(call) => endpoint.ring(now, call),
+            Command::Ring(call, sdp) => endpoint.ring(now, call, sdp),
             Command::Answer(call, sdp) => endpoint.answer(now, call, sdp),
             Command::Refuse { call, status, reason, retry_after } => {
                 endpoint.refuse(now, call, status, reason.as_deref(), retry_after);
@@ -345,6 +430,8 @@ impl Driver {
             Command::Cancel(call) => endpoint.cancel(now, call),
             Command::SetDraining(draining) => endpoint.set_draining(draining),
             Command::SetTrunks(trunks) => endpoint.set_trunks(trunks),
+            Command::SetTls(tls) => self.tls = Some(tls),
+            Command::ExpectName(peer, name) => endpoint.expect_name(peer, name),
             Command::Load(reply) => {
                 let _ = reply.send(endpoint.load());
             }
@@ -379,12 +466,10 @@ async fn readable(sockets: &[Socket], first: usize) -> usize {
     .await
 }
 
-async fn accept(
-    listeners: &[(TcpListener, SocketAddr)],
-) -> (usize, std::io::Result<(TcpStream, SocketAddr)>) {
+async fn accept(listeners: &[Listener]) -> (usize, std::io::Result<(TcpStream, SocketAddr)>) {
     poll_fn(|context| {
-        for (index, (listener, _)) in listeners.iter().enumerate() {
-            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+        for (index, listener) in listeners.iter().enumerate() {
+            if let Poll::Ready(accepted) = listener.socket.poll_accept(context) {
                 return Poll::Ready((index, accepted));
             }
         }

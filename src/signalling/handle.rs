@@ -1,14 +1,15 @@
 //! What the service holds of signalling: a handle for commands, a queue of events.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Listen;
-use crate::sip::Farewell;
-use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing};
+use super::{Listen, Tls};
+use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing, REFUSALS};
 use crate::sip::trunk::Trunk;
+use crate::sip::{Farewell, TlsName};
 use crate::types::CallId;
 
 /// Cheap to clone. Signalling stops when the last one is dropped, or by [`Handle::stop`].
@@ -42,7 +43,7 @@ pub struct Gone;
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Ring(CallId),
+    Ring(CallId, Option<Vec<u8>>),
     Answer(CallId, Vec<u8>),
     Refuse { call: CallId, status: u16, reason: Option<String>, retry_after: Option<u32> },
     HangUp(CallId, Farewell),
@@ -55,6 +56,8 @@ pub(super) enum Command {
     Cancel(CallId),
     SetDraining(bool),
     SetTrunks(Vec<Trunk>),
+    SetTls(Tls),
+    ExpectName(SocketAddr, TlsName),
     Load(oneshot::Sender<Load>),
     Stop(oneshot::Sender<()>),
 }
@@ -72,8 +75,14 @@ pub struct Counters {
     pub refused_busy: u64,
     /// Connections closed because there were too many.
     pub refused_connections: u64,
+    /// TLS handshakes that failed or were not done in time.
+    pub failed_handshakes: u64,
     /// Errors of sockets, each of which cost at most one message or one connection.
     pub socket_errors: u64,
+    /// Refusals at the door that found no room in the queue of events; they have no record.
+    pub events_lost: u64,
+    /// Requests that begin no call and were refused, by [`REFUSALS`].
+    pub refused: [u64; REFUSALS.len()],
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +92,10 @@ pub(super) struct Counts {
     overloaded: AtomicU64,
     refused_busy: AtomicU64,
     refused_connections: AtomicU64,
+    failed_handshakes: AtomicU64,
     socket_errors: AtomicU64,
+    events_lost: AtomicU64,
+    refused: [AtomicU64; REFUSALS.len()],
 }
 
 impl Counts {
@@ -94,15 +106,23 @@ impl Counts {
             overloaded,
             refused_busy,
             refused_connections,
+            failed_handshakes,
             socket_errors,
+            events_lost,
+            refused,
         } = *counters;
+        for (cell, value) in self.refused.iter().zip(refused) {
+            cell.store(value, Ordering::Relaxed);
+        }
         let pairs = [
             (&self.refused_sources, refused_sources),
             (&self.malformed, malformed),
             (&self.overloaded, overloaded),
             (&self.refused_busy, refused_busy),
             (&self.refused_connections, refused_connections),
+            (&self.failed_handshakes, failed_handshakes),
             (&self.socket_errors, socket_errors),
+            (&self.events_lost, events_lost),
         ];
         for (cell, value) in pairs {
             cell.store(value, Ordering::Relaxed);
@@ -117,7 +137,10 @@ impl Counts {
             overloaded: get(&self.overloaded),
             refused_busy: get(&self.refused_busy),
             refused_connections: get(&self.refused_connections),
+            failed_handshakes: get(&self.failed_handshakes),
             socket_errors: get(&self.socket_errors),
+            events_lost: get(&self.events_lost),
+            refused: std::array::from_fn(|row| get(&self.refused[row])),
         }
     }
 }
@@ -135,9 +158,9 @@ impl Handle {
         self.counters.read()
     }
 
-    /// 180.
-    pub async fn ring(&self, call: CallId) -> Result<(), Gone> {
-        self.send(Command::Ring(call)).await
+    /// 180; a caller who acknowledges it needs our description in it.
+    pub async fn ring(&self, call: CallId, sdp: Option<Vec<u8>>) -> Result<(), Gone> {
+        self.send(Command::Ring(call, sdp)).await
     }
 
     /// 200 with our answer, or our offer when the INVITE had none.
@@ -179,7 +202,7 @@ impl Handle {
         self.send(Command::SendInfo(call, content_type.to_owned(), body)).await
     }
 
-    /// Makes a call. Over TCP a connection to `flow.peer` is opened if there is none; `flow.local`
+    /// Makes a call. Over TCP and TLS a connection to `flow.peer` is opened if there is none; `flow.local`
     /// is one of [`Handle::local_addresses`].
     pub async fn invite(&self, outgoing: Outgoing) -> Result<Result<CallId, CannotCall>, Gone> {
         let (reply, answer) = oneshot::channel();
@@ -203,6 +226,17 @@ impl Handle {
 
     pub async fn set_trunks(&self, trunks: Vec<Trunk>) -> Result<(), Gone> {
         self.send(Command::SetTrunks(trunks)).await
+    }
+
+    /// Another certificate, for connections from now on.
+    pub async fn set_tls(&self, tls: Tls) -> Result<(), Gone> {
+        self.send(Command::SetTls(tls)).await
+    }
+
+    /// A TLS connection that we open to `peer` must be with this name. Say it before anything is sent
+    /// to an address that was found by name.
+    pub async fn expect_name(&self, peer: SocketAddr, name: TlsName) -> Result<(), Gone> {
+        self.send(Command::ExpectName(peer, name)).await
     }
 
     /// Calls, dialogs and transactions held now.

@@ -1,7 +1,7 @@
 //! Sockets that carry SIP: bytes in and out of a [`sip`](crate::sip) endpoint, nothing decided.
 //!
-//! One task ([`driver`]) owns the endpoint, the UDP sockets and the listeners; each TCP connection
-//! has two small tasks of its own ([`connection`]). [`Handle`] sends commands, [`Events`] brings
+//! One task ([`driver`]) owns the endpoint, the UDP sockets and the listeners; each connection has two
+//! small tasks of its own ([`connection`]), over TLS as over TCP. [`Tls`] holds certificates. [`Handle`] sends commands, [`Events`] brings
 //! what happened. An error on one socket is counted and concerns that socket alone.
 //!
 //! | queue | bound | when full |
@@ -16,13 +16,15 @@ mod driver;
 mod handle;
 mod limits;
 pub mod settings;
+pub mod tls;
 mod udp;
 
 pub use handle::{Counters, Events, Gone, Handle};
 pub use limits::Limits;
 pub use settings::{Listen, Settings};
+pub use tls::Tls;
 
-use std::net::SocketAddr;
+use driver::Listener;
 
 use crate::sip::Transport;
 use crate::sip::endpoint::Endpoint;
@@ -36,8 +38,8 @@ pub enum Error {
     NoAddress,
     #[error("listen address {transport}:{address}: {error}", transport = .0.transport.name(), address = .0.address, error = .1)]
     Bind(Listen, #[source] std::io::Error),
-    #[error("listen address tls:{0}, expected udp or tcp: this build carries no TLS")]
-    NoTls(SocketAddr),
+    #[error("listen address tls:{address} without a certificate", address = .0.address)]
+    NoCertificate(Listen),
 }
 
 /// Opens the sockets and starts.
@@ -70,18 +72,18 @@ impl Signalling {
                     sockets.push(socket);
                     address
                 }
-                Transport::Tcp => {
-                    let listener = tokio::net::TcpListener::bind(listen.address).await.map_err(failed)?;
-                    let address = listener.local_addr().map_err(failed)?;
-                    listeners.push((listener, address));
+                Transport::Tls if settings.tls.is_none() => return Err(Error::NoCertificate(*listen)),
+                Transport::Tcp | Transport::Tls => {
+                    let socket = tokio::net::TcpListener::bind(listen.address).await.map_err(failed)?;
+                    let address = socket.local_addr().map_err(failed)?;
+                    listeners.push(Listener { socket, transport: listen.transport, address });
                     address
                 }
-                Transport::Tls => return Err(Error::NoTls(listen.address)),
             };
             local.push(Listen { transport: listen.transport, address });
         }
         let endpoint = Endpoint::new(endpoint, trunks, seed, Box::new(CallId::fresh));
-        Ok(driver::start(endpoint, sockets, listeners, local, limits))
+        Ok(driver::start(endpoint, sockets, listeners, local, settings.tls.clone(), limits))
     }
 }
 

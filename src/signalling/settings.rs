@@ -2,14 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::Tls;
 use crate::sip::Transport;
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Settings {
     /// At least one.
     pub listen: Vec<Listen>,
     /// Our address as peers see it, for Contact and SDP; `None`: the one a message came in on.
     pub external_address: Option<IpAddr>,
+    /// For addresses of TLS; `None`: there are none, and nothing is sent over it.
+    pub tls: Option<Tls>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -8,10 +8,10 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::*;
-use crate::sip::Flow;
 use crate::sip::endpoint::{Event, HowEnded, Outgoing};
 use crate::sip::trunk::{Believe, DtmfMode, MediaSource, SrtpMode};
 use crate::sip::wire::NameAddr;
+use crate::sip::{Flow, Reason};
 
 const SDP: &[u8] = b"v=0\r\n";
 
@@ -19,6 +19,7 @@ fn trunk(allow: &str) -> Trunk {
     Trunk {
         name: "lab".to_owned(),
         allow: vec![allow.parse().unwrap()],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),
@@ -35,7 +36,7 @@ fn trunk(allow: &str) -> Trunk {
 async fn start_with(limits: Limits, allow: &str, address: &str) -> (Handle, Events) {
     let listen = |transport| Listen { transport, address: address.parse().unwrap() };
     let settings =
-        Settings { listen: vec![listen(Transport::Udp), listen(Transport::Tcp)], external_address: None };
+        Settings { listen: vec![listen(Transport::Udp), listen(Transport::Tcp)], ..Settings::default() };
     let seed = [address.len() as u8; 32];
     Signalling::start(&settings, Default::default(), limits, vec![trunk(allow)], seed).await.unwrap()
 }
@@ -88,7 +89,7 @@ async fn a_call_over_udp_is_answered_and_ends() {
     let Some(Event::Incoming(incoming)) = within(events.recv()).await else { panic!("no call") };
     assert_eq!((incoming.trunk.as_str(), incoming.offer.as_deref()), ("lab", Some(SDP)));
     assert_eq!(incoming.flow.local, udp(&handle));
-    handle.ring(incoming.call).await.unwrap();
+    handle.ring(incoming.call, None).await.unwrap();
     handle.answer(incoming.call, SDP.to_vec()).await.unwrap();
     assert!(heard(&phone).await.starts_with("SIP/2.0 100 "));
     assert!(heard(&phone).await.starts_with("SIP/2.0 180 "));
@@ -106,7 +107,7 @@ async fn a_call_over_udp_is_answered_and_ends() {
         "{bye}"
     );
     handle.stop().await;
-    assert_eq!(handle.ring(incoming.call).await, Err(Gone));
+    assert_eq!(handle.ring(incoming.call, None).await, Err(Gone));
     assert!(within(events.recv()).await.is_none());
 }
 
@@ -239,7 +240,7 @@ async fn a_service_that_does_not_keep_up_refuses_new_calls_and_loses_no_other_ev
         .unwrap();
     while !heard(&phone).await.contains("CSeq: 1 CANCEL") {}
     let Some(Event::Incoming(incoming)) = within(events.recv()).await else { panic!("no call") };
-    let ended = Event::Ended { call: incoming.call, how: HowEnded::Cancelled };
+    let ended = Event::Ended { call: incoming.call, how: HowEnded::Cancelled, reason: None };
     assert_eq!(within(events.recv()).await, Some(ended));
     assert_eq!(events.try_recv(), None, "nobody hears of the refused call");
     assert_eq!(handle.counters().refused_busy, 1);
@@ -276,8 +277,10 @@ async fn two_of_us_talk_over_udp_and_tcp() {
             .unwrap();
         assert!(matches!(within(called_events.recv()).await, Some(Event::Digit { duration_ms: 160, .. })));
         called.hang_up(incoming.call, 16, "done").await.unwrap();
-        assert_eq!(within(caller_events.recv()).await, Some(Event::Ended { call, how: HowEnded::ByPeer }));
-        let ended = Event::Ended { call: incoming.call, how: HowEnded::ByUs };
+        let reason = Some(Reason { q850: Some(16), sip: None, text: Some("done".to_owned()) });
+        let ended = Event::Ended { call, how: HowEnded::ByPeer, reason };
+        assert_eq!(within(caller_events.recv()).await, Some(ended));
+        let ended = Event::Ended { call: incoming.call, how: HowEnded::ByUs, reason: None };
         assert_eq!(within(called_events.recv()).await, Some(ended));
     }
     let load = called.load().await.unwrap();
@@ -306,13 +309,15 @@ async fn an_address_that_cannot_be_had_is_named() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let start = |listen| async {
-        let settings = Settings { listen, external_address: None };
+        let settings = Settings { listen, ..Settings::default() };
         let started =
             Signalling::start(&settings, Default::default(), Limits::default(), Vec::new(), [0; 32]).await;
         started.map(|_| ()).unwrap_err().to_string()
     };
     let error = start(vec![Listen { transport: Transport::Udp, address }]).await;
     assert!(error.starts_with(&format!("listen address udp:{address}: ")), "{error}");
-    assert!(start(vec![Listen { transport: Transport::Tls, address }]).await.contains("no TLS"));
+    assert!(
+        start(vec![Listen { transport: Transport::Tls, address }]).await.contains("without a certificate")
+    );
     assert!(start(Vec::new()).await.starts_with("no listen address"));
 }

@@ -23,7 +23,7 @@ impl DialogKey {
 }
 
 /// Our half of one dialog.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dialog {
     call_id: Box<str>,
     /// With our tag.
@@ -70,8 +70,12 @@ impl Dialog {
         }
     }
 
-    /// The peer answered 2xx: its tag, Contact and, backwards, Record-Route (§12.1.2, §13.2.2.4).
+    /// The peer answered 101–299: its tag, Contact and, backwards, Record-Route (§12.1.2, §13.2.2.4).
+    /// Of an INVITE that several phones ring with, the last one named counts.
     pub fn confirm(&mut self, answer: &Response) {
+        if answer.to.tag() != self.remote.tag() {
+            self.remote_cseq = None;
+        }
         self.remote = answer.to.clone();
         self.routes = answer.record_route.iter().rev().cloned().collect();
         self.refresh_target(&answer.contact);
@@ -130,6 +134,12 @@ impl Dialog {
         self.request_numbered(Method::Ack, invite_cseq)
     }
 
+    /// For a request that is built elsewhere.
+    pub fn next_cseq(&mut self) -> u32 {
+        self.local_cseq += 1;
+        self.local_cseq
+    }
+
     /// The number of our last request.
     #[must_use]
     pub const fn local_cseq(&self) -> u32 {
@@ -142,7 +152,7 @@ impl Dialog {
         self.routes.first().map_or(&self.target, |route| &route.uri)
     }
 
-    fn request_numbered(&self, method: Method, number: u32) -> Request {
+    pub fn request_numbered(&self, method: Method, number: u32) -> Request {
         let (uri, routes) = match self.routes.split_first() {
             // A strict router wants to find itself in the Request-URI, and the target last.
             Some((first, rest)) if !first.uri.is_loose_route() => {

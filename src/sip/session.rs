@@ -4,16 +4,20 @@
 //! called   Ringing ─ answer ──> Answered ─ ACK ──> Established ─ hang up ──> Leaving ─> gone
 //! calling  Calling ─ 2xx ─────> Accepted ─ our ACK ──┘
 //! ```
-//! A change (re-INVITE, UPDATE) lives beside the state: at most one at a time, whoever began it.
+//! A change (re-INVITE, UPDATE, an offer in PRACK) lives beside the state: at most one at a time,
+//! whoever began it. The session timer stands in [`timer`](super::timer).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::dialog::Dialog;
 use super::flow::{Bytes, Flow};
+use super::reason::Farewell;
+use super::session_id::SessionId;
+use super::timer::Expiry;
 use super::transaction::{Backoff, Timers};
 use super::trunk::Trunk;
-use super::wire::{Method, Request};
+use super::wire::Method;
 use crate::types::CallId;
 
 /// Names a transaction of the endpoint.
@@ -31,27 +35,30 @@ pub(super) struct Session {
     pub dialog: Dialog,
     pub state: State,
     pub change: Change,
+    /// A reliable provisional answer of ours whose PRACK is not in.
+    pub provisional: Option<Provisional>,
     pub expiry: Option<Expiry>,
+    /// Shortest session interval that anybody on the way wants, seconds; 0 when nobody said.
+    pub interval_min: u32,
+    /// We made the call: ours is the Call-ID, which decides who waits longer after glare (§14.1).
+    pub we_called: bool,
+    /// The peer's last Allow has UPDATE.
+    pub takes_update: bool,
+    /// The descriptions that both sides sent last.
+    pub ours: Option<Vec<u8>>,
+    pub theirs: Option<Vec<u8>>,
+    pub session_id: Option<SessionId>,
     /// What the deadlines hold for this call.
     pub scheduled: Option<Instant>,
 }
 
 pub(super) enum State {
-    /// Theirs, and we have not answered. `offered`: the INVITE has SDP.
-    Ringing {
-        invite: TransactionId,
-        offered: bool,
-        until: Instant,
-    },
+    /// Theirs, and we have not answered.
+    Ringing(Ringing),
     /// Our 200 is out, its ACK is not in.
     Answered(Unacknowledged),
     /// Ours, and the peer has not answered.
-    Calling {
-        invite: TransactionId,
-        offered: bool,
-        cancel: Cancel,
-        until: Instant,
-    },
+    Calling(Calling),
     /// The peer's 2xx to an INVITE without an offer: the ACK waits for our answer.
     Accepted {
         invite: TransactionId,
@@ -62,6 +69,64 @@ pub(super) enum State {
     /// Our BYE is out.
     Leaving,
 }
+
+pub(super) struct Ringing {
+    pub invite: TransactionId,
+    /// The INVITE has SDP.
+    pub offered: bool,
+    pub until: Instant,
+    /// The caller wants provisional answers that it acknowledges (RFC 3262).
+    pub reliable: bool,
+    /// RSeq of the last one; 0 before the first.
+    pub rseq: u32,
+    pub early: Early,
+    /// Our 200, held back until the PRACK of a description is in (RFC 3262 §3).
+    pub answer: Option<Vec<u8>>,
+}
+
+/// How far offer and answer have come before the 200.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Early {
+    /// Nothing has gone out reliably.
+    Nothing,
+    /// Our description is out. `our_offer`: the PRACK brings the answer.
+    Described { our_offer: bool },
+    /// Both sides have said theirs.
+    Agreed,
+}
+
+/// A provisional answer that is sent again until its PRACK comes, over streams too (RFC 3262 §3).
+pub(super) struct Provisional {
+    pub rseq: u32,
+    /// Of the INVITE.
+    pub cseq: u32,
+    pub bytes: Bytes,
+    pub flow: Flow,
+    /// `None` once a final answer is out: its PRACK is still taken, it is not sent again.
+    pub resend: Option<Backoff>,
+    pub until: Instant,
+    pub has_sdp: bool,
+}
+
+pub(super) struct Calling {
+    pub invite: TransactionId,
+    /// Our INVITE had an offer, or a PRACK of ours the answer: the ACK has no description.
+    pub offered: bool,
+    pub cancel: Cancel,
+    pub until: Instant,
+    /// Both sides have said theirs, reliably.
+    pub agreed: bool,
+    /// RSeq of the last reliable answer of each phone that rings, by its To tag; at most
+    /// [`FORKS_MAX`].
+    pub heard: Vec<(Box<str>, u32)>,
+    /// RSeq of one that brought an offer: its PRACK waits for our answer.
+    pub owed: Option<u32>,
+    /// Longer intervals that were asked of us by 422.
+    pub retries: u8,
+}
+
+/// Phones of one INVITE whose reliable answers are acknowledged.
+pub(super) const FORKS_MAX: usize = 8;
 
 /// How far we are in giving up a call of ours (§9.1: no CANCEL before a first answer).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -95,34 +160,34 @@ impl Unacknowledged {
     }
 }
 
-/// Why we hang up, as the peer reads it (RFC 3326).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Farewell {
-    /// Q.850 cause, 1–127.
-    pub cause: u8,
-    pub text: String,
-}
-
-impl Farewell {
-    /// The value of a Reason header.
-    #[must_use]
-    pub fn header(&self) -> String {
-        format!("Q.850;cause={};text={}", self.cause, super::wire::quote(&self.text))
-    }
-}
-
 pub(super) enum Change {
     None,
-    /// Theirs, waiting for our decision. `offered`: it has SDP.
+    /// Theirs, waiting for our decision. `offer`: its SDP.
     Theirs {
         transaction: TransactionId,
         method: Method,
-        offered: bool,
+        offer: Option<Vec<u8>>,
     },
     /// We accepted their re-INVITE; its ACK is not in.
     Unacknowledged(Unacknowledged),
     /// Ours, waiting for theirs.
-    Ours,
+    Ours(Ours),
+    /// Ours met one of theirs: once more, then.
+    Again {
+        ours: Ours,
+        at: Instant,
+    },
+}
+
+/// A re-INVITE or UPDATE of ours with an offer.
+#[derive(Clone)]
+pub(super) struct Ours {
+    pub method: Method,
+    pub sdp: Vec<u8>,
+    /// Nothing changes: it keeps the session timer going.
+    pub refresh: bool,
+    /// How often it was sent.
+    pub tries: u8,
 }
 
 /// What a request for a change is answered when it comes at the wrong time.
@@ -141,181 +206,55 @@ impl Session {
         match (&self.state, &self.change) {
             // An UPDATE without SDP changes nothing but the peer's Contact and the session timer.
             _ if !is_invite && !offered => None,
-            // The offer of the INVITE is not answered yet (RFC 3311 §5.2).
-            (State::Ringing { .. }, _) => Some(Glare::Busy500),
+            // One INVITE after the other (§14.2).
+            (State::Ringing(_), _) if is_invite => Some(Glare::Busy500),
+            // Before the answer an offer may follow one that was answered reliably, and acknowledged
+            // (RFC 3311 §5.1, §5.2).
+            (State::Ringing(Ringing { early: Early::Described { our_offer: true }, .. }), _) => {
+                Some(Glare::Pending491)
+            }
+            (State::Ringing(ringing), _) if ringing.early != Early::Agreed => Some(Glare::Busy500),
+            (State::Calling(calling), _) if is_invite || !calling.agreed => Some(Glare::Pending491),
             // With our 200 on its way the peer should not know the dialog yet (RFC 5407 §3.1).
             (State::Answered(_), _) if is_invite => Some(Glare::Pending491),
             (State::Answered(ok), _) if ok.our_offer => Some(Glare::Pending491),
-            (State::Calling { .. } | State::Accepted { .. }, _) => Some(Glare::Pending491),
+            (State::Accepted { .. }, _) => Some(Glare::Pending491),
             (_, Change::Theirs { .. }) => Some(Glare::Busy500),
-            (_, Change::Ours) => Some(Glare::Pending491),
+            (_, Change::Ours(_)) => Some(Glare::Pending491),
             (_, Change::Unacknowledged(ok)) if is_invite || ok.our_offer => Some(Glare::Pending491),
             (
-                State::Answered(_) | State::Established | State::Leaving,
-                Change::None | Change::Unacknowledged(_),
+                State::Ringing(_)
+                | State::Calling(_)
+                | State::Answered(_)
+                | State::Established
+                | State::Leaving,
+                Change::None | Change::Again { .. } | Change::Unacknowledged(_),
             ) => None,
         }
     }
 
     pub fn deadline(&self) -> Option<Instant> {
         let state = match &self.state {
-            State::Ringing { until, .. } | State::Accepted { until, .. } => Some(*until),
-            State::Calling { cancel: Cancel::No, until, .. } => Some(*until),
+            State::Ringing(ringing) => Some(ringing.until),
+            State::Accepted { until, .. } => Some(*until),
+            State::Calling(Calling { cancel: Cancel::No, until, .. }) => Some(*until),
             State::Answered(ok) => Some(ok.deadline()),
             // The transaction of the INVITE or the BYE ends these.
-            State::Calling { .. } | State::Leaving | State::Established => None,
+            State::Calling(_) | State::Leaving | State::Established => None,
         };
         let change = match &self.change {
             Change::Unacknowledged(ok) => Some(ok.deadline()),
-            Change::None | Change::Theirs { .. } | Change::Ours => None,
+            Change::Again { at, .. } => Some(*at),
+            Change::None | Change::Theirs { .. } | Change::Ours(_) => None,
         };
         let expiry = self.expiry.as_ref().map(Expiry::deadline);
-        [state, change, expiry].into_iter().flatten().min()
+        let provisional = self.provisional.as_ref().map(Provisional::deadline);
+        [state, change, provisional, expiry].into_iter().flatten().min()
     }
 }
 
-/// The session timer (RFC 4028): without a refresh in time, the call is presumed dead.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Expiry {
-    pub interval: Duration,
-    /// `None`: the peer refreshes.
-    pub refresh: Option<Instant>,
-    pub until: Instant,
-}
-
-/// What a request says about the session timer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Timer {
-    None,
-    /// Refuse with 422 and our Min-SE.
-    TooSmall,
-    Agreed {
-        seconds: u32,
-        we_refresh: bool,
-    },
-}
-
-/// RFC 4028 §5: no interval below 90 s.
-pub(super) const MIN_SE: u32 = 90;
-/// A day: longer than any call, and no overflow.
-const MAX_SE: u32 = 86_400;
-
-impl Timer {
-    /// From a request that may set or refresh it (INVITE, UPDATE), as the one who answers (§9).
-    pub fn asked(request: &Request) -> Self {
-        let Some(value) = request.headers.get("Session-Expires") else {
-            return Self::None;
-        };
-        if !request.supports("timer") {
-            return Self::None;
-        }
-        let mut parts = value.split(';').map(str::trim);
-        let Some(seconds) = parts.next().and_then(|text| text.parse::<u32>().ok()) else { return Self::None };
-        if seconds < MIN_SE {
-            return Self::TooSmall;
-        }
-        let refresher = parts.find_map(|part| {
-            let (name, value) = part.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("refresher").then(|| value.trim().to_ascii_lowercase())
-        });
-        let we_refresh = refresher.as_deref() == Some("uas");
-        // We refresh by UPDATE alone. A peer that leaves it to us and cannot take one gets no timer,
-        // as from a peer that does not know timers.
-        if we_refresh && !request.allows(&Method::Update) {
-            return Self::None;
-        }
-        Self::Agreed { seconds: seconds.min(MAX_SE), we_refresh }
-    }
-
-    /// From the 2xx to an UPDATE of ours, as the one who asked (§7.2). `None` keeps what was.
-    pub fn header(self) -> Option<String> {
-        match self {
-            Self::Agreed { seconds, we_refresh } => {
-                Some(format!("{seconds};refresher={}", if we_refresh { "uas" } else { "uac" }))
-            }
-            Self::None | Self::TooSmall => None,
-        }
-    }
-
-    pub fn expiry(self, now: Instant) -> Option<Expiry> {
-        match self {
-            Self::Agreed { seconds, we_refresh } => Some(Expiry::new(now, seconds, we_refresh)),
-            Self::None | Self::TooSmall => None,
-        }
-    }
-}
-
-impl Expiry {
-    /// The refresher acts at half time; the other gives up min(32 s, a third) before the end (§10).
-    pub fn new(now: Instant, seconds: u32, we_refresh: bool) -> Self {
-        let interval = Duration::from_secs(seconds.into());
-        Self {
-            interval,
-            refresh: we_refresh.then(|| now + interval / 2),
-            until: now + interval - (interval / 3).min(Duration::from_secs(32)),
-        }
-    }
-
+impl Provisional {
     fn deadline(&self) -> Instant {
-        self.refresh.map_or(self.until, |refresh| refresh.min(self.until))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sip::wire::{Framing, Message, parse};
-
-    #[test]
-    fn the_session_timer_is_what_both_sides_can_do() {
-        let cases = [
-            ("", Timer::None),
-            ("Session-Expires: 1800\r\n", Timer::None),
-            ("Supported: timer\r\n", Timer::None),
-            (
-                "Supported: timer\r\nSession-Expires: 1800\r\n",
-                Timer::Agreed { seconds: 1800, we_refresh: false },
-            ),
-            (
-                "Supported: timer\r\nSession-Expires: 1800;refresher=uac\r\n",
-                Timer::Agreed { seconds: 1800, we_refresh: false },
-            ),
-            (
-                "Supported: timer\r\nAllow: INVITE, UPDATE\r\nSession-Expires: 1800;Refresher=UAS\r\n",
-                Timer::Agreed { seconds: 1800, we_refresh: true },
-            ),
-            ("Supported: timer\r\nAllow: INVITE\r\nSession-Expires: 1800;refresher=uas\r\n", Timer::None),
-            ("Supported: timer\r\nSession-Expires: 89\r\n", Timer::TooSmall),
-            ("Supported: timer\r\nSession-Expires: soon\r\n", Timer::None),
-            (
-                "Require: timer\r\nSession-Expires: 4294967295\r\n",
-                Timer::Agreed { seconds: 86_400, we_refresh: false },
-            ),
-        ];
-        for (headers, expected) in cases {
-            let text = format!(
-                "UPDATE sip:1@us SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
-                 To: <sip:1@us>\r\nCall-ID: c\r\nCSeq: 7 UPDATE\r\n{headers}\r\n"
-            );
-            let Ok(Message::Request(request)) = parse(text.as_bytes(), Framing::Datagram) else {
-                panic!("{text}")
-            };
-            assert_eq!(Timer::asked(&request), expected, "{headers}");
-        }
-    }
-
-    #[test]
-    fn an_expired_session_is_given_up_a_little_before_its_end() {
-        let now = Instant::now();
-        let after = |expiry: Expiry| (expiry.until - now, expiry.refresh.map(|at| at - now));
-        let seconds = Duration::from_secs;
-        assert_eq!(after(Expiry::new(now, 1800, false)), (seconds(1768), None));
-        assert_eq!(after(Expiry::new(now, 90, true)), (seconds(60), Some(seconds(45))));
-    }
-
-    #[test]
-    fn a_reason_is_quoted() {
-        let farewell = Farewell { cause: 16, text: "the \"end\"".to_owned() };
-        assert_eq!(farewell.header(), r#"Q.850;cause=16;text="the \"end\"""#);
+        self.resend.map_or(self.until, |resend| resend.at().min(self.until))
     }
 }

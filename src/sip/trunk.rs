@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::sip::bucket::Rate;
 use crate::sip::digest::Guard;
+use crate::sip::tls_name::TlsName;
 use crate::types::Country;
 
 /// One SIP peer, as its file in the trunks folder describes it. By default it allows nobody.
@@ -18,8 +19,11 @@ pub struct Trunk {
     /// The carrier it belongs to: a number that was remembered over one of its trunks is good on all.
     /// A trunk that names none has its own name here.
     pub group: String,
-    /// Source addresses whose calls are this trunk's; empty refuses all.
+    /// Source addresses whose calls are this trunk's; empty refuses all, unless `tls_names` has some.
     pub allow: Vec<Network>,
+    /// If there are any, its calls come over TLS alone, from a peer whose verified certificate has one
+    /// of these names, and from an address of `allow` if that is not empty.
+    pub tls_names: Vec<TlsName>,
     /// What it says of callers.
     pub believe: Believe,
     /// Whether its own verification of signatures is believed.
@@ -40,6 +44,8 @@ pub struct Trunk {
     pub voice: Voice,
     /// Most calls at once; `None`: no limit of its own.
     pub calls_max: Option<usize>,
+    /// When 180 must be acknowledged.
+    pub reliable: Reliable,
     /// Most new calls in a time; `None`: no limit of its own.
     pub calls_rate: Option<Rate>,
     /// Its callers prove a password; `None`: their address is proof enough.
@@ -127,6 +133,16 @@ pub enum MediaSource {
     Latch,
 }
 
+/// Whose provisional answers are sent until they are acknowledged (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reliable {
+    /// Of calls that require it.
+    #[default]
+    Required,
+    /// Of calls that support it, too.
+    Supported,
+}
+
 /// An address block in CIDR notation. An IPv4-mapped IPv6 source counts as IPv4.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Network {
@@ -134,11 +150,15 @@ pub struct Network {
     prefix: u8,
 }
 
-/// Finds the trunk of a source address. The narrowest block wins; of equal blocks the first trunk.
+/// Finds the trunk of a source: by the names that it has proved, else by its address. The narrowest
+/// block wins; of equal blocks the first trunk.
 ///
-/// Costs one look-up per prefix length in use, however many trunks there are.
+/// An address costs one look-up per prefix length in use, however many trunks there are.
 #[derive(Clone, Debug, Default)]
 pub struct Trunks {
+    /// Trunks that need a name, by each of their names, and each once.
+    named: HashMap<TlsName, Vec<Arc<Trunk>>>,
+    all_named: Vec<Arc<Trunk>>,
     blocks: HashMap<Network, Arc<Trunk>>,
     /// Prefix lengths in use, longest first.
     prefixes_v4: Vec<u8>,
@@ -151,6 +171,13 @@ impl Trunks {
         let mut all = Self::default();
         for trunk in trunks {
             let trunk = Arc::new(trunk);
+            if !trunk.tls_names.is_empty() {
+                for name in &trunk.tls_names {
+                    all.named.entry(name.clone()).or_default().push(trunk.clone());
+                }
+                all.all_named.push(trunk);
+                continue;
+            }
             for network in &trunk.allow {
                 let network = network.canonical();
                 all.blocks.entry(network).or_insert_with(|| trunk.clone());
@@ -166,12 +193,52 @@ impl Trunks {
         all
     }
 
-    /// The trunk whose calls come from `source`.
+    /// The trunk of a peer at `source` that has proved to bear `names`.
+    #[must_use]
+    pub fn of_peer(&self, source: IpAddr, names: &[TlsName]) -> Option<&Arc<Trunk>> {
+        let mut named = names.iter().filter_map(|name| self.named.get(name)).flatten();
+        named.find(|trunk| trunk.may_come_from(source)).or_else(|| self.of(source))
+    }
+
+    /// A trunk that `source` would belong to if it proved the right name.
+    #[must_use]
+    pub fn by_proof(&self, source: IpAddr) -> Option<&Arc<Trunk>> {
+        self.all_named.iter().find(|trunk| trunk.may_come_from(source))
+    }
+
+    /// The trunk that has this address in `allow`, whatever else it asks for: where calls of ours go.
+    #[must_use]
+    pub fn at(&self, address: IpAddr) -> Option<&Arc<Trunk>> {
+        let holds = |trunk: &&Arc<Trunk>| trunk.allow.iter().any(|block| block.contains(address));
+        self.of(address).or_else(|| self.all_named.iter().find(holds))
+    }
+
+    /// The trunk whose calls come from `source`, whoever is there.
     #[must_use]
     pub fn of(&self, source: IpAddr) -> Option<&Arc<Trunk>> {
         let source = source.to_canonical();
         let prefixes = if source.is_ipv4() { &self.prefixes_v4 } else { &self.prefixes_v6 };
         prefixes.iter().find_map(|&prefix| self.blocks.get(&Network { address: source, prefix }.canonical()))
+    }
+}
+
+impl Trunk {
+    /// Whether a peer at this address may be this trunk's: `allow` holds it, or a name alone decides.
+    fn may_come_from(&self, source: IpAddr) -> bool {
+        self.allow.iter().any(|block| block.contains(source))
+            || self.allow.is_empty() && !self.tls_names.is_empty()
+    }
+
+    /// Whether there is a peer that both would take calls from.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let common_name = || self.tls_names.iter().any(|name| other.tls_names.contains(name));
+        let common_address = || {
+            self.allow.is_empty()
+                || other.allow.is_empty()
+                || self.allow.iter().any(|block| other.allow.iter().any(|theirs| block.overlaps(theirs)))
+        };
+        !self.tls_names.is_empty() && !other.tls_names.is_empty() && common_name() && common_address()
     }
 }
 
@@ -294,25 +361,11 @@ mod tests {
 
     #[test]
     fn a_source_belongs_to_the_trunk_with_the_narrowest_block() {
-        let trunk = |name: &str, allow: &[&str]| Trunk {
-            name: name.to_owned(),
-            allow: allow.iter().map(|block| block.parse().unwrap()).collect(),
-            believe: Believe::None,
-            country: None,
-            codecs: Vec::new(),
-            dtmf: DtmfMode::Auto,
-            srtp: SrtpMode::Off,
-            srtp_over_plain_signalling: false,
-            media_source: MediaSource::Latch,
-            voice: Voice::default(),
-            calls_max: None,
-            ..Trunk::default()
-        };
         let trunks = Trunks::new(vec![
-            trunk("wide", &["10.9.9.9/8", "::/0"]),
-            trunk("narrow", &["10.1.0.0/16", "192.0.2.7"]),
-            trunk("late", &["10.1.0.0/16"]),
-            trunk("nobody", &[]),
+            trunk("wide", &["10.9.9.9/8", "::/0"], &[]),
+            trunk("narrow", &["10.1.0.0/16", "192.0.2.7"], &[]),
+            trunk("late", &["10.1.0.0/16"], &[]),
+            trunk("nobody", &[], &[]),
         ]);
         let cases = [
             ("10.2.0.1", Some("wide")),
@@ -325,6 +378,51 @@ mod tests {
         for (source, expected) in cases {
             let found = trunks.of(source.parse().unwrap()).map(|trunk| trunk.name.as_str());
             assert_eq!(found, expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_name_decides_where_a_trunk_asks_for_one_and_an_address_no_longer_does() {
+        let trunks = Trunks::new(vec![
+            trunk("anywhere", &[], &["sbc.example.net", "sip:example.net"]),
+            trunk("both", &["192.0.2.0/24"], &["edge.example.org"]),
+            trunk("plain", &["198.51.100.0/24"], &[]),
+        ]);
+        let cases: [(&str, &[&str], Option<&str>); 8] = [
+            ("203.0.113.1", &["sbc.example.net"], Some("anywhere")),
+            ("203.0.113.1", &["other.example.net", "sip:example.net"], Some("anywhere")),
+            ("203.0.113.1", &["net"], None),
+            ("192.0.2.1", &["edge.example.org"], Some("both")),
+            ("203.0.113.1", &["edge.example.org"], None),
+            ("192.0.2.1", &[], None),
+            ("198.51.100.1", &[], Some("plain")),
+            ("198.51.100.1", &["sbc.example.net"], Some("anywhere")),
+        ];
+        for (source, names, expected) in cases {
+            let names: Vec<TlsName> = names.iter().map(|name| name.parse().unwrap()).collect();
+            let found = trunks.of_peer(source.parse().unwrap(), &names).map(|trunk| trunk.name.as_str());
+            assert_eq!(found, expected, "{source} {names:?}");
+        }
+        let of = |source: &str| trunks.of(source.parse().unwrap()).is_some();
+        assert!(!of("192.0.2.1") && of("198.51.100.1"), "without TLS only where no name is asked for");
+        let only_both = Trunks::new(vec![trunk("both", &["192.0.2.0/24"], &["edge.example.org"])]);
+        let may = |source: &str| only_both.by_proof(source.parse().unwrap()).is_some();
+        assert!(may("192.0.2.9") && !may("203.0.113.1"), "nobody else need try");
+    }
+
+    fn trunk(name: &str, allow: &[&str], tls_names: &[&str]) -> Trunk {
+        Trunk {
+            name: name.to_owned(),
+            allow: allow.iter().map(|block| block.parse().unwrap()).collect(),
+            tls_names: tls_names.iter().map(|name| name.parse().unwrap()).collect(),
+            believe: Believe::None,
+            country: None,
+            codecs: Vec::new(),
+            dtmf: DtmfMode::Auto,
+            srtp: SrtpMode::Off,
+            media_source: MediaSource::Latch,
+            calls_max: None,
+            ..Trunk::default()
         }
     }
 }

@@ -17,6 +17,7 @@ use super::spill::Spill;
 use super::words::Word;
 use super::{Error, Store};
 use crate::bridge::input::{DigitSource, Quality};
+use crate::bridge::record::Signalled;
 use crate::bridge::snapshot::Entered;
 use crate::bridge::{CallRecord, Ending};
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
@@ -46,6 +47,7 @@ pub struct PastCall {
     pub keys: Vec<PastKey>,
     pub remembered: bool,
     pub quality: Option<Quality>,
+    pub signalled: Signalled,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -153,6 +155,7 @@ impl Store {
             keys: record.keys.iter().map(|key| (millis(key.at), key.source.word().to_owned())).collect(),
             remembered: record.remembered,
             quality: record.quality.map(StoredQuality::from),
+            signalled: record.signalled,
         };
         Ok(Stored {
             id: record.call,
@@ -207,6 +210,7 @@ impl Store {
             keys: keys.collect::<Option<_>>().ok_or(Error::Unreadable("keys"))?,
             remembered: detail.remembered,
             quality: detail.quality.map(Quality::from),
+            signalled: detail.signalled,
         })
     }
 }
@@ -245,6 +249,9 @@ struct Detail {
     keys: Vec<(i64, String)>,
     remembered: bool,
     quality: Option<StoredQuality>,
+    /// Records of before have none.
+    #[serde(default)]
+    signalled: Signalled,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -257,6 +264,13 @@ struct StoredQuality {
     concealed: f32,
     peer_lost: Option<f32>,
     round_trip_ms: Option<f32>,
+    // Records of an earlier version do not have these.
+    #[serde(default)]
+    reordered: u64,
+    #[serde(default)]
+    buffer_ms: f32,
+    opinion: Option<f32>,
+    peer_opinion: Option<f32>,
     #[serde(default)]
     packets_rejected: u64,
     #[serde(default)]
@@ -276,6 +290,10 @@ impl From<Quality> for StoredQuality {
             concealed: finite(quality.concealed),
             peer_lost: quality.peer_lost.filter(|figure| figure.is_finite()),
             round_trip_ms: quality.round_trip_ms.filter(|figure| figure.is_finite()),
+            reordered: quality.reordered,
+            buffer_ms: finite(quality.buffer_ms),
+            opinion: quality.opinion.filter(|figure| figure.is_finite()),
+            peer_opinion: quality.peer_opinion.filter(|figure| figure.is_finite()),
             packets_rejected: quality.packets_rejected,
             srtp: quality.srtp.map(|suite| suite.name().to_owned()),
         }
@@ -293,6 +311,10 @@ impl From<StoredQuality> for Quality {
             concealed: stored.concealed,
             peer_lost: stored.peer_lost,
             round_trip_ms: stored.round_trip_ms,
+            reordered: stored.reordered,
+            buffer_ms: stored.buffer_ms,
+            opinion: stored.opinion,
+            peer_opinion: stored.peer_opinion,
             packets_rejected: stored.packets_rejected,
             srtp: stored.srtp.as_deref().and_then(Suite::named),
         }

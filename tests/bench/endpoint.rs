@@ -27,6 +27,7 @@ fn endpoint() -> Endpoint {
     let trunk = Trunk {
         name: "lab".to_owned(),
         allow: vec!["127.0.0.0/8".parse().expect("a block")],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),

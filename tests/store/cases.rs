@@ -207,6 +207,11 @@ pub fn record(call: u128, started_at: Timestamp) -> CallRecord {
         keys: vec![Key { at: started_at, source: DigitSource::Rtp }],
         remembered: true,
         quality: Some(Quality { packets_received: 3_000, jitter_ms: 1.5, ..Quality::default() }),
+        signalled: doorline::bridge::record::Signalled {
+            redirected_by: Some("+4420…0001".to_owned()),
+            peer_q850: Some(16),
+            ..Default::default()
+        },
     }
 }
 
@@ -867,6 +872,7 @@ pub async fn a_call_record_is_read_back_as_it_was_written() {
     house.store.flush_records().await;
     let read = house.store.call(written.call).await.unwrap().unwrap();
     assert_eq!(read.sip_call_id, written.sip_call_id);
+    assert_eq!(read.signalled, written.signalled);
     assert_eq!(read.number, written.number);
     assert_eq!((read.host, read.meeting), (written.host, written.meeting));
     assert_eq!((read.started_at, read.ended_at), (written.started_at, written.ended_at));

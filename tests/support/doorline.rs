@@ -31,6 +31,9 @@ pub struct Options {
     pub files: Vec<(&'static str, String)>,
     /// Answer one access number alone, or (`false`) every dialled one.
     pub one_access_number: bool,
+    /// `[sip.tls]` as [`Authority::section`](super::certificates::Authority::section) writes it; then it
+    /// listens on TLS too.
+    pub tls: Option<String>,
     /// More of its environment.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -45,6 +48,7 @@ impl Default for Options {
             lab_caller_id: String::new(),
             files: Vec::new(),
             one_access_number: true,
+            tls: None,
             environment: Vec::new(),
         }
     }
@@ -82,6 +86,11 @@ impl Doorline {
     /// Where it takes calls, the same for UDP and TCP.
     pub fn sip(&self) -> SocketAddr {
         SocketAddr::new(IpAddr::from(LAB), self.ports.sip())
+    }
+
+    /// Where it takes calls over TLS, if it does.
+    pub fn sip_tls(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::from(LAB), self.ports.tls())
     }
 
     /// The URI to dial: the access number at this service.
@@ -196,6 +205,11 @@ url = "sqlite:doorline.db"
             )
             .expect("a string takes text");
         }
+        if let Some(section) = &self.options.tls {
+            let tcp = format!("\"tcp:127.0.0.1:{sip}\"");
+            let and_tls = format!("{tcp}, \"tls:{}\"", self.sip_tls());
+            config = config.replacen(&tcp, &and_tls, 1) + section;
+        }
         config.push_str(&self.options.config);
         for (name, text) in &self.options.files {
             self.write(name, text);
@@ -204,7 +218,8 @@ url = "sqlite:doorline.db"
         put(
             &self.folder.path().join("trunks.d/lab.toml"),
             &format!(
-                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n{}\n",
+                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n{}\n\
+                 # Tests measure how loud callers are.\n[media]\nautomatic_gain = false\n",
                 IpAddr::from(LAB),
                 self.options.lab_trunk,
                 self.options.lab_caller_id

@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod api;
+pub mod certificates;
 pub mod doorline;
 pub mod hear;
 pub mod ports;

@@ -21,6 +21,7 @@ const RTP_LEAST: usize = 120;
 /// One block, claimed as long as this lives.
 pub struct Ports {
     sip: u16,
+    tls: u16,
     http: u16,
     rtp: RangeInclusive<u16>,
     _claim: File,
@@ -56,6 +57,11 @@ impl Ports {
         self.sip
     }
 
+    /// For SIP over TLS.
+    pub fn tls(&self) -> u16 {
+        self.tls
+    }
+
     pub fn http(&self) -> u16 {
         self.http
     }
@@ -67,10 +73,10 @@ impl Ports {
 
     fn of_block(first: u16, claim: File) -> Option<Self> {
         let mut fixed = (first..first + FIXED).filter(|&port| udp_is_free(port) && tcp_is_free(port));
-        let (sip, http) = (fixed.next()?, fixed.next()?);
+        let (sip, tls, http) = (fixed.next()?, fixed.next()?, fixed.next()?);
         let rtp = first + FIXED..=first + BLOCK - 1;
         let free = rtp.clone().filter(|&port| udp_is_free(port)).count();
-        (free >= RTP_LEAST).then_some(Self { sip, http, rtp, _claim: claim })
+        (free >= RTP_LEAST).then_some(Self { sip, tls, http, rtp, _claim: claim })
     }
 }
 

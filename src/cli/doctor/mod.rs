@@ -14,11 +14,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
 use crate::config::{self, Settings};
 use crate::prompt::Pack;
+use crate::signalling::tls::certificate::{Certificate, Validity};
 use crate::sip::Transport;
 use crate::sip::trunk::Believe;
 use crate::store::{self, Examined};
@@ -100,6 +102,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn examine(settings: &Settings) -> anyhow::Result<Vec<Finding>> {
     let mut findings = trunks(settings);
     findings.extend(settings.signalling.listen.iter().map(sip));
+    findings.extend(
+        settings.signalling.tls.as_ref().map(|tls| certificate(tls.certificate(), SystemTime::now())),
+    );
     findings.push(address(settings));
     findings.push(bindable("http", Transport::Tcp, settings.http.listen));
     findings.extend(rtp(&settings.media, settings.bridge.calls_max));
@@ -120,6 +125,11 @@ fn trunks(settings: &Settings) -> Vec<Finding> {
         let name = &trunk.name;
         let all = ["0.0.0.0", "255.255.255.254"].map(|text| text.parse::<IpAddr>().expect("an address"));
         let everybody = trunk.allow.iter().any(|block| all.iter().all(|source| block.contains(*source)));
+        if let Some(first) = trunk.tls_names.first() {
+            let more = trunk.tls_names.len() - 1;
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            return ok("trunk", format!("{name}: over TLS from who proves to be {first}{more}"));
+        }
         match (trunk.allow.is_empty(), everybody, trunk.believe) {
             (true, ..) => warn(
                 "trunk",
@@ -161,6 +171,34 @@ fn bindable(what: &'static str, transport: Transport, address: SocketAddr) -> Fi
                 _ => "take another address or port",
             };
             fail(what, format!("{shown}: {error}; {advice}"))
+        }
+    }
+}
+
+/// A certificate with less than this is renewed now, not later.
+const RENEW: Duration = Duration::from_secs(21 * 24 * 3600);
+
+/// Whether peers will believe our certificate, by its dates.
+fn certificate(certificate: &Certificate, now: SystemTime) -> Finding {
+    let name = certificate.shown();
+    let date =
+        |time: SystemTime| Timestamp::try_from(time).map_or_else(|_| "?".to_owned(), |at| at.to_string());
+    let (from, until) = (date(certificate.not_before), date(certificate.not_after));
+    match certificate.validity(now) {
+        Validity::NotYet => fail(
+            "tls",
+            format!(
+                "the certificate of {name} holds from {from} on: no peer believes it yet; check the clock, or take the one before"
+            ),
+        ),
+        Validity::Expired => fail(
+            "tls",
+            format!("the certificate of {name} expired at {until}: no peer believes it; renew it and reload"),
+        ),
+        Validity::Left(left) => {
+            let days = left.as_secs() / (24 * 3600);
+            let text = format!("the certificate of {name} holds until {until}, {days} days");
+            if left < RENEW { warn("tls", format!("{text}: renew it and reload")) } else { ok("tls", text) }
         }
     }
 }
@@ -355,6 +393,28 @@ mod tests {
         assert_eq!(buffers(kernel("212992\n")).health, Health::Warn);
         assert_eq!(buffers(|_| None).health, Health::Warn);
         assert_eq!(clock(Timestamp::UNIX_EPOCH).health, Health::Fail);
+    }
+
+    #[test]
+    fn a_certificate_is_judged_by_the_days_that_it_has_left() {
+        let day = |n: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(n * 24 * 3600);
+        let ours = Certificate {
+            names: vec!["sip.example.org".parse().unwrap()],
+            not_before: day(100),
+            not_after: day(190),
+        };
+        let cases = [
+            (99, Health::Fail),
+            (100, Health::Ok),
+            (169, Health::Ok),
+            (170, Health::Warn),
+            (191, Health::Fail),
+        ];
+        for (today, health) in cases {
+            let finding = certificate(&ours, day(today));
+            assert_eq!(finding.health, health, "day {today}: {finding}");
+            assert!(finding.text.contains("sip.example.org"), "{finding}");
+        }
     }
 
     #[test]

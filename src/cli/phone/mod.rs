@@ -28,7 +28,7 @@ use serde::Serialize;
 pub use call::{At, Call, Error, Happening, Who};
 pub use fingers::DigitsBy;
 pub use keys::Keys;
-pub use plan::{Plan, Presentation};
+pub use plan::{Certificates, Plan, Presentation};
 pub use voice::Voice;
 
 use crate::audio::Codec;
@@ -61,8 +61,18 @@ pub struct Arguments {
     /// Call from this address of ours
     #[arg(long, value_name = "ADDRESS")]
     local: Option<std::net::IpAddr>,
-    #[arg(long, value_enum, default_value = "udp")]
-    transport: By,
+    /// What carries the call [default: as the URI says, else udp]
+    #[arg(long, value_enum)]
+    transport: Option<By>,
+    /// Authorities (PEM) of the service's certificate, over TLS [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Show this certificate (PEM) when asked for one, over TLS
+    #[arg(long, value_name = "FILE", requires = "private_key")]
+    certificate: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    private_key: Option<PathBuf>,
     /// What to press once answered: keys, wN to wait N seconds, p to wait for the prompt's end;
     /// commas between them, such as p,123456789#,w2,1234#
     #[arg(long, value_name = "KEYS")]
@@ -111,6 +121,7 @@ pub struct Arguments {
 enum By {
     Udp,
     Tcp,
+    Tls,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
@@ -197,9 +208,14 @@ impl Arguments {
             _ => Presentation::Plain,
         };
         plan.local = self.local.unwrap_or(plan.local);
-        if matches!(self.transport, By::Tcp) {
-            plan.transport = Transport::Tcp;
-        }
+        plan.transport = match self.transport {
+            Some(By::Udp) => Transport::Udp,
+            Some(By::Tcp) => Transport::Tcp,
+            Some(By::Tls) => Transport::Tls,
+            None => plan.transport,
+        };
+        plan.certificates =
+            Certificates { ca: self.ca.clone(), own: self.certificate.clone().zip(self.private_key.clone()) };
         plan.keys = self.keys.clone().unwrap_or_default();
         plan.digits_by = self.digits_by;
         plan.late_offer = self.late_offer;

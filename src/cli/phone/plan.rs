@@ -1,6 +1,7 @@
 //! Whom to call, as whom, and how.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
 
 use super::fingers::DigitsBy;
 use super::keys::Keys;
@@ -24,6 +25,7 @@ pub struct Plan {
     /// More headers of the INVITE, such as Identity.
     pub more_headers: Vec<(String, String)>,
     pub transport: Transport,
+    pub certificates: Certificates,
     pub codec: Codec,
     /// Encrypt the sound so, or make no call.
     pub srtp: Option<Suite>,
@@ -33,6 +35,15 @@ pub struct Plan {
     /// Pressed from the answer on.
     pub keys: Keys,
     pub voice: Voice,
+}
+
+/// Files of TLS, all PEM.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Certificates {
+    /// Authorities of the service's certificate; `None`: the system's.
+    pub ca: Option<PathBuf>,
+    /// What we show when we are asked: a certificate and its key.
+    pub own: Option<(PathBuf, PathBuf)>,
 }
 
 /// What is said of who calls.
@@ -59,7 +70,7 @@ pub enum Error {
 
 impl Plan {
     /// A call with the carrier's word for who calls, and nothing else special. `to` may say
-    /// `;transport=tcp`.
+    /// `;transport=tcp` or `;transport=tls`.
     pub fn new(to: &str, number: &str) -> Result<Self, Error> {
         let target = || Error::Target(to.chars().take(80).collect());
         let uri: Uri = to.parse().map_err(|_| target())?;
@@ -76,6 +87,8 @@ impl Plan {
             return Err(Error::Caller(number.chars().take(40).collect()));
         }
         let transport = match uri.transport() {
+            Some(name) if name.eq_ignore_ascii_case("tls") => Transport::Tls,
+            _ if uri.is_secure() => Transport::Tls,
             Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
             _ => Transport::Udp,
         };
@@ -87,6 +100,7 @@ impl Plan {
             presentation: Presentation::Asserted,
             more_headers: Vec::new(),
             transport,
+            certificates: Certificates::default(),
             codec: Codec::default(),
             srtp: None,
             late_offer: false,
@@ -150,6 +164,10 @@ mod tests {
         let asserted = "<sip:+15550100001@127.0.0.1>";
         assert_eq!(plan.headers(), [("P-Asserted-Identity".to_owned(), asserted.to_owned())]);
         assert_eq!(plan.from().to_string(), asserted);
+        for secure in ["sips:1@127.0.0.1", "sip:1@127.0.0.1:5061;transport=TLS"] {
+            let plan = Plan::new(secure, "1").unwrap();
+            assert_eq!((plan.peer.port(), plan.transport), (5061, Transport::Tls), "{secure}");
+        }
         let plan = Plan { presentation: Presentation::Withheld, ..plan };
         assert!(!plan.from().to_string().contains("1555"), "{}", plan.from());
         assert_eq!(plan.headers()[1], ("Privacy".to_owned(), "id".to_owned()));

@@ -51,7 +51,7 @@ impl Reports {
         let _ = read(datagram, |item| match item {
             Item::SenderReport { ntp_middle, .. } => sender_report = Some((ntp_middle, Instant::now())),
             Item::Report(report) if report.ssrc == ours => about_us += 1,
-            Item::Report(_) | Item::Goodbye { .. } => {}
+            Item::Report(_) | Item::Voice { .. } | Item::Goodbye { .. } => {}
         });
         self.heard += about_us;
         self.sender_report = sender_report.or(self.sender_report);
@@ -68,7 +68,7 @@ impl Reports {
         });
         let (packets, bytes) = (self.packets_sent, self.bytes_sent);
         let sender = (packets > 0).then(|| SenderInfo { ntp: self.now().ntp, timestamp, packets, bytes });
-        Report { ssrc: self.ssrc, sender, about, cname: "phone", goodbye: false }.write(out)
+        Report { ssrc: self.ssrc, sender, about, voice: None, cname: "phone", goodbye: false }.write(out)
     }
 
     fn now(&self) -> Moment {

@@ -41,6 +41,8 @@ pub(super) struct Worker {
     began: Instant,
     /// The last description we sent, and whether it waits for an answer.
     described: Option<Vec<u8>>,
+    /// What was agreed before the answer.
+    early: Option<Negotiated>,
     /// What a re-INVITE of ours asks for.
     wanted_hold: Option<bool>,
     heard_reason: Option<String>,
@@ -57,7 +59,7 @@ impl Worker {
         getrandom::fill(&mut seed)
             .map_err(|error| Error::Socket(std::io::Error::other(error.to_string())))?;
         let number = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
-        let mut wire = Wire::open(plan.transport, plan.local, plan.peer)?;
+        let mut wire = Wire::open(&plan)?;
         let mut fingers = Fingers::new(plan.digits_by);
         fingers.add(plan.keys.clone());
         let sound = Sound::open(plan.local, plan.codec, plan.voice.clone(), fingers, number)?;
@@ -106,6 +108,7 @@ impl Worker {
             call,
             began,
             described,
+            early: None,
             wanted_hold: None,
             heard_reason: None,
             leaving: None,
@@ -236,7 +239,10 @@ impl Worker {
     fn on(&mut self, event: Event) {
         let now = Instant::now();
         match event {
-            Event::Progress { status, .. } => self.tell(Happening::Progress { status }),
+            Event::Progress { status, sdp, .. } => {
+                self.tell(Happening::Progress { status });
+                self.described_early(now, sdp.as_deref());
+            }
             Event::Accepted { sdp, .. } => self.accepted(now, sdp.as_deref()),
             Event::Rejected { status, reason, .. } => self.end(Happening::Refused { status, reason }),
             Event::Offered { sdp, .. } => self.offered(now, sdp.as_deref()),
@@ -266,26 +272,46 @@ impl Worker {
                 self.end(Happening::Ended { by, reason });
             }
             // Nobody calls a phone of ours, and keys are for the service.
-            Event::Incoming(_) | Event::Established { .. } | Event::Digit { .. } => {}
+            Event::Incoming(_)
+            | Event::TurnedAway(_)
+            | Event::Established { .. }
+            | Event::NotDone { .. }
+            | Event::Digit { .. } => {}
+        }
+    }
+
+    /// A description before the answer: theirs to our offer, or an offer that is to be answered.
+    fn described_early(&mut self, now: Instant, sdp: Option<&[u8]>) {
+        let Some(theirs) = sdp else { return };
+        if let Some(ours) = &self.described {
+            self.early = offer::accept_answer(ours, theirs).ok().or(self.early.take());
+        } else if let Ok((ours, agreed)) =
+            Offer::parse(theirs).and_then(|theirs| offer::answer(&theirs, &self.local, None))
+        {
+            self.endpoint.ack(now, self.call, Some(ours.clone()));
+            self.described = Some(ours);
+            self.early = Some(agreed);
         }
     }
 
     fn accepted(&mut self, now: Instant, sdp: Option<&[u8]>) {
         let theirs = sdp.unwrap_or_default();
-        let agreed = match &self.described {
-            Some(ours) => {
+        let agreed = match (&self.described, self.early.take()) {
+            // All was said before.
+            (Some(_), Some(agreed)) if sdp.is_none() => Ok(agreed),
+            (Some(ours), _) => {
                 // The answer to our offer; its ACK has no body.
                 let agreed = offer::accept_answer(ours, theirs);
                 self.endpoint.ack(now, self.call, None);
                 agreed
             }
-            None => Offer::parse(theirs).and_then(|theirs| offer::answer(&theirs, &self.local, None)).map(
-                |(ours, agreed)| {
+            (None, _) => Offer::parse(theirs)
+                .and_then(|theirs| offer::answer(&theirs, &self.local, None))
+                .map(|(ours, agreed)| {
                     self.endpoint.ack(now, self.call, Some(ours.clone()));
                     self.described = Some(ours);
                     agreed
-                },
-            ),
+                }),
         };
         match agreed {
             Ok(agreed) => self.begin(now, agreed),
@@ -389,6 +415,7 @@ fn trunk_to(peer: SocketAddr) -> Trunk {
     Trunk {
         name: "service".to_owned(),
         allow: vec![network],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),

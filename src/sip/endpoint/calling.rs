@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use super::body;
-use super::send::{ALLOW, client_key};
+use super::send::{ACCEPT, ALLOW, SUPPORTED, client_key};
 use super::{Client, ClientMachine, Endpoint, Event, HowEnded, Purpose};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::{Bytes, Flow, Transmit};
-use crate::sip::session::{Cancel, Change, Expiry, Session, State, TransactionId};
+use crate::sip::session::{Calling, Cancel, Change, Session, State, TransactionId};
+use crate::sip::session_id::SessionId;
+use crate::sip::timer::{Timer, longer};
 use crate::sip::transaction::Heard;
 use crate::sip::uri::Uri;
 use crate::sip::wire::{CSeq, Method, NameAddr, Request, Response, Via};
@@ -42,7 +44,8 @@ impl Endpoint {
     /// When nothing was sent.
     pub fn invite(&mut self, now: Instant, outgoing: Outgoing) -> Result<CallId, CannotCall> {
         let Outgoing { to, flow, from, headers, sdp } = outgoing;
-        let trunk = self.trunks.of(flow.peer.ip()).cloned().ok_or(CannotCall::NoTrunk)?;
+        let trunk = self.trunk_to(&flow).cloned().ok_or(CannotCall::NoTrunk)?;
+        self.expect_host_of(&flow, &to);
         if self.calls.len() >= self.settings.calls_max
             || self.servers.len() + self.clients.len() >= self.settings.transactions_max
         {
@@ -53,14 +56,20 @@ impl Endpoint {
         let call_id = self.tokens.next();
         let mut request = Request::new(Method::Invite, to.clone(), from, NameAddr::new(to), &call_id, 1);
         request.contact = vec![self.contact(&flow)];
+        request.supported = SUPPORTED.map(str::to_owned).to_vec();
         request.headers.push("Allow", ALLOW);
+        request.headers.push("Accept", ACCEPT);
+        if let Some(seconds) = self.settings.session_interval {
+            request.headers.push("Session-Expires", &seconds.to_string());
+        }
+        let session_id = SessionId::new(self.tokens.uuid(), None);
+        request.headers.push("Session-ID", &session_id.to_string());
         for (name, value) in &headers {
             request.headers.push(name, value);
         }
-        let offered = sdp.is_some();
-        if let Some(sdp) = sdp {
+        if let Some(sdp) = &sdp {
             request.headers.set("Content-Type", "application/sdp");
-            request.body = sdp;
+            request.body.clone_from(sdp);
         }
         let dialog = Dialog::calling(&request);
         self.count_call(&trunk);
@@ -72,38 +81,55 @@ impl Endpoint {
             flow_broken: false,
             behind_nat: false,
             dialog,
-            state: State::Calling {
-                invite,
-                offered,
-                cancel: Cancel::No,
-                until: now + self.settings.ring_max,
-            },
+            state: State::Calling(Calling::new(invite, sdp.is_some(), now + self.settings.ring_max)),
             change: Change::None,
+            provisional: None,
             expiry: None,
+            interval_min: 0,
+            we_called: true,
+            takes_update: false,
+            ours: sdp,
+            theirs: None,
+            session_id: Some(session_id),
             scheduled: None,
         }));
         Ok(call)
     }
 
-    /// Acknowledges the answer to an INVITE without an offer, with our answer to the peer's offer.
+    /// Acknowledges the answer to an INVITE without an offer, with our answer to the peer's offer: by
+    /// ACK, or by PRACK when the offer came before the answer ([`Event::Progress`]).
     pub fn ack(&mut self, now: Instant, call: CallId, sdp: Option<Vec<u8>>) {
         let Some(mut session) = self.take(call) else { return };
-        self.acknowledge(now, &mut session, sdp);
+        if matches!(session.state, State::Calling(_)) {
+            self.answer_provisional(now, &mut session, sdp);
+        } else {
+            self.acknowledge(now, &mut session, sdp);
+        }
         self.keep(session);
     }
 
     pub(super) fn acknowledge(&mut self, _now: Instant, session: &mut Session, sdp: Option<Vec<u8>>) {
         if let State::Accepted { invite, cseq, .. } = session.state {
             session.state = State::Established;
+            session.ours.clone_from(&sdp);
             self.send_ack(session, invite, cseq, sdp);
         }
     }
 
     /// The ACK of a 2xx, kept with the INVITE's transaction for copies of the 2xx.
-    fn send_ack(&mut self, session: &Session, invite: TransactionId, cseq: u32, sdp: Option<Vec<u8>>) {
+    pub(super) fn send_ack(
+        &mut self,
+        session: &Session,
+        invite: TransactionId,
+        cseq: u32,
+        sdp: Option<Vec<u8>>,
+    ) {
         let flow = self.way_out(session);
         let mut ack = session.dialog.ack(cseq);
         ack.via.push(self.via(&flow));
+        if let Some(session_id) = &session.session_id {
+            ack.headers.push("Session-ID", &session_id.to_string());
+        }
         if let Some(sdp) = sdp {
             ack.headers.push("Content-Type", "application/sdp");
             ack.body = sdp;
@@ -151,25 +177,28 @@ impl Endpoint {
             Heard::AckAgain(bytes) => self.transmit(flow, bytes),
             Heard::New => {
                 let is_invite = matches!(client.machine, ClientMachine::Invite(_));
-                if is_invite && response.status >= 300 {
-                    self.acknowledge_refusal(id, &response);
-                }
+                let refused = match is_invite && response.status >= 300 {
+                    true => self.acknowledge_refusal(id, &response),
+                    false => None,
+                };
                 self.schedule_client(id);
-                self.concern(now, source, id, purpose, response);
+                self.concern(now, source, id, purpose, response, refused);
             }
         }
     }
 
     /// The ACK of a refusal is part of the INVITE's transaction: same branch, same way (§17.1.1.3).
-    fn acknowledge_refusal(&mut self, id: TransactionId, response: &Response) {
-        let Some(Client { request, machine, flow, .. }) = self.clients.get_mut(&id) else { return };
-        let Some(request) = request.take() else { return };
+    /// Gives back the INVITE that was refused.
+    fn acknowledge_refusal(&mut self, id: TransactionId, response: &Response) -> Option<Box<Request>> {
+        let Client { request, machine, flow, .. } = self.clients.get_mut(&id)?;
+        let request = request.take()?;
         let ack: Bytes = follow_up(&request, Method::Ack, &response.to).to_bytes().into();
         if let ClientMachine::Invite(machine) = machine {
             machine.acknowledged(ack.clone());
         }
         let flow = *flow;
         self.transmit(flow, ack);
+        Some(request)
     }
 
     /// Gives an answer to the call that it concerns.
@@ -180,21 +209,24 @@ impl Endpoint {
         id: TransactionId,
         purpose: Purpose,
         response: Response,
+        refused: Option<Box<Request>>,
     ) {
         let status = response.status;
         match purpose {
             Purpose::Invite(call) => match status {
                 ..200 => self.progress(now, id, call, &response),
                 200..300 => self.accepted(now, source, id, call, &response),
+                422 if self.ask_longer(now, call, &response, refused) => {}
                 300.. => self.rejected(call, status, response.reason),
             },
-            Purpose::Reinvite(call) if status >= 200 => self.reinvited(now, id, call, &response),
+            Purpose::Change(call) if status >= 200 => self.change_answered(now, id, call, &response),
             Purpose::Refresh(call) if status >= 200 => self.refreshed(now, call, &response),
             Purpose::Info(call) if matches!(status, 408 | 481) => self.gone(now, call, status == 408),
             Purpose::Bye(Some(call)) if status >= 200 => self.left(call),
-            Purpose::Reinvite(_)
+            Purpose::Change(_)
             | Purpose::Refresh(_)
             | Purpose::Info(_)
+            | Purpose::Prack
             | Purpose::Bye(_)
             | Purpose::Cancel => {}
         }
@@ -205,31 +237,90 @@ impl Endpoint {
         match purpose {
             Purpose::Invite(call) => {
                 let status = match self.calls.get(&call).map(|session| &session.state) {
-                    Some(State::Calling { cancel: Cancel::No, .. }) => status,
+                    Some(State::Calling(Calling { cancel: Cancel::No, .. })) => status,
                     _ => 487,
                 };
                 self.rejected(call, status, crate::sip::wire::reason_phrase(status).to_owned());
             }
-            Purpose::Reinvite(call) | Purpose::Refresh(call) | Purpose::Info(call) => {
+            Purpose::Change(call) | Purpose::Refresh(call) | Purpose::Info(call) => {
                 self.gone(now, call, true)
             }
             Purpose::Bye(Some(call)) => self.left(call),
-            Purpose::Bye(None) | Purpose::Cancel => {}
+            Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack => {}
         }
     }
 
     fn progress(&mut self, now: Instant, id: TransactionId, call: CallId, response: &Response) {
         let Some(mut session) = self.take(call) else { return };
-        if let State::Calling { cancel, .. } = &mut session.state {
-            if *cancel == Cancel::Wanted && self.send_cancel(now, id) {
-                *cancel = Cancel::Sent;
+        if let State::Calling(calling) = &mut session.state {
+            if calling.cancel == Cancel::Wanted && self.send_cancel(now, id) {
+                calling.cancel = Cancel::Sent;
             }
             if response.status > 100 {
+                self.early(call, &mut session, response);
                 let sdp = body::sdp_of(response);
-                self.events.push_back(Event::Progress { call, status: response.status, sdp });
+                if self.hear_provisional(now, &mut session, response, sdp.as_ref()) {
+                    // An offer counts only in a reliable answer; in another it is a preview.
+                    let is_due = |calling: &Calling| calling.offered || calling.owed.is_some();
+                    let sdp = sdp.filter(|_| matches!(&session.state, State::Calling(c) if is_due(c)));
+                    self.events.push_back(Event::Progress { call, status: response.status, sdp });
+                }
             }
         }
         self.keep(session);
+    }
+
+    /// The first phone that rings makes the early dialog (§12.1.2), so that its requests find the call.
+    fn early(&mut self, call: CallId, session: &mut Session, response: &Response) {
+        if session.dialog.remote_tag().is_empty() && response.to.tag().is_some() {
+            session.dialog.confirm(response);
+            self.dialogs.insert(session.dialog.key(), call);
+        }
+        self.learn_peer(session, response);
+    }
+
+    fn learn_peer(&mut self, session: &mut Session, response: &Response) {
+        if response.headers.get("Allow").is_some() {
+            session.takes_update = response.allows(&Method::Update);
+        }
+        if let Some(session_id) = &mut session.session_id {
+            session_id.hear(response.headers.get("Session-ID"));
+        }
+    }
+
+    /// 422 to a call of ours: once more, with the interval that it asks for (RFC 4028 §7.1). The
+    /// call keeps its Call-ID and From tag; only its CSeq and branch are new.
+    fn ask_longer(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        response: &Response,
+        refused: Option<Box<Request>>,
+    ) -> bool {
+        let (Some(seconds), Some(mut request)) = (longer(response), refused) else { return false };
+        let Some(mut session) = self.take(call) else { return false };
+        let asks = matches!(&session.state, State::Calling(calling)
+            if calling.cancel == Cancel::No && calling.retries < 4);
+        if asks && seconds > session.interval_min {
+            self.dialogs.remove(&session.dialog.key());
+            request.cseq.number = session.dialog.next_cseq();
+            request.via.clear();
+            request.headers.set("Session-Expires", &seconds.to_string());
+            request.headers.set("Min-SE", &seconds.to_string());
+            session.dialog = Dialog::calling(&request);
+            session.interval_min = seconds;
+            let flow = session.flow;
+            let invite = self.send(now, flow, *request, Purpose::Invite(call));
+            if let State::Calling(calling) = &mut session.state {
+                calling.invite = invite;
+                calling.retries += 1;
+                calling.heard.clear();
+            }
+            self.keep(session);
+            return true;
+        }
+        self.keep(session);
+        false
     }
 
     fn accepted(
@@ -248,17 +339,24 @@ impl Endpoint {
             let transmit = transmit.clone();
             return self.transmits.push_back(transmit);
         }
-        let Some(mut session) = self.take(call) else { return };
-        match session.state {
-            State::Calling { invite, offered, cancel, .. } => {
+        // Over already, by a BYE that overtook this: whoever answered must hear of it.
+        let Some(mut session) = self.take(call) else { return self.refuse_fork(now, id, response) };
+        match &session.state {
+            State::Calling(calling) => {
+                let (invite, offered, cancel) = (calling.invite, calling.offered, calling.cancel);
+                let settled = calling.agreed;
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.request = None;
                 }
                 session.flow = *source;
+                self.dialogs.remove(&session.dialog.key());
                 session.dialog.confirm(response);
                 self.dialogs.insert(session.dialog.key(), call);
+                self.learn_peer(&mut session, response);
+                session.expiry = Timer::answered(response).expiry(now);
                 let cseq = response.cseq.number;
-                let sdp = body::sdp_of(response);
+                let sdp = body::sdp_of(response).filter(|_| !settled);
+                session.theirs = sdp.clone().or(session.theirs.take());
                 if offered || cancel != Cancel::No {
                     session.state = State::Established;
                     self.send_ack(&session, invite, cseq, None);
@@ -301,7 +399,7 @@ impl Endpoint {
 
     fn rejected(&mut self, call: CallId, status: u16, reason: String) {
         let Some(session) = self.take(call) else { return };
-        if matches!(session.state, State::Calling { .. }) {
+        if matches!(session.state, State::Calling(_)) {
             self.forget(session);
             self.events.push_back(Event::Rejected { call, status, reason });
         } else {
@@ -309,53 +407,8 @@ impl Endpoint {
         }
     }
 
-    fn reinvited(&mut self, now: Instant, id: TransactionId, call: CallId, response: &Response) {
-        let copy = self.clients.get(&id).and_then(|client| client.acknowledged.clone());
-        if let (Some((_, transmit)), 200..300) = (copy, response.status) {
-            return self.transmits.push_back(transmit);
-        }
-        if matches!(response.status, 408 | 481) {
-            return self.gone(now, call, response.status == 408);
-        }
-        let Some(mut session) = self.take(call) else { return };
-        if response.status < 300 {
-            session.dialog.refresh_target(&response.contact);
-            self.send_ack(&session, id, response.cseq.number, None);
-        }
-        if matches!(session.change, Change::Ours) {
-            session.change = Change::None;
-            self.events.push_back(if response.status < 300 {
-                Event::Modified { call, answer: body::sdp_of(response) }
-            } else {
-                Event::ChangeRefused { call, status: response.status }
-            });
-        }
-        self.keep(session);
-    }
-
-    fn refreshed(&mut self, now: Instant, call: CallId, response: &Response) {
-        match response.status {
-            408 | 481 => self.gone(now, call, response.status == 408),
-            200..300 => {
-                let Some(mut session) = self.take(call) else { return };
-                session.dialog.refresh_target(&response.contact);
-                if let Some(old) = session.expiry {
-                    let agreed = response
-                        .headers
-                        .get("Session-Expires")
-                        .and_then(|value| value.split(';').next()?.trim().parse::<u32>().ok());
-                    let seconds = agreed.map_or(old.interval.as_secs(), u64::from).clamp(90, 86_400);
-                    session.expiry = Some(Expiry::new(now, u32::try_from(seconds).unwrap_or(u32::MAX), true));
-                }
-                self.keep(session);
-            }
-            // The session runs out by itself if the peer means it.
-            _ => {}
-        }
-    }
-
     /// The peer does not know the call (481), or says nothing: then a BYE, in case it still hears (§12.2.1.2).
-    fn gone(&mut self, now: Instant, call: CallId, say_bye: bool) {
+    pub(super) fn gone(&mut self, now: Instant, call: CallId, say_bye: bool) {
         let Some(mut session) = self.take(call) else { return };
         if matches!(session.state, State::Leaving) {
             return self.keep(session);

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::body::{self, Unsupported};
 use super::receive::Refusal;
-use super::{Endpoint, Event, Purpose};
-use crate::sip::session::{Change, Glare, Session, State, Timer, TransactionId};
+use super::{Endpoint, Event, Why};
+use crate::sip::session::{Change, Glare, Ringing, Session, State, TransactionId};
+use crate::sip::timer::{Timer, interval_min};
 use crate::sip::wire::{Method, Request};
 
 /// Seconds in the Retry-After of a 500 (§14.2: 0 to 10).
@@ -16,12 +17,14 @@ impl Endpoint {
     pub(super) fn acknowledged(&mut self, now: Instant, session: &mut Session, ack: &Request) {
         let call = session.call;
         let number = ack.cseq.number;
-        let answer_in = |our_offer: bool| if our_offer { body::sdp(ack).ok().flatten() } else { None };
+        let answer_in =
+            |our_offer: bool| our_offer.then(|| body::sdp(ack).ok().flatten().unwrap_or_default());
         if let State::Answered(ok) = &mut session.state
             && ok.cseq == number
         {
             let (answer, leave) = (answer_in(ok.our_offer), ok.leave.take());
             session.state = State::Established;
+            session.theirs = answer.clone().or(session.theirs.take());
             match leave {
                 None => self.events.push_back(Event::Established { call, answer }),
                 Some(farewell) => self.leave(now, session, Some(&farewell)),
@@ -31,6 +34,7 @@ impl Endpoint {
         {
             let answer = answer_in(ok.our_offer);
             session.change = Change::None;
+            session.theirs = answer.clone().or(session.theirs.take());
             self.events.push_back(Event::Modified { call, answer });
         }
     }
@@ -44,7 +48,7 @@ impl Endpoint {
     ) {
         let sdp = match body::sdp(request) {
             Ok(sdp) => sdp,
-            Err(Unsupported) => return self.refuse_change(now, id, &Refusal::unsupported_body()),
+            Err(Unsupported) => return self.refuse_change(now, id, &Refusal::of(Why::Body)),
         };
         match session.glare(&request.method, sdp.is_some()) {
             Some(Glare::Pending491) => return self.reply_status(now, id, 491),
@@ -57,7 +61,7 @@ impl Endpoint {
             None => {}
         }
         if Timer::asked(request) == Timer::TooSmall {
-            return self.refuse_change(now, id, &Refusal::interval_too_small());
+            return self.refuse_change(now, id, &Refusal::of(Why::Interval));
         }
         if request.method == Method::Update && sdp.is_none() {
             self.accept_change(now, session, id, None);
@@ -66,8 +70,9 @@ impl Endpoint {
         if request.method == Method::Invite {
             self.reply_status(now, id, 100);
         }
+        self.forget_ours(session);
         session.change =
-            Change::Theirs { transaction: id, method: request.method.clone(), offered: sdp.is_some() };
+            Change::Theirs { transaction: id, method: request.method.clone(), offer: sdp.clone() };
         self.events.push_back(Event::Offered { call: session.call, sdp });
     }
 
@@ -81,33 +86,34 @@ impl Endpoint {
         sdp: Option<Vec<u8>>,
     ) -> Option<(crate::sip::Bytes, crate::sip::Flow, u32)> {
         let request = self.servers.get(&id)?.request.clone()?;
+        if request.method == Method::Prack {
+            let response = self.draft_for(session, id, 200)?;
+            let response = response.with_body("application/sdp", sdp.unwrap_or_default());
+            let (bytes, flow) = self.reply(now, id, &response)?;
+            return Some((bytes, flow, request.cseq.number));
+        }
         session.dialog.refresh_target(&request.contact);
+        if request.headers.get("Allow").is_some() {
+            session.takes_update = request.allows(&Method::Update);
+        }
+        session.interval_min = session.interval_min.max(interval_min(&request));
         let response = self.success(session, id, sdp, &request)?;
-        session.expiry = Timer::asked(&request).expiry(now);
+        if !matches!(session.state, State::Ringing(_) | State::Calling(_)) {
+            session.expiry = Timer::asked(&request).expiry(now);
+        }
         let (bytes, flow) = self.reply(now, id, &response)?;
         Some((bytes, flow, request.cseq.number))
     }
 
     /// What waits for our decision will not get one: 487 (§15.1.2).
     pub(super) fn drop_pending(&mut self, now: Instant, session: &mut Session) {
-        if let State::Ringing { invite, .. } = session.state {
+        session.provisional = None;
+        if let State::Ringing(Ringing { invite, .. }) = session.state {
             self.reply_for(now, session, invite, 487);
         }
         if let Change::Theirs { transaction, .. } = session.change {
             self.reply_status(now, transaction, 487);
             session.change = Change::None;
         }
-    }
-
-    /// Keeps the session timer going (RFC 4028 §7.4). An UPDATE without SDP changes nothing else.
-    pub(super) fn refresh(&mut self, now: Instant, session: &mut Session) {
-        let Some(expiry) = &mut session.expiry else { return };
-        expiry.refresh = None;
-        let seconds = expiry.interval.as_secs();
-        let mut request = session.dialog.request(Method::Update);
-        request.supported = vec!["timer".to_owned()];
-        request.headers.push("Session-Expires", &format!("{seconds};refresher=uac"));
-        let purpose = Purpose::Refresh(session.call);
-        self.send_in_dialog(now, session, request, purpose);
     }
 }

@@ -3,39 +3,32 @@
 
 use std::time::Instant;
 
-use super::send::{ALLOW, SUPPORTED};
+use super::send::{ACCEPT, ALLOW, SUPPORTED};
 use super::{Endpoint, Event, HowEnded, Purpose};
-use crate::sip::session::{Cancel, Change, Farewell, Session, State, Timer, TransactionId, Unacknowledged};
+use crate::sip::reason::Farewell;
+use crate::sip::session::{Cancel, Change, Ringing, Session, State, TransactionId, Unacknowledged};
+use crate::sip::timer::Timer;
 use crate::sip::wire::{Method, Request, Response};
 use crate::types::CallId;
 
 impl Endpoint {
-    /// 180 to an INVITE.
-    pub fn ring(&mut self, now: Instant, call: CallId) {
-        let Some(session) = self.take(call) else { return };
-        if let State::Ringing { invite, .. } = session.state
-            && let Some(response) = self.draft_for(&session, invite, 180)
-        {
-            let contact = self.contact(&session.flow);
-            self.reply(now, invite, &response.with_contact(contact).with_header("Allow", ALLOW));
-        }
+    /// 180 to an INVITE. When the caller wants it reliable ([`Incoming::reliable`]) it carries `sdp`: our
+    /// answer, or our offer when the INVITE had none, without which it is not sent. [`Endpoint::answer`]
+    /// then waits for its PRACK, and sends no description again.
+    ///
+    /// [`Incoming::reliable`]: super::Incoming::reliable
+    pub fn ring(&mut self, now: Instant, call: CallId, sdp: Option<Vec<u8>>) {
+        let Some(mut session) = self.take(call) else { return };
+        self.ring_session(now, &mut session, sdp);
         self.keep(session);
     }
 
     /// 200 to an INVITE, with our answer, or our offer when it had none.
     pub fn answer(&mut self, now: Instant, call: CallId, sdp: Vec<u8>) {
         let Some(mut session) = self.take(call) else { return };
-        if let State::Ringing { invite, offered, .. } = session.state
-            && let Some(request) = self.servers.get(&invite).and_then(|server| server.request.clone())
-            && let Some(response) = self.success(&session, invite, Some(sdp), &request)
-        {
-            session.expiry = Timer::asked(&request).expiry(now);
-            if let Some((bytes, flow)) = self.reply(now, invite, &response) {
-                let timers = self.settings.timers;
-                let cseq = request.cseq.number;
-                session.state =
-                    State::Answered(Unacknowledged::new(now, timers, cseq, bytes, flow, !offered));
-            }
+        if let State::Ringing(ringing) = &mut session.state {
+            ringing.answer = Some(sdp);
+            self.answer_if_free(now, &mut session);
         }
         self.keep(session);
     }
@@ -60,14 +53,14 @@ impl Endpoint {
     pub fn hang_up(&mut self, now: Instant, call: CallId, farewell: Farewell) {
         let Some(mut session) = self.take(call) else { return };
         match &mut session.state {
-            State::Ringing { .. } => {
+            State::Ringing(_) => {
                 self.keep(session);
                 return self.refuse_with(now, call, 480, None, |response| {
                     response.with_header("Reason", &farewell.header())
                 });
             }
             State::Answered(ok) => ok.leave = Some(farewell),
-            State::Calling { .. } => {
+            State::Calling(_) => {
                 self.keep(session);
                 return self.cancel(now, call);
             }
@@ -84,20 +77,28 @@ impl Endpoint {
         self.keep(session);
     }
 
-    /// 200 to a re-INVITE or UPDATE, with our answer, or our offer when it had none.
+    /// 200 to a re-INVITE, UPDATE or PRACK, with our answer, or our offer when it had none.
     pub fn accept_offer(&mut self, now: Instant, call: CallId, sdp: Vec<u8>) {
         let Some(mut session) = self.take(call) else { return };
-        if let Change::Theirs { transaction, method, offered } =
-            std::mem::replace(&mut session.change, Change::None)
-            && let Some((bytes, flow, cseq)) = self.accept_change(now, &mut session, transaction, Some(sdp))
+        if matches!(session.change, Change::Theirs { .. })
+            && let Change::Theirs { transaction, method, offer } =
+                std::mem::replace(&mut session.change, Change::None)
         {
-            if method == Method::Invite {
-                let timers = self.settings.timers;
-                session.change =
-                    Change::Unacknowledged(Unacknowledged::new(now, timers, cseq, bytes, flow, !offered));
-            } else {
-                self.events.push_back(Event::Modified { call, answer: None });
+            let described = Some(sdp.clone());
+            if let Some((bytes, flow, cseq)) = self.accept_change(now, &mut session, transaction, described) {
+                session.ours = Some(sdp);
+                let our_offer = offer.is_none();
+                session.theirs = offer.or(session.theirs.take());
+                if method == Method::Invite {
+                    let timers = self.settings.timers;
+                    session.change = Change::Unacknowledged(Unacknowledged::new(
+                        now, timers, cseq, bytes, flow, our_offer,
+                    ));
+                } else {
+                    self.events.push_back(Event::Modified { call, answer: None });
+                }
             }
+            self.answer_if_free(now, &mut session);
         }
         self.keep(session);
     }
@@ -108,23 +109,7 @@ impl Endpoint {
         if let Change::Theirs { transaction, .. } = session.change {
             session.change = Change::None;
             self.reply_status(now, transaction, status);
-        }
-        self.keep(session);
-    }
-
-    /// Offers the peer a change. The answer is [`Event::Modified`] or [`Event::ChangeRefused`]; 491
-    /// also when another change is under way.
-    pub fn reinvite(&mut self, now: Instant, call: CallId, sdp: Vec<u8>) {
-        let Some(mut session) = self.take(call) else { return };
-        if matches!((&session.state, &session.change), (State::Established, Change::None)) {
-            let mut request = session.dialog.request(Method::Invite);
-            request.headers.push("Allow", ALLOW);
-            request.headers.push("Content-Type", "application/sdp");
-            request.body = sdp;
-            session.change = Change::Ours;
-            self.send_in_dialog(now, &mut session, request, Purpose::Reinvite(call));
-        } else {
-            self.events.push_back(Event::ChangeRefused { call, status: 491 });
+            self.answer_if_free(now, &mut session);
         }
         self.keep(session);
     }
@@ -150,16 +135,11 @@ impl Endpoint {
     }
 
     pub(super) fn give_up(&mut self, now: Instant, session: &mut Session) {
-        if let State::Calling { invite, cancel, .. } = &mut session.state
-            && *cancel != Cancel::Sent
+        if let State::Calling(calling) = &mut session.state
+            && calling.cancel != Cancel::Sent
         {
-            *cancel = Cancel::Wanted;
-            let invite = *invite;
-            if self.send_cancel(now, invite)
-                && let State::Calling { cancel, .. } = &mut session.state
-            {
-                *cancel = Cancel::Sent;
-            }
+            let sent = self.send_cancel(now, calling.invite);
+            calling.cancel = if sent { Cancel::Sent } else { Cancel::Wanted };
         }
     }
 
@@ -172,7 +152,7 @@ impl Endpoint {
         complete: impl FnOnce(Response) -> Response,
     ) {
         let Some(session) = self.take(call) else { return };
-        let State::Ringing { invite, .. } = session.state else { return self.keep(session) };
+        let State::Ringing(Ringing { invite, .. }) = session.state else { return self.keep(session) };
         if let Some(mut response) = self.draft_for(&session, invite, status.clamp(300, 699)) {
             if let Some(reason) = reason {
                 reason.clone_into(&mut response.reason);
@@ -186,6 +166,7 @@ impl Endpoint {
     pub(super) fn leave(&mut self, now: Instant, session: &mut Session, farewell: Option<&Farewell>) {
         session.state = State::Leaving;
         session.change = Change::None;
+        session.provisional = None;
         session.expiry = None;
         let purpose = Purpose::Bye(Some(session.call));
         self.bye(now, session, farewell, purpose);
@@ -212,8 +193,13 @@ impl Endpoint {
         id: TransactionId,
         status: u16,
     ) -> Option<Response> {
-        let request = self.servers.get(&id)?.request.as_ref()?;
-        Some(Response::to(request, status).with_to_tag(session.dialog.local_tag()))
+        let server = self.servers.get(&id)?;
+        let mut response =
+            Response::to(server.request.as_ref()?, status).with_to_tag(session.dialog.local_tag());
+        if let Some(session_id) = &server.session_id {
+            response.headers.push("Session-ID", session_id);
+        }
+        Some(response)
     }
 
     pub(super) fn reply_for(&mut self, now: Instant, session: &Session, id: TransactionId, status: u16) {
@@ -233,11 +219,13 @@ impl Endpoint {
         let mut response = self
             .draft_for(session, id, 200)?
             .with_contact(self.contact(&session.flow))
-            .with_header("Allow", ALLOW);
+            .with_header("Allow", ALLOW)
+            .with_header("Accept", ACCEPT);
         response.supported = SUPPORTED.map(str::to_owned).to_vec();
         let timer = Timer::asked(request);
         if let Some(value) = timer.header() {
             response.headers.push("Session-Expires", &value);
+            // Only the one who refreshes must know that it does (RFC 4028 §9).
             if matches!(timer, Timer::Agreed { we_refresh: false, .. }) {
                 response.require = vec!["timer".to_owned()];
             }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::{ClientMachine, Endpoint, HowEnded, Purpose, ServerMachine, Sleeper};
 use crate::sip::flow::Flow;
-use crate::sip::session::{Change, Session, State, TransactionId, Unacknowledged};
+use crate::sip::reason::Farewell;
+use crate::sip::session::{Change, Ringing, Session, State, TransactionId, Unacknowledged};
 use crate::sip::transaction::Due;
 use crate::types::CallId;
 
@@ -68,8 +69,12 @@ impl Endpoint {
         if session.expiry.is_some_and(|expiry| expiry.refresh.is_some_and(|at| now >= at)) {
             self.refresh(now, &mut session);
         }
+        if self.repeat_provisional(now, &mut session) {
+            return self.refuse_unheard(now, session);
+        }
+        self.try_again(now, &mut session);
         match &mut session.state {
-            State::Ringing { invite, until, .. } if now >= *until => {
+            State::Ringing(Ringing { invite, until, .. }) if now >= *until => {
                 let invite = *invite;
                 self.reply_for(now, &session, invite, 480);
                 return self.end(session, HowEnded::Unanswered);
@@ -84,10 +89,10 @@ impl Endpoint {
                 self.acknowledge(now, &mut session, None);
                 return self.give_up_call(now, session, HowEnded::Unanswered);
             }
-            State::Calling { until, .. } if now >= *until => self.give_up(now, &mut session),
-            State::Ringing { .. }
+            State::Calling(calling) if now >= calling.until => self.give_up(now, &mut session),
+            State::Ringing(_)
             | State::Accepted { .. }
-            | State::Calling { .. }
+            | State::Calling(_)
             | State::Established
             | State::Leaving => {}
         }
@@ -108,7 +113,13 @@ impl Endpoint {
 
     /// BYE, and the call is over whatever is answered.
     fn give_up_call(&mut self, now: Instant, mut session: Box<Session>, how: HowEnded) {
-        self.bye(now, &mut session, None, Purpose::Bye(None));
+        // "Recovery on timer expiry" (Q.850).
+        let text = match how {
+            HowEnded::SessionExpired => "session expired",
+            HowEnded::NoAck => "no acknowledgement",
+            _ => "gone",
+        };
+        self.bye(now, &mut session, Some(&Farewell::new(102, text)), Purpose::Bye(None));
         self.end(session, how);
     }
 
@@ -121,7 +132,7 @@ impl Endpoint {
         touched.sort_unstable();
         for call in touched {
             let Some(mut session) = self.take(call) else { continue };
-            if let State::Ringing { invite, .. } = session.state {
+            if let State::Ringing(Ringing { invite, .. }) = session.state {
                 self.remove_server(invite);
                 self.end(session, HowEnded::Transport);
             } else {

@@ -21,14 +21,17 @@ mod deadlines;
 mod event;
 mod expire;
 mod notice;
+mod ours;
 mod receive;
+mod reliable;
 mod send;
 mod settings;
+mod tls;
 mod tokens;
 
 pub use admit::Admitted;
 pub use calling::{CannotCall, Outgoing};
-pub use event::{Event, HowEnded, Incoming};
+pub use event::{Event, HowEnded, Incoming, TurnedAway, Why};
 pub use notice::Notice;
 pub use settings::Settings;
 
@@ -38,7 +41,9 @@ use std::time::Instant;
 
 use crate::sip::dialog::DialogKey;
 use crate::sip::flow::{Bytes, Flow, Transmit};
+use crate::sip::reason::Reason;
 use crate::sip::session::{Session, TransactionId};
+use crate::sip::tls_name::TlsName;
 use crate::sip::transaction::{InviteClient, InviteServer, NonInviteClient, NonInviteServer};
 use crate::sip::trunk::{Trunk, Trunks};
 use crate::sip::wire::{Fault, Framing, Message, Request, parse};
@@ -53,6 +58,8 @@ pub struct Endpoint {
     trunks: Trunks,
     /// Trunks of live calls as they were before the last change: their sources may end what they began.
     former: Trunks,
+    /// What the peers of TLS connections have proved.
+    proofs: tls::Proofs,
     tokens: Tokens,
     admission: Admission,
     new_call: Box<dyn FnMut() -> CallId + Send>,
@@ -85,7 +92,20 @@ pub struct Counters {
     pub overloaded: u64,
     /// Responses that belong to nothing of ours.
     pub stray_responses: u64,
+    /// Requests refused, by [`REFUSALS`].
+    pub refused: [u64; REFUSALS.len()],
 }
+
+/// Why a request is refused that is no call's first INVITE, with the statuses that say so.
+pub const REFUSALS: [(&str, &[u16]); 7] = [
+    ("method", &[405, 501]),
+    ("extension", &[420]),
+    ("body", &[406, 415, 469, 489]),
+    ("no-call", &[481]),
+    ("out-of-order", &[400, 482, 500]),
+    ("glare", &[491]),
+    ("other", &[]),
+];
 
 /// What the endpoint holds now.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -107,6 +127,8 @@ struct Server {
     request: Option<Box<Request>>,
     machine: ServerMachine,
     call: Option<CallId>,
+    /// Session-ID of all its answers.
+    session_id: Option<Box<str>>,
     scheduled: Option<Instant>,
 }
 
@@ -137,9 +159,12 @@ enum ClientMachine {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Purpose {
     Invite(CallId),
-    Reinvite(CallId),
+    /// re-INVITE or UPDATE with an offer.
+    Change(CallId),
     Info(CallId),
-    /// UPDATE of ours that keeps the session timer going.
+    /// Nobody waits for its answer: the INVITE's says what matters.
+    Prack,
+    /// UPDATE without an offer that keeps the session timer going.
     Refresh(CallId),
     /// `None`: the call is over already, whatever the answer.
     Bye(Option<CallId>),
@@ -160,6 +185,7 @@ impl Endpoint {
             settings,
             trunks: Trunks::new(trunks),
             former: Trunks::default(),
+            proofs: tls::Proofs::default(),
             tokens: Tokens::new(seed),
             admission: Admission::new(seed),
             new_call,
@@ -197,10 +223,10 @@ impl Endpoint {
         self.draining = draining;
     }
 
-    /// A message from this address would be read.
+    /// A message from this address would be read, whoever is there.
     #[must_use]
     pub fn is_known(&self, source: std::net::IpAddr) -> bool {
-        self.trunks.of(source).or_else(|| self.former_of(source)).is_some()
+        self.trunks.of(source).or_else(|| self.former_of(source, &[])).is_some()
     }
 
     #[must_use]
@@ -257,15 +283,21 @@ impl Endpoint {
     }
 
     fn trunk_of(&mut self, source: &Flow) -> Option<Arc<Trunk>> {
-        let ip = source.peer.ip();
-        let trunk = self.trunks.of(ip).or_else(|| self.former_of(ip)).cloned();
+        let trunk = self.peer_trunk(source).cloned();
         self.counters.refused_sources += u64::from(trunk.is_none());
         trunk
     }
 
+    /// The trunk of a source, as it is now or was when live calls of it began.
+    fn peer_trunk(&self, source: &Flow) -> Option<&Arc<Trunk>> {
+        let names = self.proofs.of(source);
+        let ip = source.peer.ip();
+        self.trunks.of_peer(ip, names).or_else(|| self.former_of(ip, names))
+    }
+
     /// The trunk that a source had when calls began that still live.
-    fn former_of(&self, source: std::net::IpAddr) -> Option<&Arc<Trunk>> {
-        self.former.of(source).filter(|trunk| self.calls_of_trunk.contains_key(&trunk.name))
+    fn former_of(&self, source: std::net::IpAddr, names: &[TlsName]) -> Option<&Arc<Trunk>> {
+        self.former.of_peer(source, names).filter(|trunk| self.calls_of_trunk.contains_key(&trunk.name))
     }
 
     fn read(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, message: Result<Message, Fault>) {
@@ -296,9 +328,20 @@ impl Endpoint {
 
     /// Forgets a call that was taken out, and says how it ended.
     fn end(&mut self, session: Box<Session>, how: HowEnded) {
+        self.end_saying(session, how, None);
+    }
+
+    /// The same, with what the peer said.
+    fn end_saying(&mut self, session: Box<Session>, how: HowEnded, reason: Option<Reason>) {
         let call = session.call;
         self.forget(session);
-        self.events.push_back(Event::Ended { call, how });
+        self.events.push_back(Event::Ended { call, how, reason });
+    }
+
+    /// Counts a request that is refused and has no record of its own.
+    fn count_refusal(&mut self, status: u16) {
+        let row = REFUSALS.iter().position(|(_, statuses)| statuses.contains(&status));
+        self.counters.refused[row.unwrap_or(REFUSALS.len() - 1)] += 1;
     }
 
     fn forget(&mut self, mut session: Box<Session>) {

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::body::{self, Info, Unsupported};
-use super::send::{ALLOW, SUPPORTED};
-use super::{Endpoint, Event, HowEnded, Incoming, Server, ServerMachine};
+use super::send::{ACCEPT, ALLOW, SUPPORTED};
+use super::{Endpoint, Event, HowEnded, Incoming, Server, ServerMachine, TurnedAway, Why};
 use crate::sip::dialog::{Dialog, DialogKey};
 use crate::sip::flow::Flow;
 use crate::sip::identity::{Evidence, dialled_user};
-use crate::sip::session::{Change, MIN_SE, Session, State, Timer, TransactionId};
+use crate::sip::reason::Reason;
+use crate::sip::redirection::Redirection;
+use crate::sip::session::{Change, Early, Ringing, Session, State, TransactionId};
+use crate::sip::session_id::SessionId;
+use crate::sip::timer::{MIN_SE, Timer, interval_min};
 use crate::sip::transaction::{Ack, InviteServer, NonInviteServer};
-use crate::sip::trunk::Trunk;
+use crate::sip::trunk::{Reliable, Trunk};
 use crate::sip::wire::{Method, Request, Response};
 use crate::types::CallId;
 
@@ -87,6 +91,7 @@ impl Endpoint {
             let open = matches!(&server.machine, ServerMachine::Invite(machine) if machine.is_open());
             Some((invite, server.call, open))
         });
+        let reason = Reason::of(&request.headers);
         let Some(id) = self.open(now, source, key, request) else { return };
         let Some((invite, call, open)) = invite_state else { return self.reply_status(now, id, 481) };
         if let Some(server) = self.servers.get_mut(&id) {
@@ -99,8 +104,8 @@ impl Endpoint {
         self.reply_status(now, invite, 487);
         let Some(mut session) = call.and_then(|call| self.take(call)) else { return };
         match &session.state {
-            State::Ringing { invite: ringing, .. } if *ringing == invite => {
-                self.end(session, HowEnded::Cancelled)
+            State::Ringing(ringing) if ringing.invite == invite => {
+                self.end_saying(session, HowEnded::Cancelled, reason);
             }
             _ => {
                 if matches!(&session.change, Change::Theirs { transaction, .. } if *transaction == invite) {
@@ -133,8 +138,13 @@ impl Endpoint {
         self.last_transaction += 1;
         let id = self.last_transaction;
         self.server_keys.insert(key.clone(), id);
+        // Within a call it is the call's own, set when that is found.
+        let theirs = request.headers.get("Session-ID").and_then(SessionId::read);
+        let session_id = theirs
+            .map(|theirs| SessionId::new(self.tokens.uuid(), Some(&theirs)).to_string().into_boxed_str());
         let request = Some(Box::new(request));
-        let server = Server { key, merge: None, back, request, machine, call: None, scheduled: None };
+        let server =
+            Server { key, merge: None, back, request, machine, call: None, session_id, scheduled: None };
         self.servers.insert(id, server);
         self.schedule_server(id);
         Some(id)
@@ -160,7 +170,7 @@ impl Endpoint {
         // caller need not dial again (§12.2.2 leaves it to us). One of this life is over: 481.
         let dialog = DialogKey::of_request(&request);
         let is_in_call = dialog.as_ref().is_some_and(|key| self.dialogs.contains_key(key));
-        if !is_in_call && self.trunks.of(source.peer.ip()).is_none() {
+        if !is_in_call && self.trunks.of_peer(source.peer.ip(), self.proofs.of(source)).is_none() {
             // Its trunk is gone: only what belongs to its live calls is heard.
             self.counters.refused_sources += 1;
             return;
@@ -178,8 +188,20 @@ impl Endpoint {
         }
         let merge = dialog.is_none().then(|| merge_key(trunk, &request));
         let facts = Facts::of(&request);
+        let is_loop = is_new_call && request.from.tag().is_some_and(|tag| self.tokens.is_ours(tag));
         let Some(id) = self.open(now, source, key, request) else { return };
+        if is_loop {
+            return self.turn_away(now, source, trunk, id, Why::Loop);
+        }
         if let Some(refusal) = facts.refusal {
+            if let Some(why) = refusal.why.filter(|_| is_new_call) {
+                self.tell_turned_away(source, trunk, id, refusal.status, why);
+            } else if let Some(&call) = dialog.as_ref().and_then(|key| self.dialogs.get(key))
+                && self.calls.get(&call).is_some_and(|session| session.trunk.name == trunk.name)
+            {
+                let (method, status) = (facts.method, refusal.status);
+                self.events.push_back(Event::NotDone { call, method, status });
+            }
             return self.refuse_new(now, id, &refusal);
         }
         if is_revived {
@@ -208,6 +230,29 @@ impl Endpoint {
         }
     }
 
+    /// Refuses a call before anybody is asked, and says so.
+    fn turn_away(&mut self, now: Instant, source: &Flow, trunk: &Arc<Trunk>, id: TransactionId, why: Why) {
+        let refusal = Refusal::of(why);
+        self.tell_turned_away(source, trunk, id, refusal.status, why);
+        self.refuse_new(now, id, &refusal);
+    }
+
+    fn tell_turned_away(
+        &mut self,
+        source: &Flow,
+        trunk: &Arc<Trunk>,
+        id: TransactionId,
+        status: u16,
+        why: Why,
+    ) {
+        let Some(request) = self.servers.get(&id).and_then(|server| server.request.as_deref()) else {
+            return;
+        };
+        let trunk_calls = self.calls_of_trunk.get(&trunk.name).copied().unwrap_or(0);
+        let incoming = incoming((self.new_call)(), trunk, trunk_calls, source, request);
+        self.events.push_back(Event::TurnedAway(Box::new(TurnedAway { incoming, status, why })));
+    }
+
     fn refuse_new(&mut self, now: Instant, id: TransactionId, refusal: &Refusal) {
         let Some(mut response) = self.draft(id, refusal.status) else { return };
         for (name, value) in &refusal.headers {
@@ -222,7 +267,9 @@ impl Endpoint {
         let call = *self.dialogs.get(&DialogKey::of_request(request)?)?;
         let name = &self.calls.get(&call)?.trunk.name;
         // The source may have been given to another trunk meanwhile.
-        let was_its = || self.former.of(source.peer.ip()).is_some_and(|former| former.name == *name);
+        let names = self.proofs.of(source);
+        let former = self.former.of_peer(source.peer.ip(), names);
+        let was_its = || former.is_some_and(|former| former.name == *name);
         if *name != trunk.name && !was_its() {
             return None;
         }
@@ -236,10 +283,10 @@ impl Endpoint {
         let Some(request) = self.servers.get(&id).and_then(|server| server.request.clone()) else { return };
         let offer = match body::sdp(&request) {
             Ok(offer) => offer,
-            Err(Unsupported) => return self.refuse_new(now, id, &Refusal::unsupported_body()),
+            Err(Unsupported) => return self.turn_away(now, source, trunk, id, Why::Body),
         };
         if Timer::asked(&request) == Timer::TooSmall {
-            return self.refuse_new(now, id, &Refusal::interval_too_small());
+            return self.turn_away(now, source, trunk, id, Why::Interval);
         }
         let call = (self.new_call)();
         let tag = request.to.tag().map_or_else(|| self.tokens.tag(), str::to_owned);
@@ -250,6 +297,12 @@ impl Endpoint {
         self.dialogs.insert(dialog.key(), call);
         let trunk_calls = self.count_call(trunk);
         let source_is_sender = request.via.first().is_none_or(|via| via.received().is_none());
+        let session_id = self.servers.get(&id).and_then(|server| server.session_id.as_deref()).map(|pair| {
+            let theirs = request.headers.get("Session-ID").and_then(SessionId::read);
+            SessionId::new(pair.split(';').next().unwrap_or_default().to_owned(), theirs.as_deref())
+        });
+        let mut told = incoming(call, trunk, trunk_calls, source, &request);
+        told.offer.clone_from(&offer);
         self.keep(Box::new(Session {
             call,
             trunk: trunk.clone(),
@@ -257,27 +310,28 @@ impl Endpoint {
             flow_broken: false,
             behind_nat: !source_is_sender,
             dialog,
-            state: State::Ringing {
+            state: State::Ringing(Ringing {
                 invite: id,
                 offered: offer.is_some(),
                 until: now + self.settings.ring_max,
-            },
+                reliable: told.reliable,
+                rseq: 0,
+                early: Early::Nothing,
+                answer: None,
+            }),
             change: Change::None,
+            provisional: None,
             expiry: None,
+            interval_min: interval_min(&request),
+            we_called: false,
+            takes_update: request.allows(&Method::Update),
+            ours: None,
+            theirs: offer,
+            session_id,
             scheduled: None,
         }));
         self.reply_status(now, id, 100);
-        self.events.push_back(Event::Incoming(Box::new(Incoming {
-            call,
-            trunk: trunk.name.clone(),
-            trunk_calls,
-            flow: *source,
-            request_user: dialled_user(&request.uri),
-            to_user: dialled_user(&request.to.uri),
-            evidence: Evidence::of(&request),
-            offer,
-            sip_call_id: request.call_id,
-        })));
+        self.events.push_back(Event::Incoming(Box::new(told)));
     }
 
     fn answer_options(&mut self, now: Instant, id: TransactionId) {
@@ -287,9 +341,7 @@ impl Endpoint {
             response.with_header("Retry-After", &self.settings.retry_after.to_string())
         } else {
             response.supported = SUPPORTED.map(str::to_owned).to_vec();
-            response
-                .with_header("Allow", ALLOW)
-                .with_header("Accept", "application/sdp, application/dtmf-relay, application/dtmf")
+            response.with_header("Allow", ALLOW).with_header("Accept", ACCEPT)
         };
         self.reply(now, id, &response);
     }
@@ -302,8 +354,12 @@ impl Endpoint {
         id: TransactionId,
         request: &Request,
     ) {
+        if let Some(session_id) = &mut session.session_id {
+            session_id.hear(request.headers.get("Session-ID"));
+        }
         if let Some(server) = self.servers.get_mut(&id) {
             server.call = Some(session.call);
+            server.session_id = session.session_id.as_ref().map(|id| id.to_string().into_boxed_str());
         }
         let in_order = session.dialog.take_cseq(request.cseq.number);
         if !in_order {
@@ -316,9 +372,10 @@ impl Endpoint {
                 self.drop_pending(now, &mut session);
                 let how =
                     if matches!(session.state, State::Leaving) { HowEnded::ByUs } else { HowEnded::ByPeer };
-                return self.end(session, how);
+                return self.end_saying(session, how, Reason::of(&request.headers));
             }
             _ if matches!(session.state, State::Leaving) => self.reply_status(now, id, 481),
+            Method::Prack => self.receive_prack(now, &mut session, id, request),
             Method::Options => self.answer_options(now, id),
             Method::Info => self.receive_info(now, session.call, id, request),
             Method::Invite | Method::Update => self.receive_change(now, &mut session, id, request),
@@ -341,7 +398,7 @@ impl Endpoint {
             Info::Malformed => self.reply_status(now, id, 400),
             Info::Unsupported => {
                 let accept = ("Accept", "application/dtmf-relay, application/dtmf".to_owned());
-                self.refuse_new(now, id, &Refusal { status: 415, headers: vec![accept] });
+                self.refuse_new(now, id, &Refusal { status: 415, headers: vec![accept], why: None });
             }
         }
     }
@@ -356,21 +413,24 @@ struct Facts {
 pub(super) struct Refusal {
     status: u16,
     headers: Vec<(&'static str, String)>,
+    /// What an INVITE's record says.
+    why: Option<Why>,
 }
 
 impl Refusal {
-    pub(super) fn unsupported_body() -> Self {
-        Self {
-            status: 415,
-            headers: vec![
-                ("Accept", "application/sdp".to_owned()),
-                ("Accept-Encoding", "identity".to_owned()),
-            ],
-        }
-    }
-
-    pub(super) fn interval_too_small() -> Self {
-        Self { status: 422, headers: vec![("Min-SE", MIN_SE.to_string())] }
+    /// For a reason that says all; [`Why::Extension`] has the names of the options to add.
+    pub(super) fn of(why: Why) -> Self {
+        let sdp = || ("Accept", "application/sdp".to_owned());
+        let (status, headers) = match why {
+            Why::Extension => (420, Vec::new()),
+            Why::Accept => (406, vec![sdp()]),
+            Why::Body => (415, vec![sdp(), ("Accept-Encoding", "identity".to_owned())]),
+            // We let no call take another's place; to us none matches (RFC 3891 §3, RFC 3911 §4).
+            Why::Replaces => (481, Vec::new()),
+            Why::Interval => (422, vec![("Min-SE", MIN_SE.to_string())]),
+            Why::Loop => (482, Vec::new()),
+        };
+        Self { status, headers, why: Some(why) }
     }
 }
 
@@ -386,29 +446,58 @@ impl Facts {
     fn of(request: &Request) -> Self {
         let method = request.method.clone();
         let refusal = match method {
-            Method::Invite | Method::Bye | Method::Options | Method::Info | Method::Update => None,
-            // Not even recognised (§21.5.2); the others are known and not for us.
+            Method::Invite
+            | Method::Bye
+            | Method::Options
+            | Method::Info
+            | Method::Update
+            | Method::Prack => None,
+            // Nothing that we have subscribed to (RFC 6665 §4.1.3).
+            Method::Notify if request.headers.get("Event").is_some() => Some(489),
+            // Not even recognised (§21.5.2); the others are known and not for us. REFER among them: a
+            // call must not make another one (toll fraud).
             Method::Other(_) => Some(501),
             _ => Some(405),
         };
         if let Some(status) = refusal {
-            let refusal = Refusal { status, headers: vec![("Allow", ALLOW.to_owned())] };
+            let refusal = Refusal { status, headers: vec![("Allow", ALLOW.to_owned())], why: None };
             return Self { method, refusal: Some(refusal) };
         }
         let known = |tag: &String| SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(tag));
         let unknown: Vec<&str> =
             request.require.iter().filter(|tag| !known(tag)).map(String::as_str).collect();
         let refusal = if !unknown.is_empty() {
-            Some(Refusal { status: 420, headers: vec![("Unsupported", unknown.join(", "))] })
+            let headers = vec![("Unsupported", unknown.join(", "))];
+            Some(Refusal { headers, ..Refusal::of(Why::Extension) })
         } else if method == Method::Invite && !accepts_sdp(request) {
-            Some(Refusal { status: 406, headers: vec![("Accept", "application/sdp".to_owned())] })
+            Some(Refusal::of(Why::Accept))
         } else if method == Method::Invite && replaces(request) {
-            // We let no call take another's place; to us none matches (RFC 3891 §3, RFC 3911 §4).
-            Some(Refusal { status: 481, headers: Vec::new() })
+            Some(Refusal::of(Why::Replaces))
         } else {
             None
         };
         Self { method, refusal }
+    }
+}
+
+/// What an INVITE says of itself, without its offer.
+fn incoming(call: CallId, trunk: &Trunk, trunk_calls: usize, source: &Flow, request: &Request) -> Incoming {
+    let is_100rel = |tag: &String| tag.eq_ignore_ascii_case("100rel");
+    let reliable = request.require.iter().any(is_100rel)
+        || trunk.reliable == Reliable::Supported && request.supported.iter().any(is_100rel);
+    Incoming {
+        call,
+        trunk: trunk.name.clone(),
+        trunk_calls,
+        flow: *source,
+        request_user: dialled_user(&request.uri),
+        to_user: dialled_user(&request.to.uri),
+        evidence: Evidence::of(request),
+        offer: None,
+        sip_call_id: request.call_id.clone(),
+        reliable,
+        redirection: Redirection::of(request),
+        session_id: request.headers.get("Session-ID").and_then(SessionId::read).map(String::from),
     }
 }
 

@@ -12,9 +12,11 @@ use crate::sip::uri::Uri;
 use crate::sip::wire::{Fault, Method, NameAddr, Request, Response, Via};
 
 /// What we act on; `Allow` of every answer that has one.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
-/// Option tags we know (RFC 4028).
-pub(super) const SUPPORTED: [&str; 1] = ["timer"];
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+/// Bodies we read; `Accept` of what makes a session, and of OPTIONS.
+pub(super) const ACCEPT: &str = "application/sdp, application/dtmf-relay, application/dtmf";
+/// Option tags we know (RFC 3262, RFC 4028).
+pub(super) const SUPPORTED: [&str; 2] = ["100rel", "timer"];
 
 impl Endpoint {
     /// Answers a request through its transaction. What was sent, or `None` when a final answer has
@@ -50,10 +52,16 @@ impl Endpoint {
         if !is_open {
             return None;
         }
+        let request = server.request.as_deref();
+        let begins_call = |request: &Request| request.method == Method::Invite && request.to.tag().is_none();
+        let counts = response.status >= 400 && !request.is_some_and(begins_call);
         if response.is_final() {
             server.request = None;
         }
         let back = server.back;
+        if counts {
+            self.count_refusal(response.status);
+        }
         self.schedule_server(id);
         self.transmit(back, bytes.clone());
         Some((bytes, back))
@@ -70,7 +78,10 @@ impl Endpoint {
     pub(super) fn draft(&mut self, id: TransactionId, status: u16) -> Option<Response> {
         let server = self.servers.get(&id)?;
         let request = server.request.as_ref()?;
-        let response = Response::to(request, status);
+        let mut response = Response::to(request, status);
+        if let Some(session_id) = &server.session_id {
+            response.headers.push("Session-ID", session_id);
+        }
         if status == 100 || response.to.tag().is_some() {
             return Some(response);
         }
@@ -196,6 +207,9 @@ impl Endpoint {
     ) -> TransactionId {
         let flow = self.way_out(session);
         session.flow_broken &= flow == session.flow;
+        if let Some(session_id) = &session.session_id {
+            request.headers.push("Session-ID", &session_id.to_string());
+        }
         if matches!(request.method, Method::Invite | Method::Update) {
             request.contact = vec![self.contact(&flow)];
         }
@@ -209,15 +223,17 @@ impl Endpoint {
 
     /// Where requests of this call go: on its connection while it is there, else to the next hop if
     /// that is an address of the same trunk, else to where the peer was last heard. Names are not
-    /// looked up: nothing goes to an address that the trunk does not own.
+    /// looked up: nothing goes to an address that the trunk does not own. A trunk that is known by name
+    /// alone owns the address it was heard from; whoever is there must prove the name again.
     pub(super) fn way_out(&self, session: &Session) -> Flow {
         if session.flow.transport.is_reliable() && !session.flow_broken || session.behind_nat {
             return session.flow;
         }
         let next_hop = session.dialog.next_hop().socket_address().filter(|address| {
-            self.trunks.of(address.ip()).is_some_and(|trunk| trunk.name == session.trunk.name)
-                && address.port() != 0
-                && address.is_ipv4() == session.flow.local.is_ipv4()
+            let owner = self.trunks.at(address.ip());
+            let is_its = owner.is_some_and(|trunk| trunk.name == session.trunk.name)
+                || !session.trunk.tls_names.is_empty() && address.ip() == session.flow.peer.ip();
+            is_its && address.port() != 0 && address.is_ipv4() == session.flow.local.is_ipv4()
         });
         Flow { peer: next_hop.unwrap_or(session.flow.peer), ..session.flow }
     }
@@ -242,9 +258,8 @@ impl Endpoint {
 
     /// As the trunk sees it.
     fn our_address(&self, flow: &Flow) -> SocketAddr {
-        let peer = flow.peer.ip();
-        let trunk = self.trunks.of(peer).or_else(|| self.former_of(peer));
-        let external = trunk.and_then(|trunk| trunk.external_address).or(self.settings.external_address);
+        let external =
+            self.peer_trunk(flow).and_then(|trunk| trunk.external_address).or(self.settings.external_address);
         let ip = external.unwrap_or_else(|| flow.local.ip());
         SocketAddr::new(ip, flow.local.port())
     }

@@ -22,6 +22,9 @@ pub struct Settings {
     pub is_focus: bool,
     /// The user part of our Contact.
     pub contact_user: String,
+    /// Seconds after which calls that we make expire without a refresh (RFC 4028), 90 or more;
+    /// `None`: we do not ask for it.
+    pub session_interval: Option<u32>,
 }
 
 impl Default for Settings {
@@ -35,6 +38,7 @@ impl Default for Settings {
             ring_max: Duration::from_secs(185),
             is_focus: true,
             contact_user: "doorline".to_owned(),
+            session_interval: None,
         }
     }
 }

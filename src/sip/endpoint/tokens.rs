@@ -43,6 +43,19 @@ impl Tokens {
         hash.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// One of `sides` numbers from 0 on.
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+        u64::from_str_radix(&self.next(), 16).unwrap_or(0) % sides.max(1)
+    }
+
+    /// 128 bits in 32 hexadecimal digits: a UUID as Session-ID has it (RFC 7989 §4.1), version 4.
+    pub(super) fn uuid(&mut self) -> String {
+        let mut word = self.next() + &self.next();
+        word.replace_range(12..13, "4");
+        word.replace_range(16..17, "8");
+        word
+    }
+
     /// A branch with the magic cookie of RFC 3261 §8.1.1.7.
     pub(super) fn branch(&mut self) -> String {
         format!("z9hG4bK{}", self.next())

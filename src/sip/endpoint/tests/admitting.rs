@@ -242,7 +242,7 @@ fn a_trunk_is_told_our_address_as_it_sees_it() {
     let mut stage = Stage::with(Trunk { external_address: external, ..trunk("lab", "198.51.100.0/24") });
     let invite = stage.request(Method::Invite);
     stage.ask(&invite);
-    stage.endpoint.ring(stage.now, CallId::numbered(1));
+    stage.endpoint.ring(stage.now, CallId::numbered(1), None);
     let transmit = stage.endpoint.poll_transmit().unwrap();
     let text = String::from_utf8_lossy(&transmit.bytes).into_owned();
     assert!(text.contains("Contact: <sip:doorline@203.0.113.5:5060>"), "{text}");

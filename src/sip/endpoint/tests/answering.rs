@@ -82,7 +82,7 @@ fn an_answer_that_nobody_acknowledges_is_taken_back() {
         23500ms 200 INVITE sdp
         27500ms 200 INVITE sdp
         31500ms 200 INVITE sdp
-        32000ms BYE
+        32000ms BYE [Q.850;cause=102;text=\"no acknowledgement\"]
         32000ms event ended NoAck
         > 200 BYE
         ",
@@ -469,7 +469,7 @@ fn a_reinvite_whose_200_is_never_acknowledged_ends_the_call() {
         23500ms 200 INVITE sdp
         27500ms 200 INVITE sdp
         31500ms 200 INVITE sdp
-        32000ms BYE
+        32000ms BYE [Q.850;cause=102;text=\"no acknowledgement\"]
         32000ms event ended NoAck
         > 481 BYE
         ",
@@ -536,20 +536,31 @@ fn what_we_do_not_do_is_refused_by_name() {
         481 BYE
         > INFO 8
         481 INFO
-        > INVITE 10 offer [Require: 100rel, timer]
-        420 INVITE [Unsupported: 100rel]
+        > NOTIFY 9 [Event: message-summary]
+        489 NOTIFY
+        > PRACK 9
+        481 PRACK
+        > OPTIONS 9 [Require: replaces]
+        420 OPTIONS [Unsupported: replaces]
+        > INVITE 10 offer [Require: precondition, 100rel, replaces, timer]
+        420 INVITE [Unsupported: precondition, replaces]
+        event turned away 420 Extension
         > ACK 10 refused
         > INVITE 11 offer [Accept: text/plain]
         406 INVITE
+        event turned away 406 Accept
         > ACK 11 refused
         > INVITE 12 [Content-Type: text/plain] body=hello
         415 INVITE
+        event turned away 415 Body
         > ACK 12 refused
         > INVITE 13 offer [Replaces: x;to-tag=1;from-tag=2]
         481 INVITE
+        event turned away 481 Replaces
         > ACK 13 refused
         > INVITE 14 offer [Session-Expires: 60] [Supported: timer]
         422 INVITE [Min-SE: 90]
+        event turned away 422 Interval
         > ACK 14 refused
         > ACK 15
         > CANCEL 16
@@ -557,6 +568,72 @@ fn what_we_do_not_do_is_refused_by_name() {
         > drain
         > OPTIONS 17
         503 OPTIONS [Retry-After: 10]
+        ",
+    );
+}
+
+#[test]
+fn a_call_makes_no_other_call_and_is_given_to_nobody() {
+    check(
+        "
+        > INVITE 1 offer
+        100 INVITE
+        event incoming lab 100 sdp
+        > answer
+        200 INVITE sdp
+        > ACK 1
+        event established
+        > REFER 2 [Refer-To: <sip:+15550100@198.51.100.7>]
+        405 REFER
+        event not done REFER 405
+        > MESSAGE 3 [Content-Type: text/plain] body=hello
+        405 MESSAGE
+        event not done MESSAGE 405
+        > INVITE 4 offer [Replaces: x;to-tag=1;from-tag=2]
+        481 INVITE
+        event not done INVITE 481
+        > ACK 4 refused
+        > INFO 5 [Content-Type: application/dtmf] body=5
+        200 INFO
+        event digit 5 0
+        > BYE 6 [Reason: Q.850;cause=16;text=\"Normal call clearing\", SIP;cause=200]
+        200 BYE
+        event ended ByPeer 16 200 Normal call clearing
+        ",
+    );
+}
+
+#[test]
+fn a_bye_may_come_before_the_ack_of_our_answer() {
+    check(
+        "
+        > INVITE 1 offer
+        100 INVITE
+        event incoming lab 100 sdp
+        > answer
+        200 INVITE sdp
+        > BYE 2
+        200 BYE
+        event ended ByPeer
+        > ACK 1
+        > BYE 3
+        481 BYE
+        ",
+    );
+}
+
+#[test]
+fn the_one_who_gives_up_may_say_why() {
+    check(
+        "
+        > INVITE 1 offer
+        100 INVITE
+        event incoming lab 100 sdp
+        > CANCEL 1 [Reason: SIP;cause=200;text=\"Call completed elsewhere\"]
+        200 CANCEL
+        487 INVITE
+        event ended Cancelled 0 200 Call completed elsewhere
+        > ACK 1 refused
         ",
     );
 }
@@ -692,9 +769,9 @@ fn a_session_without_a_refresh_expires() {
         > UPDATE 2 [Supported: timer] [Session-Expires: 600]
         200 UPDATE [Session-Expires: 600;refresher=uac]
         > wait 569s
-        568000ms BYE
+        568000ms BYE [Q.850;cause=102;text=\"session expired\"]
         568000ms event ended SessionExpired
-        568500ms BYE
+        568500ms BYE [Q.850;cause=102;text=\"session expired\"]
         > 200 BYE
         ",
     );
@@ -712,10 +789,10 @@ fn we_refresh_the_session_when_the_peer_leaves_it_to_us() {
         > ACK 1
         event established
         > wait 300s
-        300000ms UPDATE
+        300000ms UPDATE [Session-Expires: 600;refresher=uac]
         > 200 UPDATE [Session-Expires: 600;refresher=uac]
         > wait 300s
-        300000ms UPDATE
+        300000ms UPDATE [Session-Expires: 600;refresher=uac]
         > 481 UPDATE
         event ended Gone
         ",

@@ -79,7 +79,7 @@ fn the_peer_offers_when_we_do_not() {
         ACK sdp
         > 200 INVITE tag=a sdp
         ACK sdp
-        > BYE 1
+        > BYE 1 wrong-tag
         481 BYE
         > hang up
         BYE [Q.850;cause=16;text=\"bye\"]
@@ -199,9 +199,9 @@ fn we_change_the_session() {
         ACK
         > reinvite
         INVITE sdp
-        > 491 INVITE
+        > 488 INVITE
         ACK
-        event change refused 491
+        event change refused 488
         > reinvite
         INVITE sdp
         > 481 INVITE

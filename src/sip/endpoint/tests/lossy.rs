@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::script::trunk;
 use crate::sip::endpoint::{Endpoint, Event, HowEnded, Outgoing, Settings};
-use crate::sip::session::Farewell;
+use crate::sip::reason::Farewell;
 use crate::sip::wire::NameAddr;
 use crate::sip::{Flow, Transport};
 use crate::types::CallId;
@@ -131,7 +131,7 @@ impl World {
                     0 => self.ends[who].refuse(self.now, call, 486, None, None),
                     1 => self.plan(who, call, 2_000),
                     _ => {
-                        self.ends[who].ring(self.now, call);
+                        self.ends[who].ring(self.now, call, None);
                         self.ends[who].answer(self.now, call, b"v=0\r\n".to_vec());
                     }
                 }
@@ -154,6 +154,8 @@ impl World {
             Event::Ended { how, .. } => self.over(who, call, format!("{how:?}")),
             Event::Rejected { status, .. } => self.over(who, call, format!("rejected {status}")),
             Event::Progress { .. }
+            | Event::TurnedAway(_)
+            | Event::NotDone { .. }
             | Event::Modified { .. }
             | Event::ChangeRefused { .. }
             | Event::Digit { .. } => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::lossy::Dice;
 use super::script::{US, endpoint, flow};
 use crate::sip::endpoint::{Endpoint, Event, Settings};
-use crate::sip::session::Farewell;
+use crate::sip::reason::Farewell;
 use crate::sip::wire::{Framing, Message, parse};
 use crate::sip::{Flow, Transport};
 use crate::types::CallId;
@@ -121,7 +121,7 @@ fn whatever_comes_nothing_panics_and_nothing_is_left() {
                 continue;
             };
             match dice.roll(14) {
-                0 => endpoint.ring(now, call),
+                0 => endpoint.ring(now, call, None),
                 1..=3 => endpoint.answer(now, call, b"v=0\r\n".to_vec()),
                 4 => endpoint.refuse(now, call, 486, None, None),
                 5 => endpoint.accept_offer(now, call, b"v=0\r\n".to_vec()),

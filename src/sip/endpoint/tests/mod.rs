@@ -4,6 +4,8 @@
 mod admitting;
 mod answering;
 mod calling;
+mod early;
+mod keeping;
 mod lossy;
 mod mangled;
 mod script;

@@ -6,9 +6,10 @@
 //! > INVITE 1 offer [Require: 100rel]    the peer's request with its CSeq number; `offer` adds SDP
 //! > INVITE 1 again                      the same bytes once more
 //! > 200 BYE                             the peer's answer to our last such request
-//! > ring, answer, refuse 404, hang up, accept, decline 488, reinvite, info, call, call without offer,
-//!   cancel, ack, drain, break, no trunks, other trunks   commands
+//! > ring, ring sdp, answer, refuse 404, hang up, accept, decline 488, reinvite, update, info, call,
+//!   call without offer, cancel, ack, drain, break, no trunks, other trunks   commands
 //! ```
+//! In a header of the peer, `RSEQ` is the number of our last reliable answer.
 //! Requests carry the dialog's To tag once there is one, unless `tagless`. `tag=x` on an answer is
 //! the peer's tag. What the endpoint does: `180 INVITE`, `BYE`, `event ended ByPeer`.
 
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::sip::endpoint::{Endpoint, Event, Outgoing, Settings};
-use crate::sip::session::Farewell;
+use crate::sip::reason::Farewell;
 use crate::sip::trunk::{Believe, DtmfMode, MediaSource, SrtpMode, Trunk};
 use crate::sip::wire::{Framing, Message, NameAddr, Request, Response, parse};
 use crate::sip::{Flow, Transport};
@@ -30,6 +31,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
     Trunk {
         name: name.to_owned(),
         allow: vec![allow.parse().unwrap()],
+        tls_names: Vec::new(),
         believe: Believe::None,
         country: None,
         codecs: Vec::new(),
@@ -61,7 +63,17 @@ pub(super) fn flow(transport: Transport) -> Flow {
 /// Runs a script over one transport, prints what really happened if it differs, and checks that
 /// nothing is left once all timers have run out.
 pub(super) fn check_over(transport: Transport, settings: Settings, script: &str) {
-    let mut stage = Stage::new(transport, settings);
+    play(Stage::new(transport, settings), script);
+}
+
+pub(super) fn check_trunks(trunks: Vec<Trunk>, script: &str) {
+    let mut stage = Stage::new(Transport::Udp, Settings::default());
+    stage.endpoint.set_trunks(trunks);
+    play(stage, script);
+}
+
+fn play(mut stage: Stage, script: &str) {
+    let transport = stage.flow.transport;
     let mut real = Vec::new();
     let lines: Vec<&str> = script.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     for line in &lines {
@@ -100,6 +112,10 @@ struct Stage {
     /// The endpoint's last request of each method.
     requests: HashMap<String, Request>,
     branches: u32,
+    our_rseq: String,
+    /// The dialog as the peer names it: Call-ID, and the peer's tag.
+    call_id: String,
+    peer_tag: String,
 }
 
 impl Stage {
@@ -114,6 +130,9 @@ impl Stage {
             sent: HashMap::new(),
             requests: HashMap::new(),
             branches: 0,
+            our_rseq: String::new(),
+            call_id: "one@peer".to_owned(),
+            peer_tag: "peer".to_owned(),
         }
     }
 
@@ -124,7 +143,8 @@ impl Stage {
         let endpoint = &mut self.endpoint;
         match words.as_slice() {
             ["wait", time] => return self.wait(time),
-            ["ring"] => endpoint.ring(now, call),
+            ["ring"] => endpoint.ring(now, call, None),
+            ["ring", "sdp"] => endpoint.ring(now, call, Some(SDP.into())),
             ["answer"] => endpoint.answer(now, call, SDP.into()),
             ["refuse", status] => endpoint.refuse(now, call, status.parse().unwrap(), None, None),
             ["refuse", status, "later"] => endpoint.refuse(now, call, status.parse().unwrap(), None, Some(9)),
@@ -132,6 +152,7 @@ impl Stage {
             ["accept"] => endpoint.accept_offer(now, call, SDP.into()),
             ["decline", status] => endpoint.refuse_offer(now, call, status.parse().unwrap()),
             ["reinvite"] => endpoint.reinvite(now, call, SDP.into()),
+            ["update"] => endpoint.update(now, call, SDP.into()),
             ["info"] => endpoint.send_info(now, call, "application/dtmf", b"5".to_vec()),
             ["call"] | ["call", "without", "offer"] => {
                 let sdp = (words.len() == 1).then(|| SDP.into());
@@ -201,6 +222,7 @@ impl Stage {
             .skip(1)
             .map(|rest| format!("{}\r\n", rest.split(']').next().unwrap()))
             .collect();
+        let headers = headers.replace("RSEQ", &self.our_rseq);
         let (kind, body) = match happening.split_once("body=") {
             Some((_, body)) => (String::new(), body.replace("\\n", "\r\n")),
             None if has("offer") || has("sdp") => {
@@ -212,19 +234,22 @@ impl Stage {
         let contact = happening.split(' ').find_map(|word| word.strip_prefix("contact=")).unwrap_or(PEER);
         format!(
             "{method} sip:100@{US} SIP/2.0\r\nVia: SIP/2.0/{via} {PEER};branch=z9hG4bK{branch}\r\n\
-             From: \"Caller\" <sip:+442079460001@{PEER}>;tag=peer\r\nTo: <sip:100@{US}>{tag}\r\nCall-ID: one@peer\r\n\
+             From: \"Caller\" <sip:+442079460001@{PEER}>;tag={}\r\nTo: <sip:100@{US}>{tag}\r\nCall-ID: {}\r\n\
              CSeq: {number} {method}\r\nContact: <sip:caller@{contact}>\r\nMax-Forwards: 70\r\n{headers}{kind}\
              Content-Length: {}\r\n\r\n{body}",
+            self.peer_tag,
+            self.call_id,
             body.len()
         )
         .into_bytes()
     }
 
-    fn response(&self, status: &str, method: &str, happening: &str) -> Vec<u8> {
+    fn response(&mut self, status: &str, method: &str, happening: &str) -> Vec<u8> {
         let request = &self.requests[method];
         let mut response = Response::to(request, status.parse().unwrap());
         if let Some(tag) = happening.split(' ').find_map(|word| word.strip_prefix("tag=")) {
             response = response.with_to_tag(tag);
+            tag.clone_into(&mut self.peer_tag);
         }
         if happening.contains("sdp") {
             response = response.with_body("application/sdp", SDP.into());
@@ -258,6 +283,7 @@ impl Stage {
 
     fn learn_request(&mut self, request: Request) -> Vec<String> {
         let method = request.method.to_string();
+        self.call_id.clone_from(&request.call_id);
         let mut words = vec![method.clone()];
         if !request.body.is_empty() {
             words.push(
@@ -266,6 +292,9 @@ impl Stage {
             );
         }
         words.extend(request.headers.get("Reason").map(|reason| format!("[{reason}]")));
+        for name in ["RAck", "Session-Expires", "Min-SE"] {
+            words.extend(request.headers.get(name).map(|value| format!("[{name}: {value}]")));
+        }
         self.our_tag = request.from.tag().map(str::to_owned);
         self.requests.insert(method, request);
         words
@@ -282,6 +311,11 @@ impl Stage {
         if !response.body.is_empty() {
             words.push("sdp".to_owned());
         }
+        if let Some(rseq) = response.headers.get("RSeq") {
+            rseq.clone_into(&mut self.our_rseq);
+            words.push("[RSeq]".to_owned());
+            assert_eq!(response.require, ["100rel"]);
+        }
         for name in ["Retry-After", "Unsupported", "Min-SE", "Session-Expires", "Reason"] {
             words.extend(response.headers.get(name).map(|value| format!("[{name}: {value}]")));
         }
@@ -292,13 +326,19 @@ impl Stage {
 }
 
 fn describe(event: &Event) -> String {
-    let with =
-        |name: &str, sdp: &Option<Vec<u8>>| format!("{name}{}", if sdp.is_some() { " sdp" } else { "" });
+    let with = |name: &str, sdp: &Option<Vec<u8>>| match sdp {
+        None => name.to_owned(),
+        Some(sdp) if sdp.is_empty() => format!("{name} nothing"),
+        Some(_) => format!("{name} sdp"),
+    };
     match event {
-        Event::Incoming(incoming) => with(
-            &format!("incoming {} {}", incoming.trunk, incoming.request_user.as_deref().unwrap_or("-")),
-            &incoming.offer,
-        ),
+        Event::Incoming(incoming) => {
+            let user = incoming.request_user.as_deref().unwrap_or("-");
+            let told = with(&format!("incoming {} {user}", incoming.trunk), &incoming.offer);
+            if incoming.reliable { told + " reliable" } else { told }
+        }
+        Event::TurnedAway(away) => format!("turned away {} {:?}", away.status, away.why),
+        Event::NotDone { method, status, .. } => format!("not done {method} {status}"),
         Event::Established { answer, .. } => with("established", answer),
         Event::Progress { status, sdp, .. } => with(&format!("progress {status}"), sdp),
         Event::Accepted { sdp, .. } => with("accepted", sdp),
@@ -307,6 +347,10 @@ fn describe(event: &Event) -> String {
         Event::Modified { answer, .. } => with("modified", answer),
         Event::ChangeRefused { status, .. } => format!("change refused {status}"),
         Event::Digit { digit, duration_ms, .. } => format!("digit {} {duration_ms}", digit.as_char()),
-        Event::Ended { how, .. } => format!("ended {how:?}"),
+        Event::Ended { how, reason: None, .. } => format!("ended {how:?}"),
+        Event::Ended { how, reason: Some(said), .. } => {
+            let text = said.text.as_deref().unwrap_or("-");
+            format!("ended {how:?} {} {} {text}", said.q850.unwrap_or(0), said.sip.unwrap_or(0))
+        }
     }
 }
