@@ -233,7 +233,7 @@ fn what_a_remembered_phone_is_asked_is_the_hosts_to_say_and_a_meetings_to_tighte
         notices.iter().map(|one| (text(one, "kind"), text(one, "meeting_id"))).collect::<Vec<_>>()
     };
     let remembered = ("remembered".to_owned(), scene.meeting.id.clone());
-    assert_eq!(told(), [remembered.clone()]);
+    assert_eq!(told(), std::slice::from_ref(&remembered));
 
     let asked = |record: &Value, what: &str| {
         record["path"].as_array().expect("a path is a list").iter().any(|step| step["what"] == what)

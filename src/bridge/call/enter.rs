@@ -158,11 +158,11 @@ pub(super) fn enter(
 ) -> State {
     let Some(live) = desk.live(host.id) else { return leave(desk, call, Ending::MeetingEnded) };
     let (meeting, one_time) = (live.view.id, live.view.kind == MeetingKind::OneTime);
+    let number = call.caller.number.clone();
+    let proved = number.as_ref().is_some_and(|number| live.proved.contains(number));
     let muted = live.all_muted && role == Role::Guest;
     // Before they are mixed.
     tell_media(desk, call, muted);
-    let number = call.caller.number.clone();
-    let proved = number.as_ref().is_some_and(|number| live.proved.contains(number));
     let without_code = (one_time && entered == Entered::Remembered && !proved).then_some(meeting);
     let at = desk.now().date;
     let row = Row {
