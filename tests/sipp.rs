@@ -119,6 +119,46 @@ const CHECKS: &[Check] = &[
         let record = scene.api.record(&call.call_id);
         assert_eq!(record["ending"], "no-usable-encryption", "{record}");
     }),
+    ("prack", |door, _, number| {
+        let record = passes(door, "prack", number, "hung-up");
+        assert_eq!(record["redirected_by"], "+4420…0002", "{record}");
+        assert_eq!(record["redirected_why"], "no-answer", "{record}");
+        assert_eq!(record["session_id"], "ab30317f1a784dc48ff824d0d3715d86", "{record}");
+        assert_eq!(record["peer_reason"]["q850"], 16, "{record}");
+        assert_ne!(record["answered_at"], Value::Null, "{record}");
+    }),
+    ("early-update", |door, _, number| {
+        passes(door, "early-update", number, "hung-up");
+    }),
+    ("wrong-rack", |door, _, number| {
+        passes(door, "wrong-rack", number, "hung-up");
+    }),
+    ("timer-by-caller", |door, _, number| {
+        passes(door, "timer-by-caller", number, "hung-up");
+    }),
+    ("timer-by-us", |door, scene, number| {
+        // It asks nothing of the caller but to stay, and would else be asked for a PIN three times.
+        passes_inside(door, scene, "timer-by-us", number, "hung-up");
+    }),
+    ("timer-expires", |door, scene, number| {
+        passes_inside(door, scene, "timer-expires", number, "session-expired");
+    }),
+    ("glare", |door, scene, number| {
+        passes_inside(door, scene, "glare", number, "hung-up");
+    }),
+    ("short-timer", |door, _, number| {
+        let record = passes(door, "short-timer", number, "interval-too-small");
+        assert_eq!(record["refused_with"], 422, "{record}");
+    }),
+    ("hold-forms", |door, _, number| {
+        passes(door, "hold-forms", number, "hung-up");
+    }),
+    ("t38", |door, _, number| {
+        passes(door, "t38", number, "hung-up");
+    }),
+    ("refer", |door, _, number| {
+        passes(door, "refer", number, "hung-up");
+    }),
     ("not-allowed", |door, _, number| {
         Scenario::new("not-allowed", door.sip(), number).passes();
         Scenario::new("not-allowed", door.sip(), number).over_tcp().passes();
@@ -186,6 +226,20 @@ fn call(door: &Doorline, scene: &Scene, scenario: &str, number: &str) -> Value {
     let record = scene.api.record(&call.call_id);
     assert_eq!(record["ending"], "hung-up", "{record}");
     record
+}
+
+/// A call that keys nothing; its record.
+fn passes(door: &Doorline, scenario: &str, number: &str, ending: &str) -> Value {
+    let call = Scenario::new(scenario, door.sip(), number).within(Duration::from_secs(80)).passes();
+    let record = door.api().record(&call.call_id);
+    assert_eq!(record["ending"], ending, "{record}");
+    record
+}
+
+/// The same of a phone that has proved the code before, so that it goes straight in and stays.
+fn passes_inside(door: &Doorline, scene: &Scene, scenario: &str, number: &str, ending: &str) -> Value {
+    call(door, scene, "early-digits", number);
+    passes(door, scenario, number, ending)
 }
 
 fn entered(record: &Value, how: &str) {

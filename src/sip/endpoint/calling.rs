@@ -221,12 +221,13 @@ impl Endpoint {
             },
             Purpose::Change(call) if status >= 200 => self.change_answered(now, id, call, &response),
             Purpose::Refresh(call) if status >= 200 => self.refreshed(now, call, &response),
+            Purpose::Prack(call) if (200..300).contains(&status) => self.pracked(call),
             Purpose::Info(call) if matches!(status, 408 | 481) => self.gone(now, call, status == 408),
             Purpose::Bye(Some(call)) if status >= 200 => self.left(call),
             Purpose::Change(_)
             | Purpose::Refresh(_)
             | Purpose::Info(_)
-            | Purpose::Prack
+            | Purpose::Prack(_)
             | Purpose::Bye(_)
             | Purpose::Cancel => {}
         }
@@ -246,7 +247,7 @@ impl Endpoint {
                 self.gone(now, call, true)
             }
             Purpose::Bye(Some(call)) => self.left(call),
-            Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack => {}
+            Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack(_) => {}
         }
     }
 

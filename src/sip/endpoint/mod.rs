@@ -162,8 +162,8 @@ enum Purpose {
     /// re-INVITE or UPDATE with an offer.
     Change(CallId),
     Info(CallId),
-    /// Nobody waits for its answer: the INVITE's says what matters.
-    Prack,
+    /// Without a 2xx to it nothing changes before the answer; else the INVITE's says what matters.
+    Prack(CallId),
     /// UPDATE without an offer that keeps the session timer going.
     Refresh(CallId),
     /// `None`: the call is over already, whatever the answer.
