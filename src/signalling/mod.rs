@@ -12,13 +12,14 @@
 //! | endpoint → one connection | 256 messages | the connection is closed |
 
 mod connection;
+pub mod dns;
 mod driver;
 mod handle;
 mod limits;
 pub mod settings;
 mod udp;
 
-pub use handle::{Counters, Events, Gone, Handle};
+pub use handle::{Counters, Events, Gone, Handle, Probe};
 pub use limits::Limits;
 pub use settings::{Listen, Settings};
 
@@ -81,7 +82,8 @@ impl Signalling {
             local.push(Listen { transport: listen.transport, address });
         }
         let endpoint = Endpoint::new(endpoint, trunks, seed, Box::new(CallId::fresh));
-        Ok(driver::start(endpoint, sockets, listeners, local, limits))
+        let resolver = dns::Resolver::new(&settings.name_servers);
+        Ok(driver::start(endpoint, sockets, listeners, local, limits, resolver))
     }
 }
 

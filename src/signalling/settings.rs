@@ -10,6 +10,8 @@ pub struct Settings {
     pub listen: Vec<Listen>,
     /// Our address as peers see it, for Contact and SDP; `None`: the one a message came in on.
     pub external_address: Option<IpAddr>,
+    /// Whom to ask where names lead; none: the system's.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -32,8 +32,11 @@ fn trunk(allow: &str) -> Trunk {
 
 async fn start_with(limits: Limits, allow: &str, address: &str) -> (Handle, Events) {
     let listen = |transport| Listen { transport, address: address.parse().unwrap() };
-    let settings =
-        Settings { listen: vec![listen(Transport::Udp), listen(Transport::Tcp)], external_address: None };
+    let settings = Settings {
+        listen: vec![listen(Transport::Udp), listen(Transport::Tcp)],
+        external_address: None,
+        name_servers: Vec::new(),
+    };
     let seed = [address.len() as u8; 32];
     Signalling::start(&settings, Default::default(), limits, vec![trunk(allow)], seed).await.unwrap()
 }
@@ -304,7 +307,7 @@ async fn an_address_that_cannot_be_had_is_named() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let start = |listen| async {
-        let settings = Settings { listen, external_address: None };
+        let settings = Settings { listen, external_address: None, name_servers: Vec::new() };
         let started =
             Signalling::start(&settings, Default::default(), Limits::default(), Vec::new(), [0; 32]).await;
         started.map(|_| ()).unwrap_err().to_string()

@@ -72,6 +72,7 @@ async fn start(settings: &Settings, folder: &Path) -> anyhow::Result<Service> {
     ours.signalling = signalling::Settings {
         listen: vec![Listen { transport: Transport::Udp, address: any_port }],
         external_address: None,
+        name_servers: Vec::new(),
     };
     ours.media.address = loopback;
     ours.media.threads = Some(1);

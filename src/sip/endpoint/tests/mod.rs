@@ -7,3 +7,4 @@ mod calling;
 mod lossy;
 mod mangled;
 mod script;
+mod upkeep;
