@@ -14,6 +14,7 @@ pub mod mail;
 pub mod media;
 pub mod prompt;
 pub mod signalling;
+pub mod stir;
 pub mod store;
 
 // The rooms that know all others.

@@ -97,6 +97,7 @@ fn describe() {
 const COUNTERS: &[(&str, &str)] = &[
     ("doorline_calls_total", "Calls that ended, by ending."),
     ("doorline_trunk_calls_total", "Calls that ended, by trunk and whether they were answered."),
+    ("doorline_signatures_total", "Signatures of callers that were verified, by verdict."),
     ("doorline_caller_trust_total", "Calls that ended, by what their caller's number was worth."),
     ("doorline_entries_total", "Calls that ended after they were in a meeting, by why they were let in."),
     (

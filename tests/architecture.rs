@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("audio", &["types", "rtp"]),
     // Rooms that do.
     ("signalling", &["types", "sip"]),
+    ("stir", &["types", "sip"]),
     ("media", &["types", "rtp", "audio"]),
     ("prompt", &["types", "bridge", "audio"]),
     ("store", &["types", "bridge"]),
@@ -39,6 +40,7 @@ const ALL: &[&str] = &[
     "rtp",
     "audio",
     "signalling",
+    "stir",
     "media",
     "prompt",
     "store",

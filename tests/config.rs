@@ -8,7 +8,7 @@ use std::time::Duration;
 use doorline::config::{self, Settings};
 use doorline::mail::Security;
 use doorline::sip::Transport;
-use doorline::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, SrtpMode};
+use doorline::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, SrtpMode, Verstats};
 use doorline::telemetry::LogFormat;
 use doorline::types::{Token, Trust};
 use tempfile::TempDir;
@@ -203,6 +203,37 @@ fn every_key_reaches_its_setting() {
 }
 
 #[test]
+fn what_is_believed_of_callers_is_set_per_trunk() {
+    let root = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem();
+    let folder = Folder::with(
+        "[stir]\nroots_file = \"roots.pem\"\nca_file = \"roots.pem\"\nports = [8443]\nallow_private = true",
+    );
+    folder.write("roots.pem", &root);
+    folder.write("trunks.d/a.toml", "name = \"a\"");
+    folder.write("trunks.d/b.toml", "name = \"b\"\ngroup = \"a\"\n[caller_id]\nstir = true\nverstat = true");
+    folder.write("trunks.d/c.toml", "name = \"c\"\n[caller_id]\nverstat = true\nverstat_alone = \"A\"");
+    folder.write("trunks.d/d.toml", "name = \"d\"\n[caller_id]\nverstat_alone = \"A\"");
+    let settings = folder.load().unwrap();
+    let trunks: Vec<_> =
+        settings.trunks.iter().map(|trunk| (trunk.group.as_str(), trunk.stir, trunk.verstat)).collect();
+    assert_eq!(
+        trunks,
+        [
+            ("a", false, Verstats::Ignored),
+            ("a", true, Verstats::Stated),
+            ("c", false, Verstats::AUnlessStated),
+            ("d", false, Verstats::Ignored),
+        ]
+    );
+    let stir = settings.stir.unwrap();
+    assert_eq!((stir.ports, stir.authorities.len(), stir.allow_private), (vec![8443], 1, true));
+    // Nothing of it is on by itself, and certificates are fetched from nowhere but the Internet.
+    folder.write("doorline.toml", "[stir]\nroots_file = \"roots.pem\"");
+    let stir = folder.load().unwrap().stir.unwrap();
+    assert_eq!((stir.ports, stir.allow_private), (vec![443, 8443], false));
+}
+
+#[test]
 fn mail_is_sent_only_when_a_server_is_named() {
     assert_eq!(Folder::with("[mail]\nsecurity = \"tls\"").load().unwrap().mail, None);
     let folder = Folder::with("[mail]\nhost = \"127.0.0.1\"\nsecurity = \"none\"\nfrom = \"a@b.example\"");
@@ -325,6 +356,11 @@ fn each_fault_names_file_key_and_reason() {
             "a part that is none",
             "access_number = 5",
             "access_number: integer, expected parts [[access_number]]",
+        ),
+        (
+            "a recording without end",
+            "[recording]\nmax_minutes = 0",
+            "recording.max_minutes: 0, expected 1 to 1440",
         ),
         ("a short PIN", "[meetings]\npin_length = 3", "meetings.pin_length: 3, expected 4 to 12"),
         (
@@ -450,6 +486,21 @@ fn each_fault_names_file_key_and_reason() {
             r#"store.url: not a file's name after "sqlite:", expected such as "sqlite:doorline.db""#,
         ),
         (
+            "no such file of authorities",
+            "[stir]\nroots_file = \"none.pem\"",
+            "stir.roots_file: none.pem: No such file or directory (os error 2), expected certificates in PEM",
+        ),
+        (
+            "a file of authorities without any",
+            "[stir]\nroots_file = \"doorline.toml\"",
+            "stir.roots_file: doorline.toml: no certificate in it, expected PEM with one or more",
+        ),
+        (
+            "no ports to fetch from",
+            "[stir]\nports = []",
+            "stir.ports: [], expected ports such as [443, 8443]",
+        ),
+        (
             "a number that is missing",
             "[[access_number]]",
             r#"access_number[1].number: missing, expected such as "+442079460000""#,
@@ -495,7 +546,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "a line in a key",
             "\"a\\nb\" = 1",
-            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, http, store, mail, meetings, limits, log, access_number"#,
+            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, stir, http, store, mail, meetings, recording, limits, log, access_number"#,
         ),
     ];
     for (name, config, expected) in cases {
@@ -530,6 +581,16 @@ fn each_fault_of_a_trunk_names_its_file() {
             r#"caller_id.trust: "pia", expected "none", "from" or "pai", did you mean "pai"?"#,
         ),
         (
+            "a group with a space",
+            "name = \"a\"\ngroup = \"my carrier\"",
+            r#"group: "my carrier", expected 1 to 40 letters, digits, - and _"#,
+        ),
+        (
+            "another attestation that says nothing",
+            "name = \"a\"\n[caller_id]\nverstat_alone = \"B\"",
+            r#"caller_id.verstat_alone: "B", expected "unknown" or "A", did you mean "A"?"#,
+        ),
+        (
             "no block",
             "name = \"a\"\nallow = [\"10.0.0.0/33\"]",
             r#"allow: network "10.0.0.0/33", expected an address or a block such as "192.0.2.0/24""#,
@@ -553,11 +614,6 @@ fn each_fault_of_a_trunk_names_its_file() {
             "encryption",
             "name = \"a\"\n[media]\nsrtp = \"require\"",
             r#"media.srtp: "require" is not available in this version"#,
-        ),
-        (
-            "tones",
-            "name = \"a\"\n[media]\ndtmf = \"inband\"",
-            r#"media.dtmf: "inband" is not available in this version"#,
         ),
         ("no calls", "name = \"a\"\n[limits]\ncalls_max = 0", "limits.calls_max: 0, expected 1 to 100000"),
         (
@@ -829,6 +885,8 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# password_file =", "\npassword_file =")
             .replace("\n# from =", "\nfrom =")
             .replace("\n# ca_file =", "\nca_file =")
+            .replace("\n# roots_file =", "\nroots_file =")
+            .replace("\n# group =", "\ngroup =")
             .replace("\n# users =", "\nusers =")
             .replace("\n# external =", "\nexternal =")
     };
@@ -841,6 +899,8 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
         .secret("secrets/mail-password", "word")
         .secret("secrets/database-password", "word")
         .write("mail-ca.pem", "");
+    let root = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem();
+    folder.write("stir-roots.pem", &root).write("stir-ca.pem", &root);
     folder.write("trunks.d/carrier.toml", &trunk);
     fs::create_dir(folder.path("trunks.d/secrets")).unwrap();
     folder.secret("trunks.d/secrets/carrier-password", "word");

@@ -277,8 +277,8 @@ impl Crowd {
         let trusts = [Trust::Network, Trust::Network, Trust::Network, Trust::Claimed, Trust::Signed];
         let trust = self.pick(&trusts).unwrap();
         let caller = match self.roll(10) {
-            0 => Caller { number: None, trust: Trust::None, withheld: true },
-            _ => Caller { number: Some(phone(number)), trust, withheld: false },
+            0 => Caller { withheld: true, ..Caller::default() },
+            _ => Caller { number: Some(phone(number)), trust, ..Caller::default() },
         };
         let keys = self.intention();
         self.lines.insert(call, Line { keys, ..Line::default() });
@@ -287,6 +287,7 @@ impl Crowd {
         let (language, sip_call_id) = (Language::english(), format!("{call}"));
         self.give(Input::Incoming(Incoming {
             call,
+            trunk_group: trunk.clone(),
             trunk,
             access_number: None,
             language,
@@ -476,6 +477,11 @@ impl Crowd {
             Output::PlayToMeeting { meeting, .. } => {
                 if !self.there.iter().any(|call| self.lines[call].joined == Some(meeting)) {
                     return Err(format!("a tone for nobody in {meeting:?}"));
+                }
+            }
+            Output::Record { meeting, on } => {
+                if on && !self.there.iter().any(|call| self.lines[call].joined == Some(meeting)) {
+                    return Err(format!("nobody to record in {meeting:?}"));
                 }
             }
             Output::Join { call, meeting } => {

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::tone;
+use doorline::audio::voice::Wishes;
 use doorline::audio::{Clip, Codec, Encoder, FRAME};
-use doorline::media::{Engine, Event, LegSettings, Settings};
+use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recording};
 use doorline::rtp::packet::Header;
 use doorline::types::{CallId, MeetingId};
 
@@ -63,6 +64,12 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
     let (engine, mut events) =
         Engine::start(&Settings { address: [127, 0, 0, 1].into(), ports: 26_000..=26_999, threads: Some(2) })
             .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    engine.set_recording(recording::Settings {
+        folder: folder.path().to_owned(),
+        per_caller: true,
+        longest: Duration::from_secs(60),
+    });
     let clip = Arc::new(Clip::new(tone(500.0, 4_000.0, 0, 1_000).collect()));
     // Threads allocate while they begin.
     std::thread::sleep(Duration::from_millis(100));
@@ -90,6 +97,10 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     ptime: Duration::from_millis(10 * (1 + n as u64 % 3)),
                     they_send: true,
                     they_receive: true,
+                    sound: SoundSettings {
+                        tones_are_keys: n % 2 == 0,
+                        voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },
+                    },
                 },
             );
             engine.play_loop(call, clip.clone());
@@ -111,6 +122,8 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 50 => phones.iter().for_each(|(call, ..)| engine.stop_playing(*call)),
                 // The room outgrows its list twice.
                 60 => phones.iter().for_each(|(call, ..)| engine.join(*call, MeetingId::numbered(1))),
+                82 | 90 => engine.record(MeetingId::numbered(1), true),
+                85 | 125 => engine.record(MeetingId::numbered(1), false),
                 100 => engine.play_to_room(MeetingId::numbered(1), vec![clip.clone()]),
                 110 => phones.iter().for_each(|(call, ..)| engine.mute(*call, true)),
                 120 => phones.iter().for_each(|(call, ..)| engine.mute(*call, false)),
@@ -163,6 +176,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
     assert_eq!(count(|event| matches!(event, Event::Closed { .. })), 2 * CALLERS as usize);
     assert_eq!(count(|event| matches!(event, Event::Played { .. })), 6 * CALLERS as usize);
     assert_eq!(count(|event| matches!(event, Event::Digit { .. })), 2 * CALLERS as usize);
+    assert_eq!(count(|event| matches!(event, Event::RecordingEnded { .. })), 4);
     let figures = engine.figures();
     assert!(
         figures.iter().all(|worker| worker.packets_in > 1_000 && worker.packets_out > 1_000),

@@ -202,3 +202,20 @@ async fn an_odd_path_is_a_path() {
     store.ping().await.unwrap();
     assert!(odd.join("doorline.db").exists());
 }
+
+#[tokio::test]
+async fn a_backup_made_while_the_store_is_used_opens_as_it_was() {
+    let house = House::new().await;
+    let host = house.host("Ada").await;
+    let copy = tempfile::tempdir().unwrap();
+    let backup = copy.path().join("doorline.db");
+    doorline::store::back_up(&house.database.settings(), &backup).await.unwrap();
+    house.store.remove_host(host.id, house.now).await.unwrap();
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&backup).unwrap()) & 0o777;
+    assert_eq!(mode, 0o600);
+    let twice = doorline::store::back_up(&house.database.settings(), &backup).await.unwrap_err();
+    assert!(twice.to_string().contains("is there already"), "{twice}");
+    std::fs::copy(house.database.folder.path().join("key"), copy.path().join("key")).unwrap();
+    let store = Store::open(&settings(copy.path())).await.unwrap();
+    assert_eq!(store.host(host.id).await.unwrap(), Some(host));
+}

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use doorline::store::Settings;
+use cases::PIN_LENGTH;
+use doorline::bridge::{Answer, Question};
+use doorline::store::{CopyError, Error, NewHost, Settings, Store};
 use support::postgres::Server;
 use tempfile::TempDir;
 
@@ -67,4 +69,65 @@ fn postgres_passes_every_case_that_sqlite_passes() {
     SERVER.get().expect("it was started").stop();
     println!("{count} cases");
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_installation_moves_from_sqlite_to_postgres_with_all_it_knows() {
+    let server = SERVER.get_or_init(Server::start);
+    let old = tempfile::tempdir().unwrap();
+    let from = Settings {
+        url: format!("sqlite:{}", old.path().join("doorline.db").display()),
+        password_file: None,
+        key_file: old.path().join("key"),
+    };
+    let store = Store::open(&from).await.unwrap();
+    let now = "2026-03-02T10:00:00Z".parse().unwrap();
+    let new = NewHost { name: "Ada".into(), email: "ada@example.com".into(), ..NewHost::default() };
+    let (host, host_pin) = store.add_host(&new, PIN_LENGTH, now).await.unwrap();
+    let meeting = cases::new_one_time(now, 0);
+    store.attend_outbox();
+    let meeting = store.add_meeting(host.id, &meeting, now).await.unwrap();
+    let number = cases::number("+447700900123");
+    let trunk = "lab".to_owned();
+    let remember = Question::Remember {
+        host: host.id,
+        number: number.clone(),
+        meeting: meeting.id,
+        trust: doorline::types::Trust::Network,
+        trunk,
+    };
+    assert_eq!(store.answer(remember, now).await, Answer::Done);
+    store.save_record(cases::record(1, now));
+    let due = store.due_invitations(now, 9).await.unwrap().len();
+    assert_eq!(due, 1);
+    let known = store.answer(Question::Caller { number: number.clone() }, now).await;
+    store.close().await;
+
+    let to = Database::fresh().await;
+    let mut seen = Vec::new();
+    let copied = doorline::store::copy(&from, &to.settings(), |table, _| seen.push(table.to_owned())).await;
+    assert!(copied.unwrap() >= 8, "{seen:?}");
+    for table in ["meta", "hosts", "meetings", "drawn_codes", "verified_numbers", "call_records", "outbox"] {
+        assert!(seen.iter().any(|name| name == table), "{table} was not copied: {seen:?}");
+    }
+    let store = Store::open(&to.settings()).await.unwrap();
+    assert_eq!(store.host(host.id).await.unwrap(), Some(host.clone()));
+    assert_eq!(store.meeting(meeting.id).await.unwrap(), Some(meeting.clone()));
+    assert_eq!(store.answer(Question::Caller { number }, now).await, known);
+    let pin = Question::HostPin { host: host.id, pin: host_pin };
+    assert_eq!(store.answer(pin, now).await, Answer::HostPin(true));
+    assert!(store.call(doorline::types::CallId::numbered(1)).await.unwrap().is_some());
+    // The next letter gets a number of its own.
+    store.attend_outbox();
+    assert_eq!(store.due_invitations(now, 9).await.unwrap().len(), due);
+    store.invite(meeting.id, None, true, now).await.unwrap();
+    assert_eq!(store.due_invitations(now, 9).await.unwrap().len(), 1, "the newer version took its place");
+    store.close().await;
+
+    let again = doorline::store::copy(&from, &to.settings(), |_, _| {}).await;
+    assert!(matches!(again, Err(CopyError::NotEmpty(1))), "{again:?}");
+    server.stop();
+    // With the server gone nothing is answered, and nothing wrong.
+    let error = Store::open(&to.settings()).await.unwrap_err();
+    assert!(matches!(error, Error::Database(_)), "{error}");
 }

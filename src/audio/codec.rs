@@ -3,7 +3,7 @@
 //! All are 64 kbit/s and have an RTP clock of 8,000, so that for each a byte is one tick and 20 ms
 //! are [`FRAME`](super::FRAME) bytes; how many samples those are is the codec's [`Rate`].
 
-use super::{FRAME, g711, g722, resample};
+use super::{FRAME, dtmf, g711, g722, resample};
 use g711::Law;
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -72,6 +72,7 @@ impl Codec {
     pub fn prepare() {
         g711::prepare();
         resample::prepare();
+        dtmf::prepare();
     }
 }
 

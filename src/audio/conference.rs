@@ -60,6 +60,18 @@ impl Conference {
         }
     }
 
+    /// Of the last tick's mix.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// What the last tick's mix sounds like to who only listens, prompts for all included. `out` holds a
+    /// frame of [`Conference::rate`].
+    pub fn heard_by_all(&self, out: &mut [i16]) {
+        mixer::heard(&self.sum[..self.rate.frame()], out);
+    }
+
     /// One tick: `members` are places in `legs`; each member that is to be sent something is
     /// handed to `send` once, with its payload.
     pub fn tick<L: AsMut<Leg>>(
@@ -113,11 +125,13 @@ impl Conference {
             }
             let codec = leg.codec();
             if leg.takes_shared(rate, &mut self.shared, sum) {
+                leg.note_sent(self.shared.level(rate, sum));
                 send(line, self.shared.payload(codec, rate, sum));
                 continue;
             }
             let heard = &mut private[..rate.frame()];
             mixer::heard_without(sum, leg.spoken(), heard);
+            leg.note_sent(level::dbov(heard));
             let heard = if own == rate {
                 heard
             } else {
@@ -156,6 +170,7 @@ impl Conference {
 pub struct Shared {
     /// The sum, and what narrow legs hear of it in a wide room.
     frame: Option<Frame>,
+    level: Option<f32>,
     narrow: Option<[i16; FRAME]>,
     encoded: [Option<Payload>; Codec::ALL.len()],
     /// Before this tick and after it, once it is made.
@@ -172,6 +187,7 @@ impl Shared {
             self.g722.swap(0, 1);
         }
         self.frame = None;
+        self.level = None;
         self.encoded = [None; Codec::ALL.len()];
     }
 
@@ -189,6 +205,15 @@ impl Shared {
     pub(super) fn noise(&self, rate: Rate) -> i32 {
         let peak = self.frame.as_ref().map_or(0, |frame| level::peak(&frame[..rate.frame()]));
         16 + i32::from(peak) / 128
+    }
+
+    /// How loud what all silent listeners hear is, in dBov.
+    fn level(&mut self, rate: Rate, sum: &[i32]) -> f32 {
+        *self.level.get_or_insert_with(|| {
+            let mut frame = SILENCE;
+            mixer::heard(sum, &mut frame[..rate.frame()]);
+            level::dbov(&frame[..rate.frame()])
+        })
     }
 
     /// The same for all who ask in one tick.

@@ -47,6 +47,15 @@ pub fn tone_at(
     })
 }
 
+/// The amplitude of a sine of so many dBm0.
+#[must_use]
+pub fn dbm0(level: f64) -> f64 {
+    32_767.0 * 10_f64.powf((level - OVERLOAD) / 20.0)
+}
+
+/// A sine of full scale, in dBm0: 3.14 with A-law, 3.17 with µ-law (ITU-T G.711).
+const OVERLOAD: f64 = 3.15;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use super::conceal;
 use super::conference::Shared;
+use super::dtmf::Listener;
+use super::echo::Echo;
 use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
 use super::ramp::{Ramp, UNITY};
 use super::resample::{Down, Up};
+use super::voice::{self, Voice};
 use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, mixer};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo};
@@ -41,6 +44,16 @@ pub struct LegSettings {
     /// The direction attributes: false while we are on hold, or hold them.
     pub they_send: bool,
     pub they_receive: bool,
+    pub sound: SoundSettings,
+}
+
+/// What is done to a caller's sound.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct SoundSettings {
+    /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
+    /// key.
+    pub tones_are_keys: bool,
+    pub voice: voice::Wishes,
 }
 
 /// Numbers nobody may guess (RFC 3550 §5.1), from the system's random source.
@@ -102,6 +115,11 @@ pub struct Leg {
     keys: Receiver,
     /// Others do not hear the leg before this: a key is down.
     key_until: Duration,
+    tones: Tones,
+    voice: Voice,
+    echo: Echo,
+    /// How loud the last frame was that came from it, in dBov.
+    came: f32,
     last_heard: Duration,
     /// The loss has been told and nothing has come since.
     lost_told: bool,
@@ -167,6 +185,10 @@ impl Leg {
             playout: Playout::default(),
             keys: Receiver::default(),
             key_until: Duration::ZERO,
+            tones: Tones::default(),
+            voice: Voice::default(),
+            echo: Echo::default(),
+            came: level::NOTHING,
             last_heard: now.elapsed,
             lost_told: false,
             refused: 0,
@@ -207,6 +229,7 @@ impl Leg {
             self.change_codec(settings.codec);
         }
         self.packetizer.set(settings.ptime);
+        self.voice.wish(settings.sound.voice);
         self.control_from = None;
         // What was silent because of a hold has a minute from now.
         self.last_heard = now.elapsed;
@@ -222,6 +245,7 @@ impl Leg {
     /// hears fades in.
     fn change_codec(&mut self, codec: Codec) {
         self.playout.begin(codec);
+        self.tones = Tones::new(codec.rate());
         self.encoder = Encoder::new(codec);
         let unsent = self.packetizer.clear();
         self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent as u32);
@@ -267,7 +291,8 @@ impl Leg {
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
             return self.keys.receive(header.sequence, header.timestamp, event);
         }
-        if (self.in_room || self.take.is_some()) && settings.they_send {
+        let wanted = self.in_room || self.take.is_some() || settings.sound.tones_are_keys;
+        if wanted && settings.they_send {
             if is_sound {
                 self.playout.insert(header.timestamp, packet.payload);
             } else {
@@ -275,6 +300,25 @@ impl Leg {
             }
         }
         None
+    }
+
+    fn tones_are_keys(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.sound.tones_are_keys)
+    }
+
+    /// Whether they have begun or ceased to talk since it was last asked. Others hear them.
+    pub fn take_talking(&mut self) -> Option<bool> {
+        self.voice.take_change()
+    }
+
+    /// Whether it has begun or ceased to send back what it hears, since it was last asked.
+    pub fn take_echo(&mut self) -> Option<bool> {
+        self.echo.take_change()
+    }
+
+    /// A key that was heard as a tone this tick.
+    pub fn take_tone(&mut self) -> Option<Digit> {
+        self.tones.key.take()
     }
 
     /// One datagram from the RTCP port.
@@ -357,15 +401,24 @@ impl Leg {
         self.take.replace(take)
     }
 
-    /// Once a tick in no room. The take when it is complete. Keys are not part of a name.
+    /// Once a tick in no room: listens for keys, if it must. The take when it is complete. Keys are not
+    /// part of a name.
     pub fn say_name(&mut self, now: Moment) -> Option<Take> {
-        let take = self.take.as_mut()?;
+        let tones_are_keys = self.tones_are_keys();
+        if self.take.is_none() && !tones_are_keys {
+            return None;
+        }
         let rate = self.playout.rate();
         let mut frame = SILENCE;
         let frame = &mut frame[..rate.frame()];
-        if !self.playout.frame(frame) || now.elapsed < self.key_until {
+        let mut any = self.playout.frame(frame);
+        if tones_are_keys {
+            any &= !self.tones.listen(frame, self.playout.was_whole());
+        }
+        if !any || now.elapsed < self.key_until {
             frame.fill(0);
         }
+        let take = self.take.as_mut()?;
         if take.push(frame, rate) { self.take.take() } else { None }
     }
 
@@ -398,6 +451,7 @@ impl Leg {
     /// Goes out of the room. `sum` is what the room last sounded like. What this leg last said
     /// comes back as a fade-out for those who stay; what it last heard fades out for itself.
     pub(super) fn leave_room(&mut self, sum: &[i32], rate: Rate, shared: &Shared) -> [i16; FADE_MAX] {
+        self.voice.rest();
         let tail = conceal::tail(&self.spoken[..rate.frame()], rate);
         self.break_off(sum, rate, shared);
         self.in_room = false;
@@ -441,8 +495,31 @@ impl Leg {
         let own = self.playout.rate();
         let mut narrow = [0; FRAME];
         let samples = if own == rate { &mut self.spoken[..rate.frame()] } else { &mut narrow[..] };
-        let any = self.playout.frame(samples);
-        if !any || self.spoken_gain.is_closed() {
+        let mut any = self.playout.frame(samples);
+        let mut key = false;
+        if self.settings.as_ref().is_some_and(|settings| settings.sound.tones_are_keys) {
+            let whole = self.playout.was_whole();
+            key = self.tones.listen(samples, whole);
+            any = self.tones.delay(samples, any);
+        }
+        // An idle line is passed by: it is neither loud nor made louder.
+        let sounds = any && !level::is_silent(samples);
+        self.came = if sounds { level::dbov(samples) } else { level::NOTHING };
+        match sounds {
+            _ if key || !heard => self.voice.unheard(),
+            true => self.voice.hear(samples),
+            false => self.voice.silent(),
+        }
+        if key {
+            // At once, not within a frame: what is heard now is what came before the key.
+            if any && self.spoken_gain.gain() > 0 {
+                level::fade_out(samples, own.fade());
+                self.speaks = !level::is_silent(samples);
+            } else {
+                self.speaks = false;
+            }
+            self.spoken_gain = Ramp::at(0);
+        } else if !any || self.spoken_gain.is_closed() {
             // The gain may move while there is nothing to hear.
             self.spoken_gain = Ramp::at(target);
             self.speaks = false;
@@ -527,6 +604,11 @@ impl Leg {
     /// Brings the room's sound for this leg to its own rate.
     pub(super) fn lower(&mut self, wide: &[i16], narrow: &mut [i16]) {
         self.down.process(wide, narrow);
+    }
+
+    /// The level of the room's sound for this leg this tick, in dBov.
+    pub(super) fn note_sent(&mut self, level: f32) {
+        self.echo.note(level, self.came);
     }
 
     /// Turns the room's sound for this leg, at its own rate, into what it really hears: fading in
@@ -656,6 +738,42 @@ impl Leg {
     }
 }
 
+/// Keys heard as tones, and the caller's sound as long as it takes to hear them: a frame.
+#[derive(Debug)]
+struct Tones {
+    listener: Listener,
+    key: Option<Digit>,
+    /// Whether the last frame was a key's, and what it was.
+    tone: bool,
+    last: Frame,
+    any: bool,
+}
+
+impl Default for Tones {
+    fn default() -> Self {
+        Self::new(Rate::Narrow)
+    }
+}
+
+impl Tones {
+    fn new(rate: Rate) -> Self {
+        Self { listener: Listener::new(rate), key: None, tone: false, last: SILENCE, any: false }
+    }
+
+    /// Whether this frame or the one before belong to a key, or may.
+    fn listen(&mut self, frame: &[i16], whole: bool) -> bool {
+        let heard = if whole { self.listener.hear(frame) } else { self.listener.miss() };
+        self.key = heard.key.or(self.key);
+        std::mem::replace(&mut self.tone, heard.tone) || heard.tone
+    }
+
+    /// Keeps this frame and gives the one before, as `any` says whether there is one.
+    fn delay(&mut self, frame: &mut [i16], any: bool) -> bool {
+        self.last[..frame.len()].swap_with_slice(frame);
+        std::mem::replace(&mut self.any, any)
+    }
+}
+
 impl AsMut<Leg> for Leg {
     fn as_mut(&mut self) -> &mut Leg {
         self
@@ -684,6 +802,7 @@ mod tests {
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
+            sound: SoundSettings::default(),
         }
     }
 

@@ -17,16 +17,28 @@ pub fn is_silent(samples: &[i16]) -> bool {
     peak(samples) <= 8
 }
 
+/// Breaks off: fades out over so many samples, and the rest is silence.
+pub fn fade_out(samples: &mut [i16], over: usize) {
+    let (fading, rest) = samples.split_at_mut(over);
+    for (n, sample) in fading.iter_mut().enumerate() {
+        *sample = (i32::from(*sample) * (over - n) as i32 / (over as i32 + 1)) as i16;
+    }
+    rest.fill(0);
+}
+
+/// The level of silence, in dBov.
+pub const NOTHING: f32 = -127.0;
+
 /// Level in dBov (RFC 6465 §4): 0 is a full-scale square wave, a full-scale sine is -3; -127 for
 /// silence.
 #[must_use]
 pub fn dbov(samples: &[i16]) -> f32 {
     let energy: i64 = samples.iter().map(|&sample| i64::from(sample) * i64::from(sample)).sum();
     if energy == 0 {
-        return -127.0;
+        return NOTHING;
     }
     let mean = energy as f64 / samples.len() as f64 / (32_767.0 * 32_767.0);
-    (10.0 * mean.log10()).max(-127.0) as f32
+    (10.0 * mean.log10()).max(f64::from(NOTHING)) as f32
 }
 
 #[cfg(test)]

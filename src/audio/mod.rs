@@ -7,6 +7,8 @@ pub mod clip;
 pub mod codec;
 pub mod conceal;
 pub mod conference;
+pub mod dtmf;
+pub mod echo;
 pub mod g711;
 pub mod g722;
 pub mod goertzel;
@@ -20,12 +22,13 @@ pub mod player;
 pub mod playout;
 pub mod ramp;
 pub mod resample;
+pub mod voice;
 
 pub use clip::Clip;
 pub use codec::{Codec, Decoder, Encoder, Rate};
 pub use conference::Conference;
 
-pub use leg::{Leg, LegSettings, Quality, Seed};
+pub use leg::{Leg, LegSettings, Quality, Seed, SoundSettings};
 pub use name::Take;
 pub use player::{Playback, Player};
 

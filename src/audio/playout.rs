@@ -14,6 +14,8 @@ pub struct Playout {
     /// Frames played, and those of them that were made up, at least in part.
     pub frames: u64,
     pub concealed: u64,
+    /// The last frame is all as the peer sent it: nothing made up, nothing left out.
+    whole: bool,
 }
 
 /// What the peer says its silence sounds like (RFC 3389).
@@ -63,6 +65,12 @@ impl Playout {
         self.noise = None;
     }
 
+    /// Whether the last frame is all as the peer sent it, silence that it announced included.
+    #[must_use]
+    pub fn was_whole(&self) -> bool {
+        self.whole
+    }
+
     /// The delay aimed at, in ticks of 8 kHz.
     #[must_use]
     pub fn delay(&self) -> usize {
@@ -77,7 +85,9 @@ impl Playout {
 
     /// The next 20 ms at the codec's rate. False when there was nothing, not even to make up.
     pub fn frame(&mut self, out: &mut [i16]) -> bool {
+        self.whole = true;
         if self.buffer.should_shrink() {
+            self.whole = false;
             // Leave one frame out: cross over from the one left out to the one after it.
             let mut left_out = SILENCE;
             self.fill(&mut left_out[..out.len()]);
@@ -113,7 +123,10 @@ impl Playout {
                     let gap = &mut out[at..at + count * per_tick];
                     let faded = self.concealer.fill(gap);
                     match self.noise {
-                        None => made_up |= faded,
+                        None => {
+                            made_up |= faded;
+                            self.whole = false;
+                        }
                         Some(noise) => {
                             any = true;
                             self.random = noise.add_to(gap, self.random);

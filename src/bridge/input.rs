@@ -1,5 +1,6 @@
 //! Everything that can happen to the bridge, from every side.
 
+use crate::bridge::verify::Basis;
 use crate::bridge::{Answer, Command, PlaybackId, QuestionId, RequestId};
 use crate::types::{CallId, Digit, Language, PhoneNumber, Trust};
 
@@ -65,6 +66,8 @@ pub struct Incoming {
     pub call: CallId,
     /// The name of the trunk it came over.
     pub trunk: String,
+    /// The carrier that the trunk belongs to, for remembered numbers.
+    pub trunk_group: String,
     /// The number that was dialled, as configured; `None` when every dialled number is answered.
     pub access_number: Option<String>,
     pub language: Language,
@@ -80,6 +83,23 @@ pub struct Caller {
     pub number: Option<PhoneNumber>,
     pub trust: Trust,
     pub withheld: bool,
+    /// What the trust rests on.
+    pub basis: Basis,
+    /// There was a signature, and why nobody could judge it.
+    pub unjudged: Option<&'static str>,
+}
+
+impl Caller {
+    /// For records and operators: the trust, and what it rests on.
+    #[must_use]
+    pub fn why(&self, trunk: &str) -> String {
+        let mut text = format!("{}: {}", self.trust.as_str(), self.basis.text(trunk));
+        if let Some(why) = self.unjudged {
+            text.push_str("; the signature was not judged: ");
+            text.push_str(why);
+        }
+        text
+    }
 }
 
 /// How a call ended on the wire.

@@ -98,6 +98,8 @@ impl Meeting {
             joined_at: row.joined_at,
             muted: row.muted(),
             hand_raised: false,
+            talking: false,
+            echo: false,
         };
         LiveMeeting {
             meeting: self.view.id,

@@ -273,6 +273,10 @@ impl Bridge {
         });
         self.desk.out.push(Output::Ring { call: id });
         self.desk.out.push(Output::Answer { call: id });
+        if !believed && !call.caller.withheld {
+            self.desk
+                .explain(id, format!("asked as on the first day: {}", call.caller.basis.text(&call.trunk)));
+        }
         let state = flow::ringing(look_up, now.instant);
         self.desk.step(id, state.name());
         self.put_back(call, state);

@@ -65,6 +65,11 @@ pub enum Output {
         muted: bool,
     },
 
+    /// Begin or end the recording of what the meeting sounds like.
+    Record {
+        meeting: MeetingId,
+        on: bool,
+    },
     /// Keep what this leg says from now on, at most `most` of it and none of it longer than the
     /// call lives; joining a meeting ends it.
     RecordName {

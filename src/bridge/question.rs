@@ -27,7 +27,7 @@ pub enum Question {
     Open { host: HostId, meeting: MeetingId, closes: Option<MeetingId>, opened_by: OpenedBy },
     /// The meeting is over. → [`Answer::Done`]
     Close { meeting: MeetingId },
-    /// Remember this phone; durable when answered. → [`Answer::Done`]
+    /// Remember this phone, as it came over this group of trunks; durable when answered. → [`Answer::Done`]
     Remember { host: HostId, number: PhoneNumber, meeting: MeetingId, trust: Trust, trunk: String },
     /// A remembered number came straight in: note the use, so that it does not expire. → [`Answer::Done`]
     Used { verified: VerifiedId, date: Timestamp },

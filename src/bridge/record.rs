@@ -16,6 +16,8 @@ pub struct CallRecord {
     pub number: Option<PhoneNumber>,
     pub withheld: bool,
     pub trust: Trust,
+    /// The trust and what it rests on, such as `network: P-Asserted-Identity on trunk lab`.
+    pub trust_reason: String,
     pub started_at: Timestamp,
     pub answered_at: Option<Timestamp>,
     pub joined_at: Option<Timestamp>,
@@ -55,7 +57,8 @@ const KEYS_MAX: usize = 256;
 impl CallRecord {
     /// The record of a call that has just come in.
     pub(crate) fn begin(incoming: &Incoming, at: Timestamp) -> Self {
-        let Incoming { call, trunk, access_number, language: _, caller, sip_call_id } = incoming;
+        let Incoming { call, trunk, trunk_group: _, access_number, language: _, caller, sip_call_id } =
+            incoming;
         Self {
             call: *call,
             sip_call_id: sip_call_id.clone(),
@@ -64,6 +67,7 @@ impl CallRecord {
             number: caller.number.clone(),
             withheld: caller.withheld,
             trust: caller.trust,
+            trust_reason: caller.why(trunk),
             started_at: at,
             answered_at: None,
             joined_at: None,

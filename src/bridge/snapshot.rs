@@ -74,6 +74,10 @@ pub struct Participant {
     pub joined_at: Timestamp,
     pub muted: bool,
     pub hand_raised: bool,
+    /// They speak right now; filled in by who hears them, as the next one.
+    pub talking: bool,
+    /// Their phone sends back what it is sent.
+    pub echo: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

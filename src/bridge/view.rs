@@ -69,7 +69,8 @@ pub struct Known {
     pub verified: VerifiedId,
     pub host: HostView,
     pub number: PhoneNumber,
-    /// The trust and trunk it was verified with: it is good at that trust or better, from there.
+    /// The trust and the group of trunks it was verified with: it is good at that trust or better, from
+    /// there.
     pub trust: Trust,
     pub trunk: String,
     pub verified_at: Timestamp,

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 pub mod admin;
 pub mod check;
+pub mod db;
 pub mod demo;
 pub mod doctor;
 pub mod phone;
@@ -44,6 +45,8 @@ enum Command {
     Trunk(admin::trunk::TrunkArguments),
     /// Let a running service read its configuration again.
     Reload(admin::trunk::ReloadArguments),
+    /// Look after the database: check it, back it up, move it to PostgreSQL.
+    Db(db::Arguments),
     /// Look at this machine with a configuration's eyes: would the service start, and run well?
     Doctor(doctor::Arguments),
 }
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Verified(arguments) => admin::verified(&arguments, &mut std::io::stdout()),
         Command::Trunk(arguments) => admin::trunk::trunk(&arguments, &mut std::io::stdout()),
         Command::Reload(arguments) => admin::trunk::reload(&arguments, &mut std::io::stdout()),
+        Command::Db(arguments) => db::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {

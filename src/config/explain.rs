@@ -4,7 +4,7 @@
 //! configuration.
 
 use super::raw::{
-    self, AccessNumber, CallerId, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Store, Top, TrunkLimits,
+    self, AccessNumber, CallerId, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Stir, Store, Top, TrunkLimits,
     TrunkMedia,
 };
 use super::read::{Presence, Section};
@@ -16,6 +16,7 @@ pub fn config() -> String {
     section::<Top>("", &mut out);
     section::<Sip>("[sip]", &mut out);
     section::<Rtp>("[rtp]", &mut out);
+    section::<Stir>("[stir]", &mut out);
     section::<Http>("[http]", &mut out);
     section::<Store>("[store]", &mut out);
     section::<Mail>("[mail]", &mut out);

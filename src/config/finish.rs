@@ -12,9 +12,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::fault::{Fault, Faults};
 use super::file::Document;
-use super::raw::{self, AccessNumber, Http, Limits, Log, Mail, Meetings, Rtp, Sip, Store, Top};
+use super::raw::{
+    self, AccessNumber, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, Stir, Store, Top,
+};
 use super::read::{choice, within};
-use super::{Settings, outgoing, trunks};
+use super::{Settings, outgoing, signatures, trunks};
 use crate::prompt::Pack;
 use crate::signalling::Listen;
 use crate::sip::Transport;
@@ -38,10 +40,12 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     document.refuse("sip", "tls", "TLS is not available in this version", faults);
     let sip: Sip = document.section("sip", faults);
     let rtp: Rtp = document.section("rtp", faults);
+    let stir: Stir = document.section("stir", faults);
     let http: Http = document.section("http", faults);
     let store: Store = document.section("store", faults);
     let mail: Mail = document.section("mail", faults);
     let meetings: Meetings = document.section("meetings", faults);
+    let recording: Recording = document.section("recording", faults);
     let limits: Limits = document.section("limits", faults);
     let log: Log = document.section("log", faults);
     let numbers: Vec<(String, AccessNumber)> = document.sections("access_number", faults);
@@ -54,6 +58,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     if let (Some(signalling), Some(media)) = (&signalling, &media) {
         reachable(signalling, media, faults);
     }
+    let stir = signatures::stir(&stir, &folder, faults);
     let http = self::http(&http, &folder, token, faults);
     if let (Some(signalling), Some(http)) = (&signalling, &http)
         && signalling.listen.iter().any(|l| l.transport == Transport::Tcp && clash(l.address, http.listen))
@@ -62,6 +67,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     }
     let store = self::store(&store, &folder, &data_dir, faults);
     let mail = outgoing::mail(&mail, &folder, faults);
+    let recording = self::recording(&recording, &data_dir, faults);
     let bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
     let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
@@ -76,6 +82,14 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     });
     let trunks = trunks::load(&folder.join(&top.trunks), ours.as_ref(), faults, &mut in_trunks);
 
+    if let Some(trunk) = trunks.iter().find(|trunk| trunk.stir && stir.is_none()) {
+        let name = &trunk.name;
+        faults.push(
+            "stir.roots_file",
+            format!("missing, expected one, because trunk {name} has caller_id.stir"),
+        );
+    }
+
     let mut all = std::mem::take(&mut faults.found);
     all.append(&mut in_trunks);
     match (signalling, media, http, store) {
@@ -84,6 +98,8 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             prompts,
             signalling,
             media,
+            stir,
+            recording,
             http,
             store,
             mail,
@@ -359,6 +375,21 @@ fn store(raw: &Store, folder: &Path, data_dir: &Path, faults: &mut Faults) -> Op
         password_file,
         key_file: data_dir.join(&raw.key_file),
     })
+}
+
+fn recording(raw: &Recording, data_dir: &Path, faults: &mut Faults) -> media::recording::Settings {
+    let folder = data_dir.join(&raw.folder);
+    if raw.folder.is_empty() {
+        faults.push("recording.folder", "empty, expected a folder such as \"recordings\"");
+    } else if folder.exists() && !folder.is_dir() {
+        faults.push("recording.folder", format!("{} is a file, expected a folder", folder.display()));
+    }
+    let minutes = faults.keep("recording.max_minutes", within(raw.max_minutes, 1..=1440)).unwrap_or(1);
+    media::recording::Settings {
+        folder,
+        per_caller: raw.per_caller,
+        longest: Duration::from_secs(60 * minutes),
+    }
 }
 
 fn bridge(

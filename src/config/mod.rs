@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::types::{Country, Language, PhoneNumber, Token};
-use crate::{bridge, http, mail, media, signalling, sip, store, telemetry};
+use crate::{bridge, http, mail, media, signalling, sip, stir, store, telemetry};
 
 pub mod explain;
 mod fault;
@@ -17,6 +17,7 @@ mod raw;
 mod read;
 mod remote;
 mod secrets;
+mod signatures;
 mod trunks;
 
 pub use fault::Fault;
@@ -33,6 +34,9 @@ pub struct Settings {
     pub prompts: Option<PathBuf>,
     pub signalling: signalling::Settings,
     pub media: media::Settings,
+    /// `None`: no signatures are verified.
+    pub stir: Option<stir::Settings>,
+    pub recording: media::recording::Settings,
     pub http: http::Settings,
     pub store: store::Settings,
     /// `None`: no mail is sent.

@@ -51,6 +51,25 @@ section! {
 }
 
 section! {
+    /// Signed callers (STIR/SHAKEN, RFC 8224), for trunks with caller_id.stir. A call that carries a
+    /// signature waits for its verdict while it rings, one second at most; others wait for nothing.
+    pub struct Stir {
+        /// File with the authorities (PEM) whose certificates sign calls: in the USA and Canada the list of
+        /// approved ones that the policy administrator publishes. Absent: nothing can be verified. A list
+        /// that grows old distrusts carriers of new authorities, and keeps trusting withdrawn ones.
+        roots_file: Option<String> = Absent("\"stir-roots.pem\""),
+        /// Ports that carriers' certificates may be fetched from.
+        ports: Vec<u16> = Default("[443, 8443]"),
+        /// File with certificates (PEM) that are trusted beside the system's when certificates are fetched
+        /// by https, for a repository of your own.
+        ca_file: Option<String> = Absent("\"stir-ca.pem\""),
+        /// Whether certificates may lie on this machine and in private networks. Only for a laboratory:
+        /// whoever calls decides where we connect.
+        allow_private: bool = Default("false"),
+    }
+}
+
+section! {
     /// The HTTP API.
     pub struct Http {
         /// Address and port. It speaks plain HTTP: outside this machine put a proxy with TLS before it.
@@ -129,6 +148,22 @@ section! {
 }
 
 section! {
+    /// Recordings that moderators ask for. They are sound as people hear it, not encrypted: whoever can
+    /// read the folder can listen.
+    pub struct Recording {
+        /// The folder of the WAV files, relative to data_dir; made with the first one, for the service's
+        /// user alone. Their names are the meeting's id and the time (UTC) they began. Nothing is deleted
+        /// by the service. 16-bit sound takes 115 MB an hour, half of it while all phones are narrowband.
+        folder: String = Default("\"recordings\""),
+        /// Beside what all hear, a WAV with a channel for each caller, and a table that says whose channel
+        /// is whose. It takes as much again for each caller who speaks.
+        per_caller: bool = Default("false"),
+        /// A recording ends after so many minutes, 1 to 1440.
+        max_minutes: u64 = Default("240"),
+    }
+}
+
+section! {
     /// How much at once.
     pub struct Limits {
         /// Most callers in one meeting, 2 to 10000. The next one hears that it is full.
@@ -172,6 +207,10 @@ section! {
     pub struct Trunk {
         /// Its name in records, metrics and logs: letters, digits, - and _, at most 40.
         name: String = Required("\"carrier\""),
+        /// The carrier it belongs to, in the same letters, when a carrier has several trunks: a number that
+        /// was remembered over one of them is known on all. Absent: its name. Give one group only to
+        /// trunks that tell callers' numbers equally well.
+        group: Option<String> = Absent("\"carrier\""),
         /// Source addresses or blocks (CIDR) whose calls are this trunk's, IPv4 or IPv6. Empty refuses
         /// all: nobody else's calls get any answer. No address may be in two trunks. Carriers
         /// publish their signalling addresses; an address too many can call with any number.
@@ -265,6 +304,17 @@ section! {
         /// What a national number such as 020 7946 0000 means: two capital letters (ISO 3166). Absent:
         /// only international numbers are understood.
         country: Option<String> = Absent("\"GB\""),
+        /// Whether signatures of calls (the Identity header, RFC 8224) are verified here; needs
+        /// stir.roots_file. A number with attestation A is then believed more than any other ("signed"), one
+        /// with B or C no more than "claimed", and one whose signature fails not at all.
+        stir: bool = Default("false"),
+        /// Whether the carrier's own verification is believed: the verstat parameter, with the attestation
+        /// that stands behind it (TN-Validation-Passed-A) or in P-Attestation-Indicator. Only for a carrier
+        /// that takes out what its customers write there.
+        verstat: bool = Default("false"),
+        /// What a TN-Validation-Passed without any attestation means: "unknown" (nothing more than
+        /// without it) or "A", for carriers that write out B and C.
+        verstat_alone: String = Default("\"unknown\""),
     }
 }
 
@@ -274,8 +324,9 @@ section! {
         /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". "g722" is wideband: a
         /// meeting with such a caller is mixed at 16 kHz. "opus" is not in this version, passed over.
         codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
-        /// Where key presses come from: "auto" (RFC 4733 events when negotiated), "rfc4733", "info"
-        /// (SIP INFO alone; otherwise INFO works too). "inband" (tones) is not in this version.
+        /// Where key presses come from: "auto" (RFC 4733 events; tones in the sound only from a phone that
+        /// does not agree to those), "rfc4733", "inband" (tones alone; others hear such a caller 20 ms
+        /// later) or "info" (SIP INFO alone; otherwise INFO works too).
         dtmf: String = Default("\"auto\""),
         /// Encryption: "off". "offer" and "require" are not in this version.
         srtp: String = Default("\"off\""),
@@ -283,6 +334,12 @@ section! {
         /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
         /// and port of the SDP).
         media_source: String = Default("\"latch\""),
+        /// Bring soft and loud callers to the same level (-19 dBm0 while they speak), slowly, by -12 to
+        /// +15 dB. Pauses are not turned up.
+        automatic_gain: bool = Default("true"),
+        /// Let nothing of a caller through while they do not speak, for lines with noise. Cuts the first
+        /// hundredth of a second of each word.
+        noise_gate: bool = Default("false"),
     }
 }
 
@@ -304,10 +361,12 @@ pub const CONFIG: &Places = &[
     ("", Top::KEYS),
     ("sip", Sip::KEYS),
     ("rtp", Rtp::KEYS),
+    ("stir", Stir::KEYS),
     ("http", Http::KEYS),
     ("store", Store::KEYS),
     ("mail", Mail::KEYS),
     ("meetings", Meetings::KEYS),
+    ("recording", Recording::KEYS),
     ("limits", Limits::KEYS),
     ("log", Log::KEYS),
     ("access_number", AccessNumber::KEYS),

@@ -11,7 +11,9 @@ use super::read::{choice, within};
 use super::{remote, secrets};
 use crate::sip::bucket::Rate;
 use crate::sip::register::Account;
-use crate::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk};
+use crate::sip::trunk::{
+    Believe, CodecName, DtmfMode, MediaSource, Network, SrtpMode, Trunk, Verstats, Voice,
+};
 use crate::types::Country;
 
 /// Most trunk files in the folder.
@@ -70,21 +72,26 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
     let allow = networks(&top.allow, faults);
     let guard = secrets::guard(&auth, folder, faults);
     any_source(&allow, top.any_source, guard.is_some(), faults);
+    let name = name("name", top.name, faults);
     Some(Trunk {
         guard,
         allow,
         external_address: external(&told, ours, faults),
         registration: remote::account(&register, folder, faults),
         ping: remote::ping(&ping, faults),
-        name: name(top.name, faults),
+        group: top.group.map_or_else(|| name.clone(), |group| self::name("group", group, faults)),
+        name,
+        verstat: verstats(&caller_id, faults),
+        stir: caller_id.stir,
         believe: faults.keep("caller_id.trust", choice(&caller_id.trust, BELIEVE)).unwrap_or_default(),
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
-        dtmf: one_of_ours("media.dtmf", &media.dtmf, DTMF, &[DtmfMode::Inband], faults),
+        dtmf: faults.keep("media.dtmf", choice(&media.dtmf, DTMF)).unwrap_or_default(),
         srtp: one_of_ours("media.srtp", &media.srtp, SRTP, &[SrtpMode::Offer, SrtpMode::Require], faults),
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
             .unwrap_or_default(),
+        voice: Voice { automatic_gain: media.automatic_gain, noise_gate: media.noise_gate },
         calls_max: limits
             .calls_max
             .and_then(|calls| faults.keep("limits.calls_max", within(calls, 1..=100_000))),
@@ -189,15 +196,22 @@ fn compare(trunk: &Trunk, others: &[(PathBuf, Trunk)], faults: &mut Faults) {
     }
 }
 
-fn name(name: String, faults: &mut Faults) -> String {
+/// A name of ours, of a trunk or a group.
+fn name(key: &str, name: String, faults: &mut Faults) -> String {
     let good = (1..=40).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     // An empty one has been told as missing, unless it was written so.
-    if !good && !faults.found.iter().any(|fault| fault.key == "name") {
+    if !good && !faults.found.iter().any(|fault| fault.key == key) {
         let shown: String = name.chars().take(50).collect();
-        faults.push("name", format!("{shown:?}, expected 1 to 40 letters, digits, - and _"));
+        faults.push(key, format!("{shown:?}, expected 1 to 40 letters, digits, - and _"));
     }
     name
+}
+
+fn verstats(caller_id: &CallerId, faults: &mut Faults) -> Verstats {
+    const ALONE: &[(&str, Verstats)] = &[("unknown", Verstats::Stated), ("A", Verstats::AUnlessStated)];
+    let alone = faults.keep("caller_id.verstat_alone", choice(&caller_id.verstat_alone, ALONE));
+    alone.filter(|_| caller_id.verstat).unwrap_or_default()
 }
 
 fn networks(texts: &[String], faults: &mut Faults) -> Vec<Network> {

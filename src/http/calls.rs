@@ -34,6 +34,8 @@ pub struct Call {
     /// How far the number is believed: `none`, `claimed`, `network`, `signed`.
     #[schema(value_type = String)]
     trust: Trust,
+    /// What that rests on, such as `network: P-Asserted-Identity on trunk lab`; null while it lives.
+    trust_reason: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -113,6 +115,7 @@ impl From<&LiveCall> for Call {
             number: call.number.as_ref().map(PhoneNumber::masked),
             withheld: call.number.is_none(),
             trust: call.trust,
+            trust_reason: None,
             started_at: call.started_at,
             answered_at: None,
             joined_at: None,
@@ -140,6 +143,7 @@ impl From<&PastCall> for Call {
             number: call.number.as_ref().map(PhoneNumber::masked),
             withheld: call.withheld,
             trust: call.trust,
+            trust_reason: Some(call.trust_reason.clone()).filter(|reason| !reason.is_empty()),
             started_at: call.started_at,
             answered_at: call.answered_at,
             joined_at: call.joined_at,

@@ -133,6 +133,10 @@ pub struct Participant {
     joined_at: Timestamp,
     muted: bool,
     hand_raised: bool,
+    /// They speak right now.
+    talking: bool,
+    /// Their phone sends back what it is sent: others hear themselves.
+    echo: bool,
 }
 
 impl From<&snapshot::Participant> for Participant {
@@ -145,6 +149,8 @@ impl From<&snapshot::Participant> for Participant {
             joined_at: participant.joined_at,
             muted: participant.muted,
             hand_raised: participant.hand_raised,
+            talking: participant.talking,
+            echo: participant.echo,
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct VerifiedNumber {
     /// The meeting whose code was proved.
     #[schema(value_type = String, format = Uuid)]
     meeting_id: MeetingId,
-    /// It goes straight in at this trust or better, from this trunk.
+    /// It goes straight in at this trust or better, from a trunk of this group.
     #[schema(value_type = String)]
     trust: Trust,
     trunk: String,

@@ -16,6 +16,7 @@ use rtrb::{Producer, RingBuffer};
 use super::events::{Bell, Event, Events};
 use super::figures::{Counters, Figures};
 use super::ports::Ports;
+use super::recording::{self, RecordingEnd};
 use super::worker::{Line, Order, PHASES, Rings, RoomShell, Worker};
 use super::{Settings, socket};
 use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed, Take};
@@ -50,7 +51,7 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
-    _threads: Arc<Threads>,
+    threads: Arc<Threads>,
 }
 
 /// What both [`Engine`] and [`Events`] hold.
@@ -66,6 +67,8 @@ pub struct Shared {
 struct Threads {
     stop: Arc<AtomicBool>,
     handles: Vec<JoinHandle<()>>,
+    /// One for each recording under way, and some that are over.
+    recordings: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Control {
@@ -78,6 +81,10 @@ struct Control {
     /// Orders that must not be lost, while a ring is full.
     put_off: VecDeque<(usize, Order)>,
     phase: usize,
+    /// `None`: nothing is recorded.
+    recording: Option<recording::Settings>,
+    /// Recordings that are over, to be told.
+    recorded: Vec<(MeetingId, RecordingEnd)>,
 }
 
 /// One worker, as the control side sees it.
@@ -117,6 +124,8 @@ struct Room {
     room: u32,
     members: usize,
     capacity: usize,
+    /// Its recording has begun and nobody has asked for its end.
+    recorded: bool,
 }
 
 impl Engine {
@@ -162,7 +171,7 @@ impl Engine {
             let rings = Rings { orders, events, returned, to: rings.0, from: rings.1 };
             workers.push(Worker::new(rings, bell.clone(), own, stop.clone(), started, started_ntp, places));
         }
-        let mut threads = Threads { stop, handles: Vec::new() };
+        let mut threads = Threads { stop, handles: Vec::new(), recordings: Mutex::default() };
         for (n, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("media-{n}"));
             threads.handles.push(thread.spawn(move || worker.run()).map_err(system("thread"))?);
@@ -175,6 +184,8 @@ impl Engine {
             refused: VecDeque::new(),
             put_off: VecDeque::new(),
             phase: 0,
+            recording: None,
+            recorded: Vec::new(),
         };
         let shared = Arc::new(Shared {
             control: Mutex::new(control),
@@ -185,7 +196,7 @@ impl Engine {
             started_ntp,
         });
         let events = Events::new(readers, &bell, shared.clone()).map_err(system("eventfd"))?;
-        Ok((Self { shared, _threads: Arc::new(threads) }, events))
+        Ok((Self { shared, threads: Arc::new(threads) }, events))
     }
 
     /// Opens a leg: binds its ports and listens. Nothing is sent before [`Engine::configure`].
@@ -296,6 +307,51 @@ impl Engine {
         }
     }
 
+    /// Where and how rooms are recorded from now on. Before this, none is.
+    pub fn set_recording(&self, settings: recording::Settings) {
+        self.shared.lock().recording = Some(settings);
+    }
+
+    /// Begins or ends the recording of a room; what is so already stays so. [`Event::RecordingEnded`]
+    /// comes once for each that began, whatever ends it, and at once for one that cannot begin.
+    pub fn record(&self, meeting: MeetingId, on: bool) {
+        let mut control = self.shared.lock();
+        let settings = control.recording.clone();
+        let (place, worker) = match control.rooms.get_mut(&meeting) {
+            Some(room) if room.recorded == on => return,
+            Some(room) => (room.room, room.worker),
+            None if on => {
+                control.recorded.push((meeting, RecordingEnd::NothingToRecord));
+                drop(control);
+                return self.shared.bell.ring();
+            }
+            None => return,
+        };
+        let tape = match settings.filter(|_| on) {
+            None if on => Err(RecordingEnd::NothingToRecord),
+            None => Ok(None),
+            Some(settings) => recording::begin(meeting, settings, &self.shared, &self.threads.stop)
+                .map(|(tape, thread)| {
+                    let mut all = self.threads.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.retain(|recording| !recording.is_finished());
+                    all.push(thread);
+                    Some(Box::new(tape))
+                })
+                .map_err(|error| RecordingEnd::Failed(error.kind())),
+        };
+        match tape {
+            Ok(tape) => {
+                if let Some(room) = control.rooms.get_mut(&meeting) {
+                    room.recorded = on;
+                }
+                control.must(worker, Order::Record { room: place, tape });
+            }
+            Err(why) => control.recorded.push((meeting, why)),
+        }
+        drop(control);
+        self.shared.bell.ring();
+    }
+
     /// Ends a leg. [`Event::Closed`] comes once, with its figures; then its ports rest.
     pub fn close(&self, call: CallId) {
         self.control(|control| control.close(call));
@@ -368,6 +424,24 @@ impl Shared {
         let mut control = self.lock();
         control.try_put_off();
         events.extend(control.refused.drain(..).map(|call| Event::Overload { call }));
+        let over = std::mem::take(&mut control.recorded);
+        events.extend(over.into_iter().map(|(meeting, why)| Event::RecordingEnded { meeting, why }));
+    }
+
+    /// A recording's thread is done. The room may go on, and be recorded anew.
+    pub(super) fn recording_ended(&self, meeting: MeetingId, why: RecordingEnd) {
+        let mut control = self.lock();
+        // One that was asked to end may have a follower already.
+        if why != RecordingEnd::Stopped
+            && let Some(room) = control.rooms.get_mut(&meeting)
+            && std::mem::take(&mut room.recorded)
+        {
+            let (worker, place) = (room.worker, room.room);
+            control.must(worker, Order::Record { room: place, tape: None });
+        }
+        control.recorded.push((meeting, why));
+        drop(control);
+        self.bell.ring();
     }
 
     /// A name has been said, or as much of it as there was time for.
@@ -494,7 +568,7 @@ impl Control {
             let capacity = 8;
             let shell = Box::new(RoomShell::with_room_for(capacity));
             self.must(to, Order::OpenRoom { room: place, phase, shell });
-            self.rooms.insert(room, Room { worker: to, room: place, members: 0, capacity });
+            self.rooms.insert(room, Room { worker: to, room: place, members: 0, capacity, recorded: false });
         }
         let there = self.rooms.get_mut(&room).expect("made above");
         let mut members = None;
@@ -579,6 +653,11 @@ impl Drop for Threads {
         for handle in self.handles.drain(..) {
             // One that has panicked has said so already.
             let _ = handle.join();
+        }
+        // So that every file is whole when the service ends.
+        let recordings = self.recordings.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for recording in recordings.drain(..) {
+            let _ = recording.join();
         }
     }
 }

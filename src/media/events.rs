@@ -10,16 +10,23 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::engine::Shared;
+use super::recording::{RecordingEnd, Tape};
 use super::worker::{Line, RoomShell};
 use crate::audio::leg::Quality;
 use crate::audio::{Playback, Take};
-use crate::types::{CallId, Digit};
+use crate::types::{CallId, Digit, MeetingId};
 
 /// One thing that happened to a leg.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
     /// A key, once per press.
     Digit { call: CallId, digit: Digit },
+    /// A key that was a tone in the sound, once per press; only of legs that listen for those.
+    Tone { call: CallId, digit: Digit },
+    /// Somebody in a room begins or ceases to talk: after 60 ms of speech, and 0.8 s after its end.
+    Talking { call: CallId, on: bool },
+    /// A leg begins or ceases to send back what it is sent.
+    Echo { call: CallId, on: bool },
     /// A playback is over: played to its end, stopped, or ended with its leg. Once for each.
     Played { call: CallId, playback: u64 },
     /// Nothing came for a minute, neither RTP nor RTCP, and the leg is not on hold.
@@ -28,6 +35,8 @@ pub enum Event {
     Closed { call: CallId, quality: Quality },
     /// An order for this leg found no room and was not carried out. End the call.
     Overload { call: CallId },
+    /// A recording is over, and its file is whole: once for each that began, and for each that could not.
+    RecordingEnded { meeting: MeetingId, why: RecordingEnd },
 }
 
 /// What a worker gives back, to be freed outside the tick.
@@ -36,6 +45,7 @@ pub enum Returned {
     Playback(Playback),
     Room(Box<RoomShell>),
     Members(Vec<u32>),
+    Tape(Box<Tape>),
     /// A name that was said on this call.
     Name(CallId, Take),
 }
@@ -143,6 +153,7 @@ impl Events {
                     Returned::Playback(over) => drop(over),
                     Returned::Room(shell) => drop(shell),
                     Returned::Members(outgrown) => drop(outgrown),
+                    Returned::Tape(over) => drop(over),
                     Returned::Name(call, take) => self.shared.name_said(call, take),
                 }
             }

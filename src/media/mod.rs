@@ -8,13 +8,16 @@ mod engine;
 mod events;
 pub mod figures;
 mod ports;
+pub mod recording;
 pub mod settings;
 pub mod socket;
 mod worker;
 
-pub use crate::audio::leg::{LegSettings, Quality};
+pub use crate::audio::leg::{LegSettings, Quality, SoundSettings};
+pub use crate::audio::voice::Wishes;
 pub use crate::audio::{Clip, Codec};
 pub use engine::{Engine, Error};
 pub use events::{Event, Events};
 pub use figures::Figures;
+pub use recording::RecordingEnd;
 pub use settings::Settings;

@@ -16,6 +16,7 @@ use rtrb::{Consumer, Producer};
 use super::engine::EVENTS_MAX;
 use super::events::{Bell, Event, Returned};
 use super::figures::{Counters, add, take_one};
+use super::recording::Tape;
 use super::socket::{self, Inbox};
 use crate::audio::{Conference, FRAME, Leg, LegSettings, Playback, Take};
 use crate::rtp::Moment;
@@ -52,10 +53,13 @@ pub struct Line {
     broken: bool,
 }
 
+/// A key, and whether it was a tone in the sound.
+type Key = (Digit, bool);
+
 /// A few keys that wait; nobody types more in the second that the ring may be full.
 #[derive(Default)]
 struct Keys {
-    keys: [Option<Digit>; 16],
+    keys: [Option<Key>; 16],
     count: usize,
 }
 
@@ -92,6 +96,7 @@ struct Room {
     place: usize,
     /// Mixing it failed once; it waits for its end.
     broken: bool,
+    tape: Option<Box<Tape>>,
 }
 
 /// What the control side asks of a worker. Places of lines and rooms are given out by it, so the
@@ -150,6 +155,11 @@ pub enum Order {
         room: u32,
         playback: Playback,
     },
+    /// Record into this tape from now on; what was recorded into another before ends.
+    Record {
+        room: u32,
+        tape: Option<Box<Tape>>,
+    },
     CloseRoom {
         room: u32,
     },
@@ -179,6 +189,7 @@ impl RoomShell {
             phase: 0,
             place: 0,
             broken: false,
+            tape: None,
         })
     }
 }
@@ -335,6 +346,10 @@ impl Worker {
         room.conference.tick(&room.members, &mut self.lines, now, |line: &mut Line, payload| {
             line.send(payload, counters);
         });
+        if let Some(tape) = &mut room.tape {
+            let lines = room.members.iter().filter_map(|&place| self.lines[place as usize].as_deref());
+            tape.record(&room.conference, lines.map(|line| (line.call, &line.leg)));
+        }
         while let Some(playback) = room.conference.player.finished().pop_front() {
             self.post.free(Returned::Playback(playback));
         }
@@ -435,6 +450,15 @@ impl Worker {
                 };
                 if let Err(playback) = refused {
                     self.post.free(Returned::Playback(playback));
+                }
+            }
+            Order::Record { room, tape } => {
+                let before = match &mut self.rooms[room as usize] {
+                    Some(shell) => std::mem::replace(&mut shell.0.tape, tape),
+                    None => tape,
+                };
+                if let Some(over) = before {
+                    self.post.free(Returned::Tape(over));
                 }
             }
             Order::CloseRoom { room } => self.close_room(room),
@@ -564,15 +588,21 @@ impl Post {
         let Line { leg, keys, rtp, connected, .. } = line;
         let came = self.inbox.drain(rtp, *connected, |datagram, from| {
             if let Some(digit) = leg.receive(datagram, from, now) {
-                keys.push(digit);
+                keys.push((digit, false));
             }
         });
         if came > 0 {
             add(&self.counters.packets_in, came as u64);
             line.follow_latch();
         }
-        while let Some(digit) = line.keys.first() {
-            if self.rings.events.push(Event::Digit { call: line.call, digit }).is_err() {
+        self.tell_keys(line);
+    }
+
+    fn tell_keys(&mut self, line: &mut Line) {
+        let call = line.call;
+        while let Some((digit, tone)) = line.keys.first() {
+            let event = if tone { Event::Tone { call, digit } } else { Event::Digit { call, digit } };
+            if self.rings.events.push(event).is_err() {
                 break;
             }
             line.keys.pop();
@@ -580,8 +610,17 @@ impl Post {
         }
     }
 
-    /// What is not sound: ended playbacks every tick, RTCP and timers every half second.
+    /// What is not sound: keys and ended playbacks every tick, RTCP and timers every half second.
     fn care(&mut self, line: &mut Line, place: u32, tick: u64, now: Moment) {
+        if let Some(digit) = line.leg.take_tone() {
+            line.keys.push((digit, true));
+            self.tell_keys(line);
+        }
+        if let Some(on) = line.leg.take_talking()
+            && !self.tell(Event::Talking { call: line.call, on })
+        {
+            add(&self.counters.events_lost, 1);
+        }
         while let Some(playback) = line.leg.player.finished().front() {
             if let Some(id) = playback.id
                 && !self.tell(Event::Played { call: line.call, playback: id })
@@ -601,6 +640,11 @@ impl Post {
         let mut report = [0; REPORT_MAX];
         if let Some(length) = leg.report(now, &mut report) {
             line.send_control(&report[..length]);
+        }
+        if let Some(on) = line.leg.take_echo()
+            && !self.tell(Event::Echo { call: line.call, on })
+        {
+            add(&self.counters.events_lost, 1);
         }
         if line.leg.media_lost(now) && !self.tell(Event::MediaLost { call: line.call }) {
             add(&self.counters.events_lost, 1);
@@ -663,14 +707,14 @@ impl Line {
 }
 
 impl Keys {
-    fn push(&mut self, digit: Digit) {
+    fn push(&mut self, key: Key) {
         if self.count < self.keys.len() {
-            self.keys[self.count] = Some(digit);
+            self.keys[self.count] = Some(key);
             self.count += 1;
         }
     }
 
-    fn first(&self) -> Option<Digit> {
+    fn first(&self) -> Option<Key> {
         self.keys[0]
     }
 
@@ -723,7 +767,7 @@ mod tests {
     use rtrb::RingBuffer;
 
     use super::*;
-    use crate::audio::{Codec, Seed};
+    use crate::audio::{Codec, Seed, SoundSettings};
 
     #[test]
     fn a_fault_in_serving_one_ends_its_call_and_no_other() {
@@ -752,6 +796,7 @@ mod tests {
                 ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
+                sound: SoundSettings::default(),
             };
             orders.push(Order::Configure { line: place, settings }).unwrap();
             let playback = Playback::new(Some(7), vec![]);

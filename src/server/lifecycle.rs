@@ -27,10 +27,12 @@ use crate::server::invitations::Invitations;
 use crate::server::lines::Lines;
 use crate::server::operations::{Counts, Operations, Reread};
 use crate::server::questions::Questions;
+use crate::server::signatures::Signatures;
 use crate::server::switchboard::{Sources, Switchboard};
 use crate::server::systemd::Systemd;
 use crate::signalling::{self, Signalling};
 use crate::sip::endpoint;
+use crate::stir::{self, Verifier};
 use crate::store::{self, Store, Windows};
 use crate::telemetry;
 use crate::types::{HostId, Language, MeetingId, Now};
@@ -57,6 +59,8 @@ pub enum StartError {
     Prompts(#[from] prompt::Error),
     #[error("mail: {0}")]
     Mail(#[from] mail::Error),
+    #[error("stir: {0}")]
+    Stir(#[from] stir::Error),
     #[error("media: {0}")]
     Media(#[from] media::Error),
     #[error("signalling: {0}")]
@@ -89,6 +93,7 @@ impl Service {
             .map_err(|error| StartError::DataDir(settings.data_dir.clone(), error))?;
         let clips = Clips::new(&prompt::Pack::find(settings.prompts.as_deref(), &Language::english())?);
         let mailer = settings.mail.as_ref().map(Mailer::new).transpose()?;
+        let verifier = settings.stir.clone().map(Verifier::new).transpose()?;
         let store = Store::open(&settings.store).await?;
         store.set_windows(Windows {
             early_join: settings.bridge.early_join,
@@ -99,6 +104,7 @@ impl Service {
             info!(meetings = put_back, "meetings left open by an earlier run are closed or scheduled again");
         }
         let (media, media_events) = Engine::start(&settings.media)?;
+        media.set_recording(settings.recording.clone());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(StartError::Random)?;
         let (signalling, signalling_events) = Signalling::start(
@@ -110,7 +116,8 @@ impl Service {
         )
         .await?;
 
-        let lines = Lines::new(signalling.clone(), media.clone(), clips, &settings);
+        let (signatures, verdicts) = Signatures::new(verifier);
+        let lines = Lines::new(signalling.clone(), media.clone(), clips, signatures, &settings);
         let (questions, answers) = Questions::new(store.clone());
         let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
@@ -133,6 +140,7 @@ impl Service {
             signalling: signalling_events,
             media: media_events,
             answers,
+            verdicts,
             requests: request_queue,
             orders: order_queue,
         };

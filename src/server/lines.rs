@@ -3,7 +3,7 @@
 //! A line knows the session's descriptions and the port, and carries the bridge's wishes to
 //! signalling and media, and their events back as inputs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,17 +11,19 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use crate::bridge::input::{DigitSource, HangUp, Incoming};
-use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, verify};
+use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, Snapshot, verify};
 use crate::config::{AccessNumber, Settings};
 use crate::media::{self, Engine};
 use crate::server::clips::Clips;
 use crate::server::reload::Tables;
+use crate::server::signatures::{Signatures, Signed};
 use crate::server::translate;
 use crate::signalling;
 use crate::sip::endpoint::{self, Event};
 use crate::sip::offer::{self, Local, Offer};
 use crate::sip::trunk::{CodecName, DtmfMode, Trunk};
-use crate::types::{CallId, Language, Now, PhoneNumber};
+use crate::stir::Verdict;
+use crate::types::{CallId, Country, Language, Now, PhoneNumber};
 
 /// What every line needs.
 pub(super) struct Lines {
@@ -29,11 +31,16 @@ pub(super) struct Lines {
     signalling: signalling::Handle,
     media: Engine,
     clips: Clips,
+    signatures: Signatures,
     trunks: HashMap<String, Arc<Trunk>>,
     /// None at all: every dialled number is answered.
     access_numbers: Vec<AccessNumber>,
     /// Where legs are bound.
     media_address: IpAddr,
+    /// Who talks and whose phone echoes now, and how often that has changed.
+    talking: HashSet<CallId>,
+    echoing: HashSet<CallId>,
+    heard: u64,
     /// Goes into SDP in place of the leg's own.
     external_address: Option<IpAddr>,
 }
@@ -59,13 +66,18 @@ impl Lines {
         signalling: signalling::Handle,
         media: Engine,
         clips: Clips,
+        signatures: Signatures,
         settings: &Settings,
     ) -> Self {
         Self {
             lines: HashMap::new(),
+            talking: HashSet::new(),
+            echoing: HashSet::new(),
+            heard: 0,
             signalling,
             media,
             clips,
+            signatures,
             trunks: by_name(&settings.trunks),
             access_numbers: settings.access_numbers.clone(),
             media_address: settings.media.address,
@@ -84,6 +96,21 @@ impl Lines {
     /// The call's record is written; nothing of it is left.
     pub(super) fn forget(&mut self, call: CallId) {
         self.lines.remove(&call);
+        self.talking.remove(&call);
+        self.echoing.remove(&call);
+    }
+
+    /// How often has changed who talks and who echoes.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    /// Writes into the rosters who talks and who echoes.
+    pub(super) fn mark(&self, snapshot: &mut Snapshot) {
+        for participant in snapshot.meetings.iter_mut().flat_map(|meeting| &mut meeting.roster) {
+            participant.talking = self.talking.contains(&participant.participant);
+            participant.echo = self.echoing.contains(&participant.participant);
+        }
     }
 
     // -- from signalling --
@@ -110,6 +137,12 @@ impl Lines {
                 inputs.push_back(Input::Digit { call, digit, source: DigitSource::Info });
             }
             Event::Ended { call, how } => {
+                // The bridge has not heard of a call whose signature is still being verified.
+                if let Some(incoming) = self.signatures.give_up(call) {
+                    self.lines.remove(&call);
+                    let ending = translate::given_up(how);
+                    return Some(CallRecord::refused(&incoming, ending, Now::read().date));
+                }
                 inputs.push_back(Input::HungUp { call, how: translate::hang_up(how) });
                 self.media.close(call);
             }
@@ -134,18 +167,16 @@ impl Lines {
             told(self.signalling.refuse(call, 403, None, None).await);
             return None;
         };
-        let caller = verify::caller(
-            &translate::evidence(&incoming.evidence),
-            translate::believe(&trunk),
-            trunk.country,
-        );
+        let evidence = translate::evidence(&incoming.evidence);
+        let believed = translate::believed(&trunk);
         let dialled = self.dialled(incoming.request_user.as_deref(), &trunk);
         let mut known = Incoming {
             call,
             trunk: trunk.name.clone(),
+            trunk_group: trunk.group.clone(),
             access_number: None,
             language: Language::english(),
-            caller,
+            caller: verify::caller(&evidence, &believed),
             sip_call_id: incoming.sip_call_id,
         };
         match dialled {
@@ -166,6 +197,11 @@ impl Lines {
                 return Some(self.refuse(&known, Ending::NoUsableCodec, Some(unusable.status())).await);
             }
         };
+        let request_user = incoming.request_user.as_deref();
+        let signed = Signed {
+            headers: incoming.evidence.signed,
+            called: called(request_user, incoming.to_user.as_deref(), trunk.country),
+        };
         let line = Line {
             trunk,
             since,
@@ -175,8 +211,16 @@ impl Lines {
             described: None,
         };
         self.lines.insert(call, line);
-        inputs.push_back(Input::Incoming(known));
+        match self.signatures.begin(known, evidence, believed, signed) {
+            Some(known) => inputs.push_back(Input::Incoming(known)),
+            None => told(self.signalling.ring(call).await),
+        }
         None
+    }
+
+    /// The signature of a call that waits for its verdict is verified: it comes in now.
+    pub(super) fn on_verdict(&mut self, call: CallId, verdict: Verdict, inputs: &mut VecDeque<Input>) {
+        inputs.extend(self.signatures.end(call, verdict).map(Input::Incoming));
     }
 
     fn dialled(&self, user: Option<&str>, trunk: &Trunk) -> Dialled<'_> {
@@ -264,7 +308,32 @@ impl Lines {
 
     pub(super) async fn on_media(&mut self, event: media::Event, inputs: &mut VecDeque<Input>) {
         inputs.push_back(match event {
+            media::Event::RecordingEnded { meeting, why } => {
+                metrics::counter!("doorline_recordings_total", "ending" => why.word()).increment(1);
+                info!(%meeting, why = why.word(), "recording over");
+                return;
+            }
             media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
+            media::Event::Talking { call, on } => {
+                self.heard += 1;
+                if on {
+                    self.talking.insert(call)
+                } else {
+                    self.talking.remove(&call)
+                };
+                return;
+            }
+            media::Event::Echo { call, on } => {
+                self.heard += 1;
+                if on {
+                    self.echoing.insert(call)
+                } else {
+                    self.echoing.remove(&call)
+                };
+                info!(%call, on, "the leg sends back what it is sent");
+                return;
+            }
+            media::Event::Tone { call, digit } => Input::Digit { call, digit, source: DigitSource::Inband },
             media::Event::Played { call, playback } => Input::Played { call, playback: PlaybackId(playback) },
             media::Event::MediaLost { call } => Input::MediaLost { call },
             media::Event::Closed { call, quality } => {
@@ -301,6 +370,7 @@ impl Lines {
             Output::Join { call, meeting } => self.media.join(call, meeting),
             Output::Leave { call } => self.media.leave(call),
             Output::Mute { call, muted } => self.media.mute(call, muted),
+            Output::Record { meeting, on } => self.media.record(meeting, on),
             Output::RecordName { call, most } => self.media.record_name(call, most),
             Output::PlayName { to, playback, of } => self.media.play_name(to, playback.0, of),
             Output::DropName { call } => self.media.drop_name(call),
@@ -366,6 +436,19 @@ impl Lines {
 
 fn by_name(trunks: &[Trunk]) -> HashMap<String, Arc<Trunk>> {
     trunks.iter().map(|trunk| (trunk.name.clone(), Arc::new(trunk.clone()))).collect()
+}
+
+/// What the dialled number may be written as, for a signature to be about it. To is asked only when the
+/// Request-URI names no number: anyone may write any To, and a signature that was overheard on its way to
+/// somebody else must not count for us.
+fn called(request: Option<&str>, to: Option<&str>, country: Option<Country>) -> Vec<PhoneNumber> {
+    let numbers = |user: &str| {
+        // Carriers that send the full number without its "+" are common.
+        let written = [user.to_owned(), format!("+{}", user.trim_start_matches('+'))];
+        written.iter().filter_map(|text| PhoneNumber::parse(text, country).ok()).collect::<Vec<_>>()
+    };
+    let of_request = request.map(numbers).unwrap_or_default();
+    if of_request.is_empty() { to.map(numbers).unwrap_or_default() } else { of_request }
 }
 
 /// Signalling that is gone has ended every call already; the switchboard notices by its events.

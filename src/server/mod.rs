@@ -13,6 +13,7 @@ mod lines;
 mod operations;
 mod questions;
 mod reload;
+mod signatures;
 mod switchboard;
 mod systemd;
 mod translate;

@@ -44,6 +44,8 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
         ("prompts", running.prompts != read.prompts),
         ("[sip]", running.signalling != read.signalling),
         ("[rtp]", running.media != read.media),
+        ("[stir]", running.stir != read.stir),
+        ("[recording]", running.recording != read.recording),
         ("[http]", running.http != read.http),
         ("[mail]", running.mail != read.mail),
         ("[store]", running.store != read.store),

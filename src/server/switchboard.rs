@@ -18,6 +18,7 @@ use crate::server::figures;
 use crate::server::lines::Lines;
 use crate::server::operations::{Counts, Order};
 use crate::server::questions::Questions;
+use crate::server::signatures::Verdicts;
 use crate::signalling;
 use crate::sip::Event;
 use crate::store::Store;
@@ -31,6 +32,7 @@ pub(super) struct Sources {
     pub signalling: signalling::Events,
     pub media: media::Events,
     pub answers: mpsc::Receiver<Input>,
+    pub verdicts: Verdicts,
     pub requests: mpsc::Receiver<Request>,
     pub orders: mpsc::Receiver<Order>,
 }
@@ -48,7 +50,7 @@ pub(super) struct Switchboard {
     pending: VecDeque<Input>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// What of the bridge is published, and when the next one may be.
-    published: u64,
+    published: (u64, u64),
     publish_at: Instant,
 }
 
@@ -75,7 +77,7 @@ impl Switchboard {
             requests: 0,
             pending: VecDeque::new(),
             snapshot,
-            published: 0,
+            published: (0, 0),
             publish_at: Instant::now(),
         }
     }
@@ -84,12 +86,15 @@ impl Switchboard {
     pub(super) async fn run(mut self, mut sources: Sources) {
         loop {
             let deadline = self.bridge.deadline();
-            let publish_at = (self.published != self.bridge.revision()).then_some(self.publish_at);
+            let publish_at = (self.published != self.revision()).then_some(self.publish_at);
             tokio::select! {
                 // Keys and hang-ups of calls that are in come before new calls.
                 biased;
                 event = sources.media.next() => self.lines.on_media(event, &mut self.pending).await,
                 Some(answer) = sources.answers.recv() => self.pending.push_back(answer),
+                Some((call, verdict)) = sources.verdicts.recv() => {
+                    self.lines.on_verdict(call, verdict, &mut self.pending);
+                }
                 request = sources.requests.recv() => match request {
                     Some(request) => self.command(request),
                     None => break,
@@ -150,7 +155,7 @@ impl Switchboard {
                 self.carry_out(output).await;
             }
         }
-        if Instant::now() >= self.publish_at && self.published != self.bridge.revision() {
+        if Instant::now() >= self.publish_at && self.published != self.revision() {
             self.publish();
         }
     }
@@ -188,10 +193,16 @@ impl Switchboard {
         }
     }
 
+    /// Of what is published: the bridge's, and of who talks.
+    fn revision(&self) -> (u64, u64) {
+        (self.bridge.revision(), self.lines.heard())
+    }
+
     fn publish(&mut self) {
-        self.published = self.bridge.revision();
+        self.published = self.revision();
         self.publish_at = Instant::now() + PUBLISH_EVERY;
-        let snapshot = self.bridge.snapshot();
+        let mut snapshot = self.bridge.snapshot();
+        self.lines.mark(&mut snapshot);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         metrics::gauge!("doorline_snapshot_timestamp_seconds").set(now.as_secs_f64());
         metrics::gauge!("doorline_calls_live").set(snapshot.calls.len() as f64);

@@ -3,13 +3,18 @@
 //! SIP does not know what a PIN is, and the bridge does not know what an INVITE is. Whatever must
 //! cross is turned here, one function each, and nothing is decided.
 
+use crate::bridge::Ending;
 use crate::bridge::input::{HangUp, Quality};
-use crate::bridge::verify::{Believe, Evidence, Identity, Scheme};
-use crate::media::{self, Codec, LegSettings};
+use crate::bridge::verify::{
+    Believe, BelieveVerstat, Believed, Evidence, Identity, Scheme, Signature, Verstat,
+};
+use crate::media::{self, Codec, LegSettings, SoundSettings};
 use crate::sip::endpoint::HowEnded;
 use crate::sip::identity;
 use crate::sip::offer::Negotiated;
-use crate::sip::trunk::{self, CodecName, MediaSource, Trunk};
+use crate::sip::trunk::{self, CodecName, DtmfMode, MediaSource, Trunk, Verstats};
+use crate::stir::Verdict;
+use crate::types::{Attestation, PhoneNumber};
 
 use std::net::IpAddr;
 
@@ -22,24 +27,63 @@ pub(super) fn evidence(found: &identity::Evidence) -> Evidence {
         },
         // An address that names no number is nobody's, but it is there: it must not be passed over.
         user: party.user.clone().filter(|_| party.scheme != identity::Scheme::Other).unwrap_or_default(),
+        verstat: party.verstat.as_deref().and_then(verstat),
     };
     let mut asserted: Vec<Identity> = found.asserted.iter().map(party).collect();
     if found.asserted_unreadable {
-        asserted.push(Identity { scheme: Scheme::Sip, user: String::new() });
+        asserted.push(Identity { scheme: Scheme::Sip, user: String::new(), verstat: None });
     }
     Evidence {
         from: Some(party(&found.from)),
         from_anonymous: found.is_withheld(),
         asserted,
         privacy: found.privacy.clone(),
+        attestation: found.attestation,
+        signature: Signature::Absent,
     }
 }
 
-pub(super) const fn believe(trunk: &Trunk) -> Believe {
-    match trunk.believe {
-        trunk::Believe::None => Believe::None,
-        trunk::Believe::From => Believe::From,
-        trunk::Believe::Pai => Believe::Pai,
+/// `TN-Validation-Passed`, `TN-Validation-Passed-B`, `TN-Validation-Failed-…`. Whatever else there is
+/// says that nothing was found out.
+fn verstat(text: &str) -> Option<Verstat> {
+    let rest = |name: &str| {
+        let begins = text.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+        begins.then(|| &text[name.len()..])
+    };
+    if rest("TN-Validation-Failed").is_some() {
+        return Some(Verstat::Failed);
+    }
+    match rest("TN-Validation-Passed")? {
+        "" => Some(Verstat::Passed(None)),
+        more => Attestation::from_name(more.strip_prefix('-')?).map(|level| Verstat::Passed(Some(level))),
+    }
+}
+
+pub(super) const fn believed(trunk: &Trunk) -> Believed {
+    Believed {
+        header: match trunk.believe {
+            trunk::Believe::None => Believe::None,
+            trunk::Believe::From => Believe::From,
+            trunk::Believe::Pai => Believe::Pai,
+        },
+        verstat: match trunk.verstat {
+            Verstats::Ignored => BelieveVerstat::None,
+            Verstats::Stated => BelieveVerstat::Stated,
+            Verstats::AUnlessStated => BelieveVerstat::AUnlessStated,
+        },
+        stir: trunk.stir,
+        country: trunk.country,
+    }
+}
+
+/// What verifying came to, for the bridge. A verdict is about the number that was asked about.
+pub(super) fn signature(verdict: Verdict, number: PhoneNumber) -> Signature {
+    match verdict {
+        Verdict::Good(signed) => {
+            Signature::Good { attestation: signed.attestation, number, signer: signed.signer }
+        }
+        Verdict::Bad(failure) => Signature::Bad(failure.text()),
+        Verdict::Unjudged(why) => Signature::Unjudged(why.text()),
     }
 }
 
@@ -52,6 +96,15 @@ pub(super) const fn hang_up(how: HowEnded) -> HangUp {
         HowEnded::SessionExpired => HangUp::SessionExpired,
         HowEnded::ByUs | HowEnded::Unanswered => HangUp::Us,
         HowEnded::Transport | HowEnded::Gone => HangUp::Transport,
+    }
+}
+
+/// How a call ended that had not come in yet.
+pub(super) const fn given_up(how: HowEnded) -> Ending {
+    match how {
+        HowEnded::Cancelled | HowEnded::ByPeer => Ending::Cancelled,
+        HowEnded::NoAck | HowEnded::SessionExpired | HowEnded::ByUs | HowEnded::Unanswered => Ending::NoAck,
+        HowEnded::Transport | HowEnded::Gone => Ending::TransportLost,
     }
 }
 
@@ -68,6 +121,15 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),
+        sound: SoundSettings {
+            // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
+            tones_are_keys: negotiated.event_payload_type.is_none()
+                && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),
+            voice: media::Wishes {
+                automatic_gain: trunk.voice.automatic_gain,
+                noise_gate: trunk.voice.noise_gate,
+            },
+        },
     }
 }
 
@@ -92,5 +154,29 @@ pub(super) fn quality(heard: &media::Quality) -> Quality {
         concealed: heard.concealed,
         peer_lost: heard.peer_lost,
         round_trip_ms: heard.round_trip_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_carriers_verstat_is_read_as_carriers_write_it() {
+        let cases = [
+            ("TN-Validation-Passed", Some(Verstat::Passed(None))),
+            ("tn-validation-passed", Some(Verstat::Passed(None))),
+            ("TN-Validation-Passed-A", Some(Verstat::Passed(Some(Attestation::A)))),
+            ("TN-Validation-Passed-C", Some(Verstat::Passed(Some(Attestation::C)))),
+            ("TN-Validation-Passed-Not", None),
+            ("TN-Validation-PassedA", None),
+            ("TN-Validation-Failed", Some(Verstat::Failed)),
+            ("TN-Validation-Failed-A", Some(Verstat::Failed)),
+            ("No-TN-Validation", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(verstat(text), expected, "{text}");
+        }
     }
 }

@@ -89,6 +89,7 @@ mod tests {
             dtmf: DtmfMode::Auto,
             srtp: SrtpMode::Off,
             media_source: MediaSource::Latch,
+            voice: Default::default(),
             calls_max: Some(2),
             ..Trunk::default()
         }

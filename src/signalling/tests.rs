@@ -25,6 +25,7 @@ fn trunk(allow: &str) -> Trunk {
         dtmf: DtmfMode::Auto,
         srtp: SrtpMode::Off,
         media_source: MediaSource::Latch,
+        voice: Default::default(),
         calls_max: None,
         ..Trunk::default()
     }

@@ -5,13 +5,15 @@
 
 use std::fmt;
 
+use super::passport::HEADERS_MAX;
 use super::uri::Uri;
 use super::wire::{NameAddr, Request};
+use crate::types::Attestation;
 
 /// P-Asserted-Identity values beyond this make the header unreadable; one SIP and one tel are allowed.
 const ASSERTED_MAX: usize = 8;
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Evidence {
     pub from: Party,
     /// In the order they came; empty when there is none or the header cannot be read.
@@ -20,6 +22,10 @@ pub struct Evidence {
     pub asserted_unreadable: bool,
     /// Lower case: `id`, `user`, `header`, `session`, `none`, `critical`, …
     pub privacy: Vec<String>,
+    /// Every Identity header (RFC 8224), as it came; one more than may be at most.
+    pub signed: Vec<String>,
+    /// What the carrier says the attestation was, beside its verstat.
+    pub attestation: Option<Attestation>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -67,7 +73,15 @@ impl Evidence {
             .filter(|word| !word.is_empty())
             .take(16)
             .collect();
-        Self { from: Party::of(&request.from), asserted, asserted_unreadable, privacy }
+        // The first is in use with carriers, the second is 3GPP's (TS 24.229 §7.2.18). Quotes and what
+        // follows a `;` are not looked at.
+        let attestation = ["P-Attestation-Indicator", "Attestation-Info"]
+            .iter()
+            .flat_map(|name| request.headers.get_all(name))
+            .filter_map(|value| Attestation::from_name(value.split(';').next()?.trim().trim_matches('"')))
+            .reduce(Attestation::weaker);
+        let signed = request.headers.get_all("Identity").take(HEADERS_MAX + 1).map(str::to_owned).collect();
+        Self { from: Party::of(&request.from), asserted, asserted_unreadable, privacy, signed, attestation }
     }
 
     /// The caller asked not to be named: by Privacy (RFC 3323 §4.2, RFC 3325 §9.3) or by an
@@ -76,6 +90,20 @@ impl Evidence {
     pub fn is_withheld(&self) -> bool {
         let asks = |word: &String| matches!(word.as_str(), "id" | "user" | "header" | "session");
         self.privacy.iter().any(asks) || self.from.is_anonymous()
+    }
+}
+
+/// How much evidence there is, and nobody's number or name.
+impl fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evidence")
+            .field("from", &self.from)
+            .field("asserted", &self.asserted)
+            .field("asserted_unreadable", &self.asserted_unreadable)
+            .field("privacy", &self.privacy)
+            .field("signed", &self.signed.len())
+            .field("attestation", &self.attestation)
+            .finish()
     }
 }
 
@@ -211,6 +239,24 @@ mod tests {
             assert_eq!(evidence(from, "").from.verstat.as_deref(), Some("TN-Validation-Passed"), "{from}");
         }
         assert_eq!(evidence("<tel:+441>", "").from.verstat, None);
+    }
+
+    #[test]
+    fn signatures_and_attestations_are_collected() {
+        let read = |more: &str| evidence("<tel:+441>", more);
+        assert_eq!(read("Identity: a;info=<b>\r\ny: c;info=<d>\r\n").signed, ["a;info=<b>", "c;info=<d>"]);
+        assert_eq!(read(&"y: a\r\n".repeat(60)).signed.len(), HEADERS_MAX + 1);
+        let cases = [
+            ("", None),
+            ("P-Attestation-Indicator: A\r\n", Some(Attestation::A)),
+            ("P-Attestation-Indicator: A;\r\n", Some(Attestation::A)),
+            ("Attestation-Info: \"B\"\r\n", Some(Attestation::B)),
+            ("P-Attestation-Indicator: A\r\nAttestation-Info: C\r\n", Some(Attestation::C)),
+            ("P-Attestation-Indicator: none\r\n", None),
+        ];
+        for (headers, expected) in cases {
+            assert_eq!(read(headers).attestation, expected, "{headers}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod flow;
 pub mod identity;
 pub mod offer;
+pub mod passport;
 pub mod ping;
 pub mod register;
 pub mod resolve;

@@ -17,10 +17,17 @@ use crate::types::Country;
 pub struct Trunk {
     /// Letters, digits, `-` and `_`; unique.
     pub name: String,
+    /// The carrier it belongs to: a number that was remembered over one of its trunks is good on all.
+    /// A trunk that names none has its own name here.
+    pub group: String,
     /// Source addresses whose calls are this trunk's; empty refuses all.
     pub allow: Vec<Network>,
     /// What it says of callers.
     pub believe: Believe,
+    /// Whether its own verification of signatures is believed.
+    pub verstat: Verstats,
+    /// Whether signatures that come over it are verified here (RFC 8224).
+    pub stir: bool,
     /// What a national number on it means.
     pub country: Option<Country>,
     /// In the order we prefer.
@@ -29,6 +36,8 @@ pub struct Trunk {
     pub srtp: SrtpMode,
     /// Where a caller's sound may come from.
     pub media_source: MediaSource,
+    /// What is done to its callers' sound.
+    pub voice: Voice,
     /// Most calls at once; `None`: no limit of its own.
     pub calls_max: Option<usize>,
     /// Most new calls in a time; `None`: no limit of its own.
@@ -41,6 +50,19 @@ pub struct Trunk {
     pub registration: Option<Account>,
     /// Where we ask whether it is there.
     pub ping: Option<Ping>,
+}
+
+/// What is done to callers' sound before others hear it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Voice {
+    pub automatic_gain: bool,
+    pub noise_gate: bool,
+}
+
+impl Default for Voice {
+    fn default() -> Self {
+        Self { automatic_gain: true, noise_gate: false }
+    }
 }
 
 impl Trunk {
@@ -58,6 +80,17 @@ pub enum Believe {
     None,
     From,
     Pai,
+}
+
+/// What the verstat parameter of this trunk is good for (`caller_id.verstat`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Verstats {
+    #[default]
+    Ignored,
+    /// Believed, with the attestation that stands beside it.
+    Stated,
+    /// Believed, and A where no attestation stands beside it.
+    AUnlessStated,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -308,6 +341,7 @@ mod tests {
             dtmf: DtmfMode::Auto,
             srtp: SrtpMode::Off,
             media_source: MediaSource::Latch,
+            voice: Voice::default(),
             calls_max: None,
             ..Trunk::default()
         };

@@ -6,6 +6,7 @@
 //! (`synchronous = FULL`): what a caller is told, a power cut does not take back.
 
 mod answer;
+mod copy;
 mod database;
 mod draw;
 mod error;
@@ -31,6 +32,7 @@ mod writes;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use copy::{CopyError, back_up, copy, migrate};
 pub use error::{Error, Refusal};
 pub use examine::{Examined, examine};
 pub use hosts::{Host, HostChange, NewHost};

@@ -31,6 +31,8 @@ pub struct PastCall {
     pub number: Option<PhoneNumber>,
     pub withheld: bool,
     pub trust: Trust,
+    /// Empty in records of versions before there was one.
+    pub trust_reason: String,
     pub started_at: Timestamp,
     pub answered_at: Option<Timestamp>,
     pub joined_at: Option<Timestamp>,
@@ -142,6 +144,7 @@ impl Store {
             sip_call_id: record.sip_call_id,
             access_number: record.access_number,
             withheld: record.withheld,
+            trust_reason: record.trust_reason,
             answered_at: record.answered_at,
             joined_at: record.joined_at,
             entered: record.entered.map(|entered| entered.word().to_owned()),
@@ -190,6 +193,7 @@ impl Store {
             number: number.map(|sealed| self.keys().unseal_number(call.0.as_bytes(), &sealed)).transpose()?,
             withheld: detail.withheld,
             trust: Trust::from_name(&row.text("trust")?).ok_or(Error::Unreadable("trust"))?,
+            trust_reason: detail.trust_reason,
             started_at: row.time("started_at")?,
             answered_at: detail.answered_at,
             joined_at: detail.joined_at,
@@ -230,6 +234,8 @@ struct Detail {
     sip_call_id: String,
     access_number: Option<String>,
     withheld: bool,
+    #[serde(default)]
+    trust_reason: String,
     answered_at: Option<Timestamp>,
     joined_at: Option<Timestamp>,
     entered: Option<String>,

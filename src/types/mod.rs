@@ -1,5 +1,6 @@
 //! Words that every room shares. Nothing here decides anything.
 
+pub mod attestation;
 pub mod digit;
 pub mod id;
 pub mod language;
@@ -8,6 +9,7 @@ pub mod phone_number;
 pub mod secret;
 pub mod trust;
 
+pub use attestation::Attestation;
 pub use digit::Digit;
 pub use id::{CallId, HostId, MeetingId, TokenId, VerifiedId};
 pub use language::Language;

@@ -33,6 +33,7 @@ fn endpoint() -> Endpoint {
         dtmf: DtmfMode::Auto,
         srtp: SrtpMode::Off,
         media_source: MediaSource::Latch,
+        voice: Default::default(),
         calls_max: None,
         ..Trunk::default()
     };

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use callers::{Callers, Talk};
 use doorline::audio::Codec;
 use doorline::media::socket::{self, Inbox};
-use doorline::media::{Engine, Error, LegSettings, Settings};
+use doorline::media::{Engine, Error, LegSettings, Settings, SoundSettings};
 use doorline::types::{CallId, MeetingId};
 
 /// The cores of the service and of the callers.
@@ -265,6 +265,7 @@ fn fill(engine: &Engine, callers: &Callers, legs: usize, room: usize) -> Vec<Soc
                 ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
+                sound: SoundSettings::default(),
             },
         );
         // Ids as real ones are: random below.

@@ -8,7 +8,8 @@ use doorline::audio::g711::Law;
 use doorline::audio::goertzel::{tone, tone_at};
 use doorline::audio::resample::{Down, Up};
 use doorline::audio::{
-    Codec, Conference, Decoder, Encoder, FRAME, FRAME_MAX, Leg, LegSettings, Rate, Seed, level, mixer,
+    Codec, Conference, Decoder, Encoder, FRAME, FRAME_MAX, Leg, LegSettings, Rate, Seed, SoundSettings,
+    level, mixer,
 };
 use doorline::media::socket::{self, Inbox};
 use doorline::rtp::Moment;
@@ -84,6 +85,7 @@ fn legs() -> Vec<Option<Box<Leg>>> {
                 ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
+                sound: SoundSettings::default(),
             };
             leg.configure(settings, Moment::default());
             leg.enter_room();

@@ -61,17 +61,7 @@ impl House {
 
     /// A meeting that begins in so many minutes and lasts an hour.
     pub async fn meeting(&self, host: HostId, kind: MeetingKind, in_minutes: i64) -> Meeting {
-        let new = NewMeeting {
-            kind,
-            title: format!("in {in_minutes} minutes"),
-            starts_at: self.at(in_minutes),
-            ends_at: self.at(in_minutes + 60),
-            time_zone: Some("Europe/London".to_owned()),
-            recurrence: None,
-            invitees: vec!["guest@example.com".to_owned()],
-            known_callers: None,
-            wait_for_moderator: false,
-        };
+        let new = NewMeeting { kind, ..new_one_time(self.now, in_minutes) };
         self.store.add_meeting(host, &new, self.now).await.unwrap()
     }
 
@@ -120,6 +110,22 @@ impl House {
     }
 }
 
+/// It begins in so many minutes and lasts an hour.
+pub fn new_one_time(now: Timestamp, in_minutes: i64) -> NewMeeting {
+    let at = |minutes| now + SignedDuration::from_mins(minutes);
+    NewMeeting {
+        kind: MeetingKind::OneTime,
+        title: format!("in {in_minutes} minutes"),
+        starts_at: at(in_minutes),
+        ends_at: at(in_minutes + 60),
+        time_zone: Some("Europe/London".to_owned()),
+        recurrence: None,
+        invitees: vec!["guest@example.com".to_owned()],
+        known_callers: None,
+        wait_for_moderator: false,
+    }
+}
+
 pub fn number(text: &str) -> PhoneNumber {
     text.parse().unwrap()
 }
@@ -138,6 +144,7 @@ pub fn record(call: u128, started_at: Timestamp) -> CallRecord {
         number: Some(number("+447700900123")),
         withheld: false,
         trust: Trust::Network,
+        trust_reason: "network: P-Asserted-Identity on trunk lab".to_owned(),
         started_at,
         answered_at: Some(started_at + SignedDuration::from_secs(1)),
         joined_at: None,

@@ -23,6 +23,10 @@ pub struct Options {
     pub config: String,
     /// More lines for the lab trunk's file, before its tables.
     pub lab_trunk: String,
+    /// More lines for its `[caller_id]`.
+    pub lab_caller_id: String,
+    /// Files beside the configuration: name and text.
+    pub files: Vec<(&'static str, String)>,
     /// Answer one access number alone, or (`false`) every dialled one.
     pub one_access_number: bool,
     /// More of its environment.
@@ -35,6 +39,8 @@ impl Default for Options {
             log: "info",
             config: String::new(),
             lab_trunk: String::new(),
+            lab_caller_id: String::new(),
+            files: Vec::new(),
             one_access_number: true,
             environment: Vec::new(),
         }
@@ -188,13 +194,17 @@ url = "sqlite:doorline.db"
             .expect("a string takes text");
         }
         config.push_str(&self.options.config);
+        for (name, text) in &self.options.files {
+            self.write(name, text);
+        }
         put(&self.config_file(), &config);
         put(
             &self.folder.path().join("trunks.d/lab.toml"),
             &format!(
-                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n",
+                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n{}\n",
                 IpAddr::from(LAB),
-                self.options.lab_trunk
+                self.options.lab_trunk,
+                self.options.lab_caller_id
             ),
         );
         put(

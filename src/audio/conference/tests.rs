@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::audio::goertzel::{amplitude_at, tone, tone_at};
-use crate::audio::{Clip, Decoder, Encoder, LegSettings, Playback, Seed};
+use crate::audio::dtmf;
+use crate::audio::goertzel::{amplitude, amplitude_at, tone, tone_at};
+use crate::audio::{Clip, Decoder, Encoder, LegSettings, Playback, Seed, SoundSettings};
 use crate::rtp::packet::{Header, Packet};
+use crate::types::Digit;
 
 struct Room {
     conference: Conference,
@@ -28,6 +30,10 @@ struct Caller {
     /// Milliseconds in a packet of theirs, and in one of ours to them.
     says: usize,
     wants: u64,
+    /// Keys are tones in its sound.
+    dials_in_sound: bool,
+    /// What it says in place of its tone.
+    script: Vec<i16>,
     unsent: Vec<u8>,
     clock: u32,
     sequence: u16,
@@ -45,6 +51,8 @@ impl Caller {
             decoder: Decoder::new(codec),
             says: 20,
             wants: 20,
+            dials_in_sound: false,
+            script: Vec::new(),
             unsent: Vec::new(),
             clock: 0,
             sequence: 0,
@@ -56,8 +64,10 @@ impl Caller {
     /// Says 20 ms; the packets that are full now.
     fn say(&mut self, loudness: f64, tick: usize) -> Vec<Vec<u8>> {
         let rate = self.codec.rate();
-        let sound: Vec<i16> =
-            tone_at(rate.hz(), self.frequency, loudness, tick * rate.frame(), rate.frame()).collect();
+        let sound: Vec<i16> = match self.script.len() {
+            0 => tone_at(rate.hz(), self.frequency, loudness, tick * rate.frame(), rate.frame()).collect(),
+            said => self.script.drain(..said.min(rate.frame())).collect(),
+        };
         let mut codes = [0; FRAME];
         self.encoder.encode(&sound, &mut codes);
         self.unsent.extend(codes);
@@ -137,6 +147,10 @@ impl Room {
             ptime: Duration::from_millis(wants),
             they_send: true,
             they_receive: true,
+            sound: SoundSettings {
+                tones_are_keys: self.callers[number].dials_in_sound,
+                ..Default::default()
+            },
         };
         let now = self.now();
         self.leg(number).configure(settings, now);
@@ -527,4 +541,67 @@ fn noise_of_a_silent_peer_is_heard_and_speech_comes_back() {
     room.run(50);
     let level = crate::audio::level::dbov(room.callers[1].last(20));
     assert!((-54.5..-49.0).contains(&level), "{level:.1} dBov");
+}
+
+/// A key as a phone without telephone-events sends it.
+fn key_tone(rate: Rate, key: usize, milliseconds: usize) -> Vec<i16> {
+    let count = rate.hz() * milliseconds / 1_000;
+    let [low, high] = [dtmf::LOW[key / 4], dtmf::HIGH[key % 4]]
+        .map(|frequency| tone_at(rate.hz(), frequency, 5_000.0, 0, count).collect::<Vec<_>>());
+    low.iter().zip(high).map(|(low, high)| low + high).collect()
+}
+
+#[test]
+fn a_key_in_the_sound_is_told_once_and_nobody_hears_it() {
+    for codec in Codec::ALL {
+        for begins_at in [0, 3, 8, 13, 19] {
+            let mut room = Room::with([codec, Codec::Pcma]);
+            room.callers[0].dials_in_sound = true;
+            room.configure(0);
+            room.run(50);
+            room.assert_hears(1, &[0]);
+            for key in 0..16 {
+                let rate = codec.rate();
+                let mut script = vec![0; 4 * rate.frame() + rate.hz() * begins_at / 1_000];
+                script.extend(key_tone(rate, key, 60));
+                script.resize(20 * rate.frame(), 0);
+                room.callers[0].script = script;
+                let mut keys = Vec::new();
+                for _ in 0..16 {
+                    room.run(1);
+                    keys.extend(room.leg(0).take_tone().map(Digit::as_char));
+                }
+                let pressed = "123A456B789C*0#D".chars().nth(key).unwrap();
+                assert_eq!(keys, [pressed], "{codec:?}, {begins_at} ms into a frame");
+                for frequency in [dtmf::LOW[key / 4], dtmf::HIGH[key % 4]] {
+                    let windows = room.callers[1].last(10).chunks(80);
+                    let loudest = windows.map(|window| amplitude(window, frequency)).fold(0.0, f64::max);
+                    assert!(loudest < 50.0, "{codec:?} {pressed}: others hear {loudest:.0} of {frequency}");
+                }
+                room.run(10);
+            }
+            room.run(50);
+            room.assert_hears(1, &[0]);
+        }
+    }
+}
+
+#[test]
+fn keys_are_heard_in_the_sound_before_there_is_a_room() {
+    let mut room = Room::with([Codec::G722]);
+    room.leave(0);
+    room.callers[0].dials_in_sound = true;
+    room.configure(0);
+    let mut keys = String::new();
+    for key in [0, 5, 10, 15, 15] {
+        room.callers[0].script = key_tone(Rate::Wide, key, 60);
+        room.callers[0].script.resize(8 * Rate::Wide.frame(), 0);
+        for _ in 0..12 {
+            room.run(1);
+            let now = room.now();
+            assert!(room.leg(0).say_name(now).is_none());
+            keys.extend(room.leg(0).take_tone().map(Digit::as_char));
+        }
+    }
+    assert_eq!(keys, "159DD");
 }

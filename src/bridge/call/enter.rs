@@ -149,7 +149,7 @@ pub(super) fn remember(
     desk.owed.retain(|(_, other, owed)| (*other, owed) != (host, &number));
     let asker = Asker::Remember { call: call.id, host, number: number.clone(), forget: false };
     let trust = call.caller.trust;
-    let trunk = call.trunk.clone();
+    let trunk = call.trunk_group.clone();
     let question = desk.ask(asker, Question::Remember { host, number, meeting, trust, trunk });
     call.remembering = Some(question);
 }

@@ -16,7 +16,7 @@ pub(super) fn identify(desk: &mut Desk, call: &mut Call, answer: Answer) {
     };
     let mut refused = None;
     for known in known {
-        match verify::usable(&known, &call.caller, &call.trunk, &desk.settings, desk.now().date) {
+        match verify::usable(&known, &call.caller, &call.trunk_group, &desk.settings, desk.now().date) {
             Ok(()) => call.known.push(known),
             Err(why) => refused = Some(why),
         }

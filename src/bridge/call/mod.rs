@@ -28,6 +28,7 @@ pub(crate) struct Call {
     pub id: CallId,
     pub caller: Caller,
     pub trunk: String,
+    pub trunk_group: String,
     /// Hosts that remember this phone and let it in today.
     pub known: Vec<Known>,
     pub typed: collect::Typed,
@@ -60,6 +61,7 @@ impl Call {
             id: incoming.call,
             caller: incoming.caller,
             trunk: incoming.trunk,
+            trunk_group: incoming.trunk_group,
             known: Vec::new(),
             typed: collect::Typed::default(),
             last_key: None,

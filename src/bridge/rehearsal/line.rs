@@ -57,6 +57,9 @@ pub(super) fn describe(output: &Output, title: impl Fn(MeetingId) -> String) -> 
         Output::Join { meeting, .. } => format!("join {}", title(*meeting)),
         Output::Leave { .. } => "leave".to_owned(),
         Output::Mute { muted, .. } => if *muted { "mute" } else { "unmute" }.to_owned(),
+        Output::Record { meeting, on } => {
+            format!("{} {}", if *on { "record" } else { "stop recording" }, title(*meeting))
+        }
         Output::RecordName { most, .. } => format!("keep the name, at most {} s", most.as_secs()),
         Output::PlayName { .. } => "play the name of".to_owned(),
         Output::DropName { .. } => "drop the name".to_owned(),

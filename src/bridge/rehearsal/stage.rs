@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::line::{clock, day, describe, duration, length, number};
 use super::store::Store;
 use crate::bridge::input::{Caller, DigitSource, HangUp, Quality};
+use crate::bridge::verify::Basis;
 use crate::bridge::view::{KnownCallers, MeetingState};
 use crate::bridge::{
     Answer, Bridge, Command, Incoming, Input, Output, PlaybackId, Question, RequestId, Settings,
@@ -327,7 +328,10 @@ impl Stage {
                 | Output::PlayName { to: call, .. }
                 | Output::DropName { call } => Some(call),
                 Output::Save { record } => Some(&record.call),
-                Output::PlayToMeeting { .. } | Output::Ask { .. } | Output::Reply { .. } => None,
+                Output::PlayToMeeting { .. }
+                | Output::Record { .. }
+                | Output::Ask { .. }
+                | Output::Reply { .. } => None,
             };
             let name = call.and_then(|call| self.names.get(call)).filter(|name| !name.is_empty());
             let whose = match &output {
@@ -415,6 +419,7 @@ impl Stage {
         self.feed(Input::Incoming(Incoming {
             call,
             trunk: trunk.to_owned(),
+            trunk_group: trunk.split('.').next().unwrap_or_default().to_owned(),
             access_number: None,
             language: Language::english(),
             caller,
@@ -475,18 +480,18 @@ impl Stage {
     }
 }
 
-/// `from +44… network [over lab]`, or `withheld [over lab]`.
+/// `from +44… network [over lab]`, or `withheld [over lab]`. A trunk's group is its name up to a dot.
 fn caller<'a>(who: &[&'a str]) -> Result<(Caller, &'a str), String> {
     let (who, trunk) = match who {
         [who @ .., "over", trunk] => (who, *trunk),
         _ => (who, "lab"),
     };
     let caller = match who {
-        ["withheld"] => Caller { number: None, trust: Trust::None, withheld: true },
+        ["withheld"] => Caller { withheld: true, basis: Basis::Withheld, ..Caller::default() },
         ["from", phone, trust] => {
             let phone: PhoneNumber = number(phone)?;
             let trust = Trust::from_name(trust).ok_or(format!("trust {trust:?}"))?;
-            Caller { number: Some(phone), trust, withheld: false }
+            Caller { number: Some(phone), trust, ..Caller::default() }
         }
         _ => return Err(format!("caller {who:?}, expected such as from +442079460001 network")),
     };

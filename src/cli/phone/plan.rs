@@ -20,6 +20,8 @@ pub struct Plan {
     /// Who calls: the user part of From.
     pub number: String,
     pub presentation: Presentation,
+    /// More headers of the INVITE, such as Identity.
+    pub more_headers: Vec<(String, String)>,
     pub transport: Transport,
     pub codec: Codec,
     /// Let the other side make the offer.
@@ -80,6 +82,7 @@ impl Plan {
             local,
             number: number.to_owned(),
             presentation: Presentation::Asserted,
+            more_headers: Vec::new(),
             transport,
             codec: Codec::default(),
             late_offer: false,
@@ -108,11 +111,13 @@ impl Plan {
     /// The headers that a carrier adds.
     pub(super) fn headers(&self) -> Vec<(String, String)> {
         let asserted = ("P-Asserted-Identity".to_owned(), NameAddr::new(self.identity()).to_string());
-        match self.presentation {
+        let mut headers = match self.presentation {
             Presentation::Plain => vec![],
             Presentation::Asserted => vec![asserted],
             Presentation::Withheld => vec![asserted, ("Privacy".to_owned(), "id".to_owned())],
-        }
+        };
+        headers.extend(self.more_headers.iter().cloned());
+        headers
     }
 
     fn identity(&self) -> Uri {

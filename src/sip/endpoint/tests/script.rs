@@ -36,6 +36,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
         dtmf: DtmfMode::Auto,
         srtp: SrtpMode::Off,
         media_source: MediaSource::Latch,
+        voice: Default::default(),
         calls_max: None,
         ..Trunk::default()
     }
