@@ -52,7 +52,9 @@ pub fn account(raw: &Register, folder: &Path, faults: &mut Faults) -> Option<Acc
         ("contact_user", raw.contact_user.as_deref()),
         ("realm", raw.realm.as_deref()),
     ] {
-        if text.is_some_and(|text| !good(text) && !(key == "realm" && !text.is_empty())) {
+        // A realm may be several words.
+        let is_good = |text: &str| good(text) || key == "realm" && !text.is_empty();
+        if !text.is_none_or(is_good) {
             faults.push(format!("register.{key}"), "empty or with spaces, expected 1 to 128 characters");
         }
     }

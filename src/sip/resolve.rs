@@ -394,6 +394,9 @@ mod tests {
         (hops.map_err(|nowhere| nowhere.to_string()), asked)
     }
 
+    /// URI, what we can send over, zone, and where it leads or why nowhere.
+    type Case<'a> = (&'a str, &'a [Transport], &'a str, Result<&'a str, &'a str>);
+
     #[test]
     fn a_uri_leads_to_addresses_as_rfc_3263_says() {
         let carrier = "
@@ -413,7 +416,7 @@ mod tests {
             a small.example 192.0.2.9";
         let bare = "a bare.example 192.0.2.3";
         let none = "srv _sip._udp.none.example 1 0 1 .\na none.example 192.0.2.4";
-        let cases: &[(&str, &[Transport], &str, Result<&str, &str>)] = &[
+        let cases: &[Case] = &[
             ("sip:192.0.2.7", ALL, "", Ok("udp 192.0.2.7:5060")),
             ("sip:192.0.2.7:5090", ALL, "", Ok("udp 192.0.2.7:5090")),
             ("sip:192.0.2.7;transport=tcp", ALL, "", Ok("tcp 192.0.2.7:5060")),

@@ -5,6 +5,7 @@
 //! makes to itself has a database of its own. Run it as the service's user, while the service is
 //! stopped: a running one holds its ports.
 
+mod reach;
 mod self_call;
 
 use std::fmt;
@@ -99,6 +100,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn examine(settings: &Settings) -> anyhow::Result<Vec<Finding>> {
     let mut findings = trunks(settings);
+    findings.extend(reach::reachable(settings)?);
     findings.extend(settings.signalling.listen.iter().map(sip));
     findings.push(address(settings));
     findings.push(bindable("http", Transport::Tcp, settings.http.listen));
@@ -120,6 +122,12 @@ fn trunks(settings: &Settings) -> Vec<Finding> {
         let name = &trunk.name;
         let all = ["0.0.0.0", "255.255.255.254"].map(|text| text.parse::<IpAddr>().expect("an address"));
         let everybody = trunk.allow.iter().any(|block| all.iter().all(|source| block.contains(*source)));
+        if trunk.registration.is_some() && trunk.allow.is_empty() {
+            return ok("trunk", format!("{name}: calls come from where it is registered"));
+        }
+        if everybody && trunk.guard.is_some() {
+            return ok("trunk", format!("{name} takes calls from any address that prove its password"));
+        }
         match (trunk.allow.is_empty(), everybody, trunk.believe) {
             (true, ..) => warn(
                 "trunk",

@@ -114,7 +114,15 @@ struct Keeper {
 enum Work {
     Register(Box<Registration>),
     Ping(Box<Pinger>),
-    Probe { target: Uri, since: Option<Instant>, flow: Option<Flow>, until: Instant },
+    Probe(Box<Probe>),
+}
+
+/// One question of an operator's.
+struct Probe {
+    target: Uri,
+    /// When it went out, and where to.
+    sent: Option<(Instant, Flow)>,
+    until: Instant,
 }
 
 impl Upkeep {
@@ -179,7 +187,7 @@ impl Endpoint {
                         status: machine.status,
                     });
                 }
-                Work::Register(_) | Work::Probe { .. } => {}
+                Work::Register(_) | Work::Probe(_) => {}
             }
         }
         let health = ping.as_ref().map_or(Health::Unknown, |ping| ping.health);
@@ -206,7 +214,8 @@ impl Endpoint {
         let trunk = self.trunks.all().iter().find(|one| one.name == trunk)?.clone();
         let pinged = trunk.ping.as_ref().map(|ping| ping.target.clone());
         let target = pinged.or_else(|| trunk.registration.as_ref().map(register::Account::first_hop))?;
-        let work = Work::Probe { target: target.clone(), since: None, flow: None, until: now + PROBE_MAX };
+        let probe = Probe { target: target.clone(), sent: None, until: now + PROBE_MAX };
+        let work = Work::Probe(Box::new(probe));
         let id = self.hire(trunk, work);
         self.upkeep.lookups.push_back(Lookup { id, target });
         Some(id)
@@ -225,10 +234,10 @@ impl Endpoint {
                 let want = machine.looked_up(now, found.unwrap_or_default());
                 self.ping(now, id, &mut keeper, want);
             }
-            Work::Probe { target, since, flow: to, .. } => match found.map(|flows| flows.first().copied()) {
+            Work::Probe(probe) => match found.map(|flows| flows.first().copied()) {
                 Ok(Some(flow)) => {
-                    (*since, *to) = (Some(now), Some(flow));
-                    let target = target.clone();
+                    probe.sent = Some((now, flow));
+                    let target = probe.target.clone();
                     keeper.request = Some(self.send_options(now, id, flow, &target));
                 }
                 Ok(None) => return self.tell_probe(id, keeper, Err("no address to send to".to_owned())),
@@ -250,10 +259,10 @@ impl Endpoint {
                 let want = machine.due(now);
                 self.ping(now, id, &mut keeper, want);
             }
-            Work::Probe { until, .. } if now >= *until => {
+            Work::Probe(probe) if now >= probe.until => {
                 return self.tell_probe(id, keeper, Err("no answer".to_owned()));
             }
-            Work::Probe { .. } => {}
+            Work::Probe(_) => {}
         }
         self.rehire(now, id, keeper);
     }
@@ -278,10 +287,10 @@ impl Endpoint {
                 self.register(now, id, &mut keeper, want);
             }
             Work::Ping(machine) => machine.answered(now, response.status, &word),
-            Work::Probe { since, flow, .. } => {
-                let answer = match (*since, *flow) {
-                    (Some(since), Some(flow)) => Ok((flow, response.status, now - since)),
-                    _ => Err("an answer to nothing".to_owned()),
+            Work::Probe(probe) => {
+                let answer = match probe.sent {
+                    Some((since, flow)) => Ok((flow, response.status, now - since)),
+                    None => Err("an answer to nothing".to_owned()),
                 };
                 return self.tell_probe(id, keeper, answer);
             }
@@ -301,7 +310,7 @@ impl Endpoint {
                 self.register(now, id, &mut keeper, want);
             }
             Work::Ping(machine) => machine.unanswered(now),
-            Work::Probe { .. } => return self.tell_probe(id, keeper, Err(why.to_owned())),
+            Work::Probe(_) => return self.tell_probe(id, keeper, Err(why.to_owned())),
         }
         self.rehire(now, id, keeper);
     }
@@ -360,7 +369,7 @@ impl Endpoint {
                     };
                     keeper.trunk = trunk;
                 }
-                Work::Probe { .. } => {}
+                Work::Probe(_) => {}
             }
             self.put_back(id, keeper);
         }
@@ -504,7 +513,7 @@ impl Endpoint {
         let deadline = match &keeper.work {
             Work::Register(machine) => machine.deadline(),
             Work::Ping(machine) => Some(machine.deadline()),
-            Work::Probe { until, .. } => Some(*until),
+            Work::Probe(probe) => Some(probe.until),
         };
         self.deadlines.set(Sleeper::Keeper(id), &mut keeper.scheduled, deadline);
     }
