@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench prompts clean
+.PHONY: help run build test lint bench bench-quality prompts clean
 
 # Where rustup puts cargo on a machine that had none.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -13,7 +13,7 @@ BUILD_NEEDS := cc=build-essential c++=build-essential cmake=cmake
 TEST_NEEDS := $(BUILD_NEEDS) sipp=sip-tester kamailio=kamailio python3=python3 flite=flite pg_ctlcluster=postgresql
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 run: build ## build and start the demo on loopback; ARGS="--sip-port 5070" goes to doorline demo
 	./target/release/doorline demo $(ARGS)
@@ -36,6 +36,11 @@ test: lint ## everything: lints, documentation examples, all tests, real SIPp; t
 	  echo "installing cargo-nextest with cargo" >&2; cargo install --locked cargo-nextest; }
 	cargo test --locked --doc --quiet
 	cargo nextest run --locked --profile ci
+
+bench-quality: ## how speech sounds after bad lines (PESQ); prints a table
+	@tools/need flite=flite python3=python3
+	@python3 -c "import ensurepip" 2>/dev/null || tools/need pyvenv=python3-venv
+	cargo bench --locked --bench quality
 
 bench: ## benchmarks; prints tables and ratios
 	@tools/need $(BUILD_NEEDS)

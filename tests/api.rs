@@ -370,6 +370,8 @@ fn live_meeting(host: &Made, meeting: MeetingId, participant: u128) -> LiveMeeti
         }],
         waiting: 2,
         locked: false,
+        recording: false,
+        all_muted: false,
     }
 }
 
@@ -709,6 +711,8 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
     let cases = [
         ("mute", Command::Mute { participant, muted: true }),
         ("unmute", Command::Mute { participant, muted: false }),
+        ("promote", Command::Promote { participant }),
+        ("lower-hand", Command::LowerHand { participant }),
         ("remove", Command::Remove { participant, forget: false }),
         ("remove-and-forget", Command::Remove { participant, forget: true }),
     ];
@@ -737,15 +741,23 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
 }
 
 #[test]
-fn a_live_meeting_is_locked_and_unlocked() {
+fn a_live_meeting_is_locked_muted_and_recorded() {
     let service = Service::start();
     let host = service.host("Ada");
     let stored = service.meeting(&host, "one-time");
     let meeting = id(&stored);
-    for (what, locked) in [("lock", true), ("unlock", false)] {
+    let cases = [
+        ("lock", Command::Lock { meeting, locked: true }),
+        ("unlock", Command::Lock { meeting, locked: false }),
+        ("mute-all", Command::MuteAll { meeting, muted: true }),
+        ("unmute-all", Command::MuteAll { meeting, muted: false }),
+        ("record", Command::Record { meeting, on: true }),
+        ("stop-recording", Command::Record { meeting, on: false }),
+    ];
+    for (what, command) in cases {
         let path = format!("/meetings/{meeting}/{what}");
         assert_eq!(service.ask("POST", &path, Some(&host.token), None).status, 204, "{what}");
-        assert_eq!(service.commands(), [Command::Lock { meeting, locked }]);
+        assert_eq!(service.commands(), [command]);
         service.refuse(Some(Rejection::NotOpen));
         service.ask("POST", &path, Some(&host.token), None).is_problem(409, None);
         service.refuse(None);
@@ -915,6 +927,12 @@ fn two_hosts_never_see_each_others_anything() {
         ("GET", format!("/meetings/{meeting_id}/roster"), None, 200),
         ("POST", format!("/meetings/{meeting_id}/lock"), None, 204),
         ("POST", format!("/meetings/{meeting_id}/unlock"), None, 204),
+        ("POST", format!("/meetings/{meeting_id}/mute-all"), None, 204),
+        ("POST", format!("/meetings/{meeting_id}/unmute-all"), None, 204),
+        ("POST", format!("/meetings/{meeting_id}/record"), None, 204),
+        ("POST", format!("/meetings/{meeting_id}/stop-recording"), None, 204),
+        ("POST", format!("/participants/{live}/promote"), None, 204),
+        ("POST", format!("/participants/{live}/lower-hand"), None, 204),
         ("POST", format!("/participants/{waits}/admit"), None, 204),
         ("POST", format!("/participants/{waits}/refuse"), None, 204),
         ("POST", format!("/meetings/{meeting_id}/close"), None, 200),

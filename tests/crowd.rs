@@ -10,9 +10,10 @@ use doorline::bridge::input::{Caller, DigitSource, HangUp, Quality};
 use doorline::bridge::rehearsal::Store;
 use doorline::bridge::view::{KnownCallers, MeetingState};
 use doorline::bridge::{
-    Answer, Bridge, Command, Incoming, Input, Output, PlaybackId, Question, QuestionId, RequestId, Settings,
+    Answer, Bridge, Command, Incoming, Input, Output, PlaybackId, Prompt, Question, QuestionId, RequestId,
+    Settings,
 };
-use doorline::types::{CallId, Code, Digit, HostId, Language, MeetingId, Now, Pin, Trust};
+use doorline::types::{CallId, Code, Digit, HostId, HostPin, Language, MeetingId, Now, Pin, Trust};
 
 const CALLERS: usize = 1_000;
 const SEEDS: u64 = 5;
@@ -43,6 +44,11 @@ struct Tally {
     refused: usize,
     unavailable: usize,
     named: usize,
+    clock_steps: usize,
+    host_pins: usize,
+    recorded: usize,
+    grace_over: usize,
+    chosen: usize,
     let_in: usize,
     not_let_in: usize,
 }
@@ -59,6 +65,10 @@ impl Tally {
             self.refused,
             self.unavailable,
             self.named,
+            self.clock_steps,
+            self.host_pins,
+            self.recorded,
+            self.chosen,
             self.let_in,
             self.not_let_in,
         ];
@@ -74,6 +84,9 @@ struct Line {
     /// The wire is closed: nothing but the record may come any more.
     over: bool,
     wants_hang_up: bool,
+    muted: bool,
+    /// The input at which it last heard that the meeting is recorded.
+    told_at: usize,
     joined: Option<MeetingId>,
     playing: VecDeque<PlaybackId>,
     /// Keys that this caller is going to press.
@@ -99,6 +112,11 @@ struct Crowd {
     hosts: Vec<(HostId, String)>,
     codes: BTreeMap<MeetingId, String>,
     store_is_there: bool,
+    /// When it all began.
+    opened: jiff::Timestamp,
+    recording: BTreeSet<MeetingId>,
+    /// Since which input each meeting is recorded, or is going to be as soon as somebody is in it.
+    recorded_since: BTreeMap<MeetingId, usize>,
     inputs: Vec<String>,
     tally: Tally,
 }
@@ -119,6 +137,7 @@ impl Crowd {
             if host % 2 == 0 {
                 row.numbers.push(phone(host));
             }
+            row.host_pin = HostPin::parse(&host_pin(host)).ok();
             let id = row.id;
             for meeting in 0..3 {
                 let code = format!("{}", 4_000 + host * 10 + meeting);
@@ -153,6 +172,9 @@ impl Crowd {
             hosts,
             codes,
             store_is_there: true,
+            opened: date,
+            recording: BTreeSet::new(),
+            recorded_since: BTreeMap::new(),
             inputs: Vec::new(),
             tally: Tally::default(),
         }
@@ -253,6 +275,13 @@ impl Crowd {
                 Ok(())
             }
             89..91 => self.command(),
+            91 if self.roll(40) == 0 => {
+                // The clock is set, back or on, across the edges of windows.
+                let minute = self.roll(70) as i64 - 10;
+                self.now.date = self.opened.checked_add(jiff::SignedDuration::from_mins(minute)).unwrap();
+                self.tally.clock_steps += 1;
+                Ok(())
+            }
             91..99 => {
                 let millis = self.roll(500) as u64;
                 self.pass(Duration::from_millis(millis))
@@ -323,12 +352,22 @@ impl Crowd {
             if self.roll(2) == 0 {
                 keys += "#";
             }
-            keys += match self.roll(8) {
+            let own = self.hosts.iter().position(|(other, _)| *other == host).unwrap_or(0) as u32;
+            let as_host = format!("*0{}#{}", host_pin(own), ["", "1", "2", "11", "21"][self.roll(5)]);
+            keys += match self.roll(10) {
                 0 => "0000",
                 1 => "1#",
+                2..4 => &as_host,
+                4 => "*0123123#",
                 _ => code.as_deref().unwrap_or("4711"),
             };
-            keys += ["", "#", "*6", "*3", "*9", "*1", "*#", "##"][self.roll(8)];
+            for _ in 0..self.roll(4) {
+                let keypad = [
+                    "#", "*6", "*3", "*9", "*1", "*#", "##", "*2", "*4", "*5", "*7", "*7", "*8", "*8", "*#1",
+                    "*01",
+                ];
+                keys += keypad[self.roll(keypad.len())];
+            }
         }
         keys.chars().filter_map(Digit::from_char).collect()
     }
@@ -373,7 +412,7 @@ impl Crowd {
             self.bridge.snapshot().lobby.iter().map(|waiting| waiting.participant).collect();
         let waiting = self.pick(&lobby).unwrap_or(participant);
         let flag = self.roll(2) == 0;
-        let command = match self.roll(64) {
+        let command = match self.roll(80) {
             0..12 => match self.store.view(meeting.host, self.now.date) {
                 Some(host) => Command::Open { host: Box::new(host), meeting: meeting.id },
                 None => return Ok(()),
@@ -381,6 +420,10 @@ impl Crowd {
             12..17 => Command::Close { meeting: meeting.id },
             17..27 => Command::Remove { participant, forget: flag },
             27..39 => Command::Mute { participant, muted: flag },
+            63..67 => Command::MuteAll { meeting: meeting.id, muted: flag },
+            67..73 => Command::Record { meeting: meeting.id, on: flag },
+            73..77 => Command::Promote { participant },
+            77..79 => Command::LowerHand { participant },
             39..49 => Command::Lock { meeting: meeting.id, locked: self.roll(4) > 0 },
             49..57 => Command::Admit { participant: waiting },
             57..63 => Command::Refuse { participant: waiting },
@@ -458,7 +501,11 @@ impl Crowd {
                 if prompts.is_empty() {
                     return Err("nothing to play".to_owned());
                 }
+                let input = self.inputs.len();
                 let line = self.line(call, "prompt")?;
+                if prompts.contains(&Prompt::RecordingOn) {
+                    line.told_at = input;
+                }
                 line.playing.push_back(playback);
                 if !line.answered {
                     return Err(format!("a prompt before the answer to {call:?}"));
@@ -479,15 +526,14 @@ impl Crowd {
                     return Err(format!("a tone for nobody in {meeting:?}"));
                 }
             }
-            Output::Record { meeting, on } => {
-                if on && !self.there.iter().any(|call| self.lines[call].joined == Some(meeting)) {
-                    return Err(format!("nobody to record in {meeting:?}"));
-                }
-            }
             Output::Join { call, meeting } => {
                 let line = self.line(call, "join")?;
+                let told_at = line.told_at;
                 if let Some(other) = line.joined.replace(meeting) {
                     return Err(format!("{call:?} joins {meeting:?} from within {other:?}"));
+                }
+                if self.recorded_since.get(&meeting).is_some_and(|since| told_at < *since) {
+                    return Err(format!("{call:?} is recorded and has not heard so"));
                 }
                 self.tally.joined += 1;
             }
@@ -496,10 +542,8 @@ impl Crowd {
                     return Err(format!("{call:?} leaves from nowhere"));
                 }
             }
-            Output::Mute { call, .. } => {
-                if self.line(call, "mute")?.joined.is_none() {
-                    return Err(format!("{call:?} is muted in no meeting"));
-                }
+            Output::Mute { call, muted } => {
+                self.line(call, "mute")?.muted = muted;
             }
             Output::RecordName { call, .. } => {
                 if self.line(call, "name")?.joined.is_some() {
@@ -507,7 +551,21 @@ impl Crowd {
                 }
                 self.tally.named += 1;
             }
-            Output::PlayName { to, playback, of } => {
+            Output::Record { meeting, on } => {
+                if on && !self.there.iter().any(|call| self.lines[call].joined == Some(meeting)) {
+                    return Err(format!("nobody to record in {meeting:?}"));
+                }
+                if self.recording.contains(&meeting) == on {
+                    return Err(format!("recording of {meeting:?} is {on} already"));
+                }
+                if on {
+                    self.recording.insert(meeting);
+                } else {
+                    self.recording.remove(&meeting);
+                }
+                self.tally.recorded += usize::from(on);
+            }
+            Output::PlayName { to, playback, of, .. } => {
                 self.line(of, "name")?;
                 self.line(to, "name")?.playing.push_back(playback);
                 if !self.played.insert(playback) {
@@ -537,6 +595,10 @@ impl Crowd {
                 self.tally.wrong += usize::from(ending == "too-many-wrong-entries");
                 let admitted = record.path.iter().any(|step| step.what == "admitted");
                 self.tally.let_in += usize::from(admitted && record.joined_at.is_some());
+                let step = |name| record.path.iter().any(|step| step.what == name);
+                self.tally.host_pins += usize::from(step("becomes-moderator"));
+                self.tally.chosen += usize::from(step("asked-which-meeting"));
+                self.tally.grace_over += usize::from(ending == "moderator-gone");
                 self.tally.not_let_in += usize::from(ending == "lobby-refused");
                 self.tally.removed += usize::from(ending == "removed-by-moderator");
             }
@@ -550,7 +612,7 @@ impl Crowd {
     }
 
     /// What must hold after every input.
-    fn look(&self) -> Outcome {
+    fn look(&mut self) -> Outcome {
         if let Some(fault) = self.store.faults.first() {
             return Err(fault.clone());
         }
@@ -558,16 +620,40 @@ impl Crowd {
             return Err("a timer that is not in the future".to_owned());
         }
         let snapshot = self.bridge.snapshot();
+        if let Some(stray) = self
+            .recording
+            .iter()
+            .find(|meeting| snapshot.meetings.iter().all(|live| live.meeting != **meeting))
+        {
+            return Err(format!("{stray:?} is recorded and not live"));
+        }
         let hosts: BTreeSet<HostId> = snapshot.meetings.iter().map(|meeting| meeting.host).collect();
         if hosts.len() != snapshot.meetings.len() {
             return Err("a host with two live meetings".to_owned());
         }
+        self.recorded_since.retain(|meeting, _| {
+            snapshot.meetings.iter().any(|live| live.meeting == *meeting && live.recording)
+        });
         let mut rostered = BTreeMap::new();
         for meeting in &snapshot.meetings {
             if meeting.roster.len() > 12 + 8 {
                 return Err("a meeting fuller than full".to_owned());
             }
+            if meeting.recording {
+                self.recorded_since.entry(meeting.meeting).or_insert(self.inputs.len());
+            }
+            let recorded = meeting.recording && !meeting.roster.is_empty();
+            if recorded != self.recording.contains(&meeting.meeting) {
+                return Err(format!("{:?}: recorded or not?", meeting.meeting));
+            }
             for participant in &meeting.roster {
+                let line = &self.lines[&participant.participant];
+                if participant.muted != line.muted {
+                    return Err(format!(
+                        "{:?} is muted on the roster or in the mix alone",
+                        participant.participant
+                    ));
+                }
                 if rostered.insert(participant.participant, meeting.meeting).is_some() {
                     return Err(format!("{:?} in two meetings", participant.participant));
                 }
@@ -596,6 +682,10 @@ impl Crowd {
         }
         Ok(())
     }
+}
+
+fn host_pin(host: u32) -> String {
+    format!("{}", 600_000 + host)
 }
 
 fn phone(number: u32) -> doorline::types::PhoneNumber {

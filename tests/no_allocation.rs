@@ -129,7 +129,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 15 => phones.iter().step_by(4).for_each(|(call, ..)| {
                     engine.record_name(*call, Duration::from_secs(30));
                 }),
-                80 => phones.iter().for_each(|(call, ..)| engine.play_name(*call, 3, phones[1].0)),
+                80 => phones.iter().for_each(|(call, ..)| engine.play_name(*call, 3, phones[1].0, vec![])),
                 20 => phones
                     .iter()
                     .for_each(|(call, ..)| engine.play(*call, 1, vec![clip.clone(), clip.clone()])),

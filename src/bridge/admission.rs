@@ -25,7 +25,15 @@ pub(crate) enum Proof {
     /// A remembered phone. `shared`: another live call has the same number (R8).
     Remembered { shared: bool },
     /// The host in person.
-    Moderator,
+    Moderator(ModeratorBy),
+}
+
+/// How the host has shown who they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ModeratorBy {
+    /// A phone of theirs, signed.
+    OwnNumber,
+    HostPin,
 }
 
 /// What happens to a caller now.
@@ -90,7 +98,7 @@ fn beside_a_live_one(now: Situation, live: &Meeting, who: Candidate) -> Verdict 
     let proof = who.proof;
     let by_a_caller = live.opened_by == OpenedBy::Caller;
     let entered = match (live.view.kind, proof) {
-        (_, Proof::Moderator) => Entered::Moderator,
+        (_, Proof::Moderator(_)) => Entered::Moderator,
 
         // R2: who proves PIN and code inside the window closes a standard meeting that a caller
         // opened. R3: one that the moderator opened stays, and the PIN is enough for it.
@@ -120,7 +128,7 @@ fn beside_a_live_one(now: Situation, live: &Meeting, who: Candidate) -> Verdict 
             }
         }
     };
-    let role = if proof == Proof::Moderator { Role::Moderator } else { Role::Guest };
+    let role = if matches!(proof, Proof::Moderator(_)) { Role::Moderator } else { Role::Guest };
     if live.roster.len() >= now.settings.participants_max && role == Role::Guest {
         return Verdict::Refuse(Ending::MeetingFull);
     }
@@ -135,7 +143,7 @@ fn beside_a_live_one(now: Situation, live: &Meeting, who: Candidate) -> Verdict 
 
 fn with_nothing_live(now: Situation, target: Option<&MeetingView>, proof: Proof) -> Verdict {
     let one_time = target.filter(|target| target.kind == MeetingKind::OneTime);
-    let by = if proof == Proof::Moderator { OpenedBy::Moderator } else { OpenedBy::Caller };
+    let by = if matches!(proof, Proof::Moderator(_)) { OpenedBy::Moderator } else { OpenedBy::Caller };
     match (proof, one_time) {
         (Proof::Code(meeting), _) if now.in_window(meeting) => Verdict::Open(meeting, by),
         (Proof::Code(meeting), _) => now.later_or_over(meeting),
@@ -147,12 +155,12 @@ fn with_nothing_live(now: Situation, target: Option<&MeetingView>, proof: Proof)
                 _ => Verdict::AskCode,
             }
         }
-        (Proof::Moderator, Some(target)) => Verdict::Open(target.id, by),
+        (Proof::Moderator(_), Some(target)) => Verdict::Open(target.id, by),
         (Proof::Pin | Proof::Remembered { .. }, None) => match now.just_over() {
             Some(ending) if target.is_none() => Verdict::Refuse(ending),
             _ => Verdict::Open(now.standard(target), by),
         },
-        (Proof::Moderator, None) => Verdict::Open(now.standard(target), by),
+        (Proof::Moderator(_), None) => Verdict::Open(now.standard(target), by),
     }
 }
 
@@ -190,7 +198,7 @@ impl<'a> Situation<'a> {
 
     /// The meeting of this kind that is on by the clock: of several, the last one to have begun,
     /// else the first to begin.
-    fn scheduled_now(&self, kind: MeetingKind) -> Option<&'a MeetingView> {
+    pub(crate) fn scheduled_now(&self, kind: MeetingKind) -> Option<&'a MeetingView> {
         let on = || self.host.meetings.iter().filter(move |m| m.kind == kind && self.in_window(m.id));
         on().filter(|meeting| meeting.starts_at.is_some_and(|start| start <= self.date))
             .max_by_key(|meeting| meeting.starts_at)

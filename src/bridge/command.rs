@@ -36,6 +36,23 @@ pub enum Command {
         meeting: MeetingId,
         locked: bool,
     },
+    /// Every guest is muted, and who comes later; each may undo it for themselves with `*6`.
+    MuteAll {
+        meeting: MeetingId,
+        muted: bool,
+    },
+    /// Records this live meeting, or stops. Everyone hears so.
+    Record {
+        meeting: MeetingId,
+        on: bool,
+    },
+    /// Makes a participant a moderator.
+    Promote {
+        participant: CallId,
+    },
+    LowerHand {
+        participant: CallId,
+    },
     /// Lets a caller in from the lobby.
     Admit {
         participant: CallId,

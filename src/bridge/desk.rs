@@ -9,7 +9,7 @@ use crate::bridge::call::Call;
 use crate::bridge::call::state::Event;
 use crate::bridge::command::{Rejection, Reply};
 use crate::bridge::input::Caller;
-use crate::bridge::meeting::{Awaits, EndedLately, Meeting, Room, Rooms, Row, Wish, Write, Writing};
+use crate::bridge::meeting::{Awaits, EndedLately, Meeting, Room, Rooms, Row, Wish, Write, Writing, again};
 use crate::bridge::question::OpenedBy;
 use crate::bridge::record::CallRecord;
 use crate::bridge::snapshot::Role;
@@ -23,6 +23,8 @@ use crate::types::{CallId, HostId, MeetingId, Now, PhoneNumber};
 const WRITE_TIME: Duration = Duration::from_secs(20);
 /// Between two tries of a write that must happen in the end.
 const RETRY: Duration = Duration::from_secs(5);
+/// Between two tones of a kind: a room's player must not fall behind when a crowd comes.
+pub(crate) const TONE_EVERY: Duration = Duration::from_secs(1);
 /// Most phones that are still to be forgotten when the store is back.
 const OWED_MAX: usize = 10_000;
 
@@ -43,6 +45,8 @@ pub(crate) struct Desk {
     pub lines: BTreeMap<PhoneNumber, BTreeSet<CallId>>,
     /// Phones that must be forgotten though the store was away.
     pub owed: VecDeque<(Instant, HostId, PhoneNumber)>,
+    /// How many recordings there have been.
+    pub recordings: u64,
     next_question: u64,
     next_playback: u64,
 }
@@ -92,6 +96,7 @@ impl Desk {
             records: BTreeMap::new(),
             lines: BTreeMap::new(),
             owed: VecDeque::new(),
+            recordings: 0,
             next_question: 0,
             next_playback: 0,
         }
@@ -119,6 +124,14 @@ impl Desk {
         self.next_playback += 1;
         let playback = PlaybackId(self.next_playback);
         self.out.push(Output::Play { call, playback, prompts });
+        playback
+    }
+
+    /// The name that `of` said at the door, to one leg; else `otherwise`.
+    pub(crate) fn play_name(&mut self, to: CallId, of: CallId, otherwise: Option<Prompt>) -> PlaybackId {
+        self.next_playback += 1;
+        let playback = PlaybackId(self.next_playback);
+        self.out.push(Output::PlayName { to, playback, of, otherwise });
         playback
     }
 
@@ -276,6 +289,9 @@ impl Desk {
 
     /// Tells a meeting's participants that it is over. `follow`: they may go on to the live one.
     fn dismiss(&mut self, meeting: &Meeting, ending: Ending, follow: bool) {
+        if meeting.recording.is_some() && !meeting.roster.is_empty() {
+            self.out.push(Output::Record { meeting: meeting.view.id, on: false });
+        }
         if meeting.view.kind == MeetingKind::OneTime {
             self.ended.note(meeting.view.id, ending, self.now());
         }
@@ -308,6 +324,8 @@ impl Desk {
         if let Some(live) = self.live_mut(id, meeting) {
             live.opened_by = OpenedBy::Moderator;
             live.started = true;
+            // Who opens it over the API is there, if not by phone.
+            live.ends_without_moderator = None;
             self.reply(Some(request), Ok(Reply::Done));
             self.rejudge(id, None);
             self.todo.push_back(Todo::LookEmpty(id));
@@ -322,7 +340,12 @@ impl Desk {
     }
 
     /// Somebody with the right to do so ends a meeting.
-    pub(crate) fn close_for_moderator(&mut self, request: RequestId, host: HostId, meeting: MeetingId) {
+    pub(crate) fn close_for_moderator(
+        &mut self,
+        request: Option<RequestId>,
+        host: HostId,
+        meeting: MeetingId,
+    ) {
         let opening =
             |write: &Write| matches!(&write.what, Writing::Opening { view, .. } if view.id == meeting);
         let room = self.room(host);
@@ -331,9 +354,9 @@ impl Desk {
         if room.write.as_ref().is_some_and(|write| live || wished || opening(write)) {
             room.wishes.push_back(Wish::Close { request, meeting });
         } else if live {
-            self.close(host, Ending::MeetingEnded, Some(request));
+            self.close(host, Ending::MeetingEnded, request);
         } else {
-            self.reply(Some(request), Err(Rejection::NotOpen));
+            self.reply(request, Err(Rejection::NotOpen));
         }
     }
 
@@ -380,9 +403,10 @@ impl Desk {
         let write = room.write.take().and_then(|write| write.request);
         room.unclosed = None;
         let wishes = std::mem::take(&mut room.wishes).into_iter().map(|wish| match wish {
-            Wish::Open { request, .. } | Wish::Close { request, .. } => request,
+            Wish::Open { request, .. } => Some(request),
+            Wish::Close { request, .. } => request,
         });
-        for request in write.into_iter().chain(wishes.collect::<Vec<_>>()) {
+        for request in write.into_iter().chain(wishes.flatten().collect::<Vec<_>>()) {
             self.reply(Some(request), Err(Rejection::NotToBeOpened));
         }
     }
@@ -441,49 +465,58 @@ impl Desk {
             room.unclosed = None;
             self.begin_closing(host, meeting, None);
         }
+        self.look_for_moderator(host);
         self.look_empty(host);
     }
 
     // -- participants --
 
     /// Puts a caller on the roster and into the mix, and lets the others hear it.
-    pub(crate) fn join(&mut self, call: CallId, host: HostId, row: Row, unproved: bool) -> bool {
-        let moderators = self.moderators(host);
+    pub(crate) fn join(&mut self, call: CallId, host: HostId, mut row: Row, unproved: bool) -> bool {
+        let (moderators, now) = (self.moderators(host), self.now().instant);
         let Some(live) = self.rooms.get_mut(&host).and_then(|room| room.live.as_mut()) else { return false };
         self.touched.insert(host);
         let meeting = live.view.id;
         let first = live.roster.is_empty();
-        let starts = row.role == Role::Moderator && !live.started;
-        live.started |= starts;
+        let moderator = row.role == Role::Moderator;
+        live.joined += 1;
+        row.order = live.joined;
         live.close_at = None;
         live.roster.insert(call, row);
+        let tone = !first && again(&mut live.told.join, TONE_EVERY, now);
+        let warn = unproved && again(&mut live.told.without_code, TONE_EVERY, now);
+        let recording = first && live.recording.is_some();
         self.out.push(Output::Join { call, meeting });
-        if !first {
+        if recording {
+            self.out.push(Output::Record { meeting, on: true });
+        }
+        if tone {
             self.out.push(Output::PlayToMeeting { meeting, prompts: vec![Prompt::JoinTone] });
         }
-        if unproved {
+        if warn {
             for moderator in moderators {
                 self.play(moderator, vec![Prompt::JoinedWithoutCodeTone]);
             }
         }
-        if starts {
-            self.rejudge(host, None);
+        if moderator {
+            self.moderator_came(host, call);
         }
         first
     }
 
     /// Takes a caller off the roster. `leg`: there is still somebody to take out of the mix.
     pub(crate) fn part(&mut self, call: CallId, host: HostId, meeting: MeetingId, leg: bool) {
+        let now = self.now().instant;
         if leg {
             self.out.push(Output::Leave { call });
         }
         if let Some(live) = self.live_mut(host, meeting)
-            && live.roster.remove(&call).is_some()
+            && let Some(row) = live.roster.remove(&call)
         {
-            if !live.roster.is_empty() {
+            if !live.roster.is_empty() && again(&mut live.told.leave, TONE_EVERY, now) {
                 self.out.push(Output::PlayToMeeting { meeting, prompts: vec![Prompt::LeaveTone] });
             }
-            self.todo.push_back(Todo::LookEmpty(host));
+            self.left(host, row.role);
         }
     }
 

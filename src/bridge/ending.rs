@@ -39,6 +39,7 @@ pub enum Ending {
     LobbyRefused,
     LobbyTimedOut,
     Locked,
+    ModeratorGone,
     RemovedByModerator,
     HostRemoved,
     // faults
@@ -66,7 +67,7 @@ pub struct Facts {
 }
 
 impl Ending {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::UnknownAccessNumber,
         Self::NoUsableCodec,
         Self::NoUsableEncryption,
@@ -92,6 +93,7 @@ impl Ending {
         Self::LobbyRefused,
         Self::LobbyTimedOut,
         Self::Locked,
+        Self::ModeratorGone,
         Self::RemovedByModerator,
         Self::HostRemoved,
         Self::StoreUnavailable,
@@ -134,6 +136,7 @@ impl Ending {
             Self::LobbyRefused => row("lobby-refused", 403, 21, Some(Prompt::NotAdmitted), "the moderator did not admit the caller"),
             Self::LobbyTimedOut => row("lobby-timed-out", 480, 18, Some(Prompt::NotAdmitted), "nobody admitted the caller in time"),
             Self::Locked => row("locked", 403, 21, Some(Prompt::MeetingLocked), "the meeting was locked"),
+            Self::ModeratorGone => row("moderator-gone", 480, 16, Some(Prompt::ModeratorGone), "the moderator left and did not come back"),
             Self::RemovedByModerator => row("removed-by-moderator", 403, 21, Some(Prompt::Removed), "the moderator removed the caller"),
             Self::HostRemoved => row("host-removed", 480, 1, Some(Prompt::MeetingHasEnded), "the host's account was deleted"),
             Self::StoreUnavailable => row("store-unavailable", 503, 41, Some(Prompt::TryLater), "the database could not be asked"),

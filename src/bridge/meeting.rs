@@ -30,8 +30,14 @@ pub(crate) struct Meeting {
     pub waiting: usize,
     /// New guests go to the lobby.
     pub locked: bool,
-    /// When moderators were last told that somebody waits in the lobby.
-    pub knocked_at: Option<Instant>,
+    pub recording: Option<Recording>,
+    /// Guests are muted by `*4`, and who comes is as well.
+    pub all_muted: bool,
+    /// How many have joined so far.
+    pub joined: u64,
+    /// Its last moderator by phone has left; it ends then unless one comes.
+    pub ends_without_moderator: Option<Instant>,
+    pub told: Told,
     /// Phones that proved this meeting's code: `code-once` does not ask them again.
     pub proved: BTreeSet<PhoneNumber>,
     /// When it closes unless somebody comes back.
@@ -47,13 +53,43 @@ pub(crate) struct Row {
     pub joined_at: Timestamp,
     /// By `*6`.
     pub muted_self: bool,
+    /// With everyone; `*6` undoes it.
+    pub muted_with_all: bool,
     /// By the moderator; `*6` does not undo it.
     pub muted_hard: bool,
+    pub hand_raised: bool,
+    /// Said a name at the door.
+    pub named: bool,
+    /// The how-manieth to join, for "the last caller who joined"; the clock may step, this does not.
+    pub order: u64,
+}
+
+/// Which recording of a meeting: who has heard of one has not heard of the next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Recording(pub u64);
+
+/// When something was last said or sounded: a crowd at the door must not drown the meeting.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub knock: Option<Instant>,
+    pub hand: Option<Instant>,
+    pub without_code: Option<Instant>,
+    pub join: Option<Instant>,
+    pub leave: Option<Instant>,
+}
+
+/// Whether so much time has passed that it may sound again; if so, it does.
+pub(crate) fn again(last: &mut Option<Instant>, every: Duration, now: Instant) -> bool {
+    let again = last.is_none_or(|at| now >= at + every);
+    if again {
+        *last = Some(now);
+    }
+    again
 }
 
 impl Row {
     pub(crate) fn muted(&self) -> bool {
-        self.muted_self || self.muted_hard
+        self.muted_self || self.muted_with_all || self.muted_hard
     }
 }
 
@@ -68,7 +104,11 @@ impl Meeting {
             roster: BTreeMap::new(),
             waiting: 0,
             locked: false,
-            knocked_at: None,
+            recording: None,
+            all_muted: false,
+            joined: 0,
+            ends_without_moderator: None,
+            told: Told::default(),
             proved: BTreeSet::new(),
             close_at: None,
         }
@@ -97,7 +137,7 @@ impl Meeting {
             entered: row.entered,
             joined_at: row.joined_at,
             muted: row.muted(),
-            hand_raised: false,
+            hand_raised: row.hand_raised,
             talking: false,
             echo: false,
         };
@@ -111,6 +151,8 @@ impl Meeting {
             roster: self.roster.iter().map(row).collect(),
             waiting: self.waiting,
             locked: self.locked,
+            recording: self.recording.is_some(),
+            all_muted: self.all_muted,
         }
     }
 }
@@ -149,6 +191,8 @@ pub(crate) struct Room {
     pub wishes: VecDeque<Wish>,
     /// Callers who are judged again when the room changes, and what they wait for.
     pub pending: BTreeMap<CallId, Awaits>,
+    /// Callers in the lobby who have had time to say a name, longest first.
+    pub lobby: VecDeque<CallId>,
     /// Its entry in the list of timers.
     pub timer: Option<Instant>,
 }
@@ -170,8 +214,16 @@ pub(crate) enum Writing {
 
 #[derive(Debug)]
 pub(crate) enum Wish {
-    Open { request: RequestId, host: Box<HostView>, meeting: MeetingId },
-    Close { request: RequestId, meeting: MeetingId },
+    Open {
+        request: RequestId,
+        host: Box<HostView>,
+        meeting: MeetingId,
+    },
+    /// `request`: whose reply it is; a moderator by phone needs none.
+    Close {
+        request: Option<RequestId>,
+        meeting: MeetingId,
+    },
 }
 
 impl Room {
@@ -210,6 +262,7 @@ impl Room {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [
             self.live.as_ref().and_then(|live| live.close_at),
+            self.live.as_ref().and_then(|live| live.ends_without_moderator).filter(|_| self.write.is_none()),
             self.write.as_ref().map(|write| write.until),
             self.unclosed.filter(|_| self.write.is_none()).map(|(_, at)| at),
         ]

@@ -195,13 +195,19 @@ impl Bridge {
                 calls.remove(&call);
                 !calls.is_empty()
             });
+            let mut rows = Vec::new();
             for (host, room) in &mut self.desk.rooms {
                 room.pending.remove(&call);
-                if let Some(live) = &mut room.live {
-                    live.roster.remove(&call);
+                room.lobby.retain(|waiting| *waiting != call);
+                let row = room.live.as_mut().and_then(|live| live.roster.remove(&call));
+                rows.push((*host, row.map(|row| row.role)));
+            }
+            for (host, role) in rows {
+                self.desk.touched.insert(host);
+                match role {
+                    Some(role) => self.desk.left(host, role),
+                    None => self.desk.todo.push_back(Todo::LookEmpty(host)),
                 }
-                self.desk.touched.insert(*host);
-                self.desk.todo.push_back(Todo::LookEmpty(*host));
             }
             self.entering = self.calls.values().filter(|entry| entry.1.is_entering()).count();
             self.over = self.calls.values().filter(|entry| entry.1.is_over()).count();
@@ -315,7 +321,7 @@ impl Bridge {
         match command {
             Command::Open { host, meeting } => self.desk.open_for_moderator(request, *host, meeting),
             Command::Close { meeting } => match self.desk.host_of(meeting) {
-                Some(host) => self.desk.close_for_moderator(request, host, meeting),
+                Some(host) => self.desk.close_for_moderator(Some(request), host, meeting),
                 None => self.desk.reply(Some(request), Err(Rejection::NotOpen)),
             },
             Command::Cancelled { meeting } => {
@@ -332,6 +338,22 @@ impl Bridge {
                 let host = self.desk.host_of(meeting);
                 let there = host.is_some_and(|host| self.desk.lock(host, meeting, locked));
                 self.desk.reply(Some(request), if there { done } else { Err(Rejection::NotOpen) });
+            }
+            Command::MuteAll { meeting, muted } => {
+                let host = self.desk.host_of(meeting);
+                let there = host.is_some_and(|host| self.desk.mute_all(host, meeting, muted));
+                self.desk.reply(Some(request), if there { done } else { Err(Rejection::NotOpen) });
+            }
+            Command::Record { meeting, on } => {
+                let host = self.desk.host_of(meeting);
+                let there = host.is_some_and(|host| self.desk.record_meeting(host, meeting, on));
+                self.desk.reply(Some(request), if there { done } else { Err(Rejection::NotOpen) });
+            }
+            Command::Promote { participant } => {
+                self.tell_participant(request, participant, Event::Promoted);
+            }
+            Command::LowerHand { participant } => {
+                self.tell_participant(request, participant, Event::HandLowered);
             }
             Command::Admit { participant } => self.tell_participant(request, participant, Event::Admitted),
             Command::Refuse { participant } => self.tell_participant(request, participant, Event::Refused),
@@ -423,6 +445,7 @@ impl Bridge {
     fn queue(&mut self, call: CallId, left: Waiting, entered: Waiting) {
         if let Some((host, _)) = left {
             self.desk.room(host).pending.remove(&call);
+            self.desk.room(host).lobby.retain(|waiting| *waiting != call);
             self.desk.todo.push_back(Todo::LookEmpty(host));
         }
         if let Some((host, awaits)) = entered {

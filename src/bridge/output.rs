@@ -76,12 +76,13 @@ pub enum Output {
         call: CallId,
         most: Duration,
     },
-    /// Queue to one leg what another one's `RecordName` has kept; nothing, if nothing was. As with
-    /// `Play`, `Input::Played` comes once.
+    /// Queue to one leg what another one's `RecordName` has kept, and if nothing was, `otherwise`.
+    /// As with `Play`, `Input::Played` comes once.
     PlayName {
         to: CallId,
         playback: PlaybackId,
         of: CallId,
+        otherwise: Option<Prompt>,
     },
     /// Forget what `RecordName` has kept.
     DropName {

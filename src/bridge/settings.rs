@@ -30,6 +30,10 @@ pub struct Settings {
     pub guessing: Limits,
     /// How long a caller may wait in the lobby to be let in.
     pub lobby: Duration,
+    /// How long a One Time Meeting goes on when its last moderator by phone has left.
+    pub moderator_grace: Duration,
+    /// The same for standard meetings, which go on without one otherwise.
+    pub standard_needs_moderator: bool,
 }
 
 impl Default for Settings {
@@ -50,6 +54,8 @@ impl Default for Settings {
             waiting: 30 * MINUTE,
             guessing: Limits::default(),
             lobby: 5 * MINUTE,
+            moderator_grace: 5 * MINUTE,
+            standard_needs_moderator: false,
         }
     }
 }

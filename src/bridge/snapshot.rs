@@ -41,6 +41,9 @@ pub struct LiveMeeting {
     pub waiting: usize,
     /// New guests go to the lobby.
     pub locked: bool,
+    pub recording: bool,
+    /// Guests who come are muted until they press `*6`.
+    pub all_muted: bool,
 }
 
 /// A caller who has proved all that is asked, and whom only a moderator lets in.

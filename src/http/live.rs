@@ -48,6 +48,7 @@ pub struct LiveMeeting {
     lobby: usize,
     /// New guests go to the lobby.
     locked: bool,
+    recording: bool,
 }
 
 /// Live meetings: all for the operator, its own for a host.
@@ -77,6 +78,7 @@ impl LiveMeeting {
             waiting: meeting.waiting,
             lobby: all.lobby.iter().filter(|waiting| waiting.meeting == Some(meeting.meeting)).count(),
             locked: meeting.locked,
+            recording: meeting.recording,
         }
     }
 }
@@ -90,6 +92,10 @@ pub struct Roster {
     waiting: usize,
     /// New guests go to the lobby.
     locked: bool,
+    /// Being recorded; everyone has heard so.
+    recording: bool,
+    /// Guests are muted, and who comes is as well.
+    all_muted: bool,
     /// Who waits to be let in, longest first: for this meeting, or for the host while nothing is live.
     lobby: Vec<InLobby>,
 }
@@ -171,6 +177,8 @@ pub async fn roster(
         next: None,
         waiting: meeting.map_or(0, |live| live.waiting),
         locked: meeting.is_some_and(|live| live.locked),
+        recording: meeting.is_some_and(|live| live.recording),
+        all_muted: meeting.is_some_and(|live| live.all_muted),
         lobby: snapshot
             .lobby
             .iter()
@@ -200,6 +208,72 @@ pub async fn unlock(
     Id(meeting): Id<MeetingId>,
 ) -> Result<StatusCode, Problem> {
     tell_meeting(&context, caller, meeting, Command::Lock { meeting, locked: false }).await
+}
+
+/// Mutes every guest, and who comes later. Each may undo it for themselves with `*6`.
+#[utoipa::path(post, path = "/meetings/{id}/mute-all", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn mute_all(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(meeting): Id<MeetingId>,
+) -> Result<StatusCode, Problem> {
+    tell_meeting(&context, caller, meeting, Command::MuteAll { meeting, muted: true }).await
+}
+
+/// Undoes `mute-all`. Who was muted alone stays so.
+#[utoipa::path(post, path = "/meetings/{id}/unmute-all", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn unmute_all(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(meeting): Id<MeetingId>,
+) -> Result<StatusCode, Problem> {
+    tell_meeting(&context, caller, meeting, Command::MuteAll { meeting, muted: false }).await
+}
+
+/// Records the meeting. Everyone in it hears so, and who comes later before anybody hears them.
+#[utoipa::path(post, path = "/meetings/{id}/record", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn record(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(meeting): Id<MeetingId>,
+) -> Result<StatusCode, Problem> {
+    tell_meeting(&context, caller, meeting, Command::Record { meeting, on: true }).await
+}
+
+/// Ends the recording. Everyone in the meeting hears so.
+#[utoipa::path(post, path = "/meetings/{id}/stop-recording", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn stop_recording(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(meeting): Id<MeetingId>,
+) -> Result<StatusCode, Problem> {
+    tell_meeting(&context, caller, meeting, Command::Record { meeting, on: false }).await
+}
+
+/// Makes the participant a moderator, who hears so.
+#[utoipa::path(post, path = "/participants/{id}/promote", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub async fn promote(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(participant): Id<CallId>,
+) -> Result<StatusCode, Problem> {
+    tell(&context, caller, participant, Command::Promote { participant }).await
+}
+
+/// Lowers the participant's hand.
+#[utoipa::path(post, path = "/participants/{id}/lower-hand", tag = "live", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub async fn lower_hand(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(participant): Id<CallId>,
+) -> Result<StatusCode, Problem> {
+    tell(&context, caller, participant, Command::LowerHand { participant }).await
 }
 
 /// Lets a caller in from the lobby.

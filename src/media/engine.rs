@@ -292,12 +292,12 @@ impl Engine {
         });
     }
 
-    /// Queues the name that was said on another call, as [`Engine::play`] does; nothing, if there
+    /// Queues the name that was said on another call, as [`Engine::play`] does; `otherwise`, if there
     /// is none.
-    pub fn play_name(&self, to: CallId, playback: u64, of: CallId) {
+    pub fn play_name(&self, to: CallId, playback: u64, of: CallId, otherwise: Vec<Arc<Clip>>) {
         let kept = match self.shared.lock().calls.get(&of).map(|call| &call.name) {
             Some(Name::Kept(clip)) => vec![clip.clone()],
-            _ => Vec::new(),
+            _ => otherwise,
         };
         self.play(to, playback, kept);
     }

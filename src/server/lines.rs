@@ -463,7 +463,9 @@ impl Lines {
             Output::Mute { call, muted } => self.media.mute(call, muted),
             Output::Record { meeting, on } => self.media.record(meeting, on),
             Output::RecordName { call, most } => self.media.record_name(call, most),
-            Output::PlayName { to, playback, of } => self.media.play_name(to, playback.0, of),
+            Output::PlayName { to, playback, of, otherwise } => {
+                self.media.play_name(to, playback.0, of, self.clips.of(otherwise.as_slice()));
+            }
             Output::DropName { call } => self.media.drop_name(call),
             Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } => {
                 unreachable!("the switchboard carries these out itself")

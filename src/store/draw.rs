@@ -15,9 +15,15 @@ pub(super) const TRIES: usize = 200;
 /// Digits of a host PIN. Its guessing is bounded like a code's, so a million is plenty.
 const HOST_PIN_LENGTH: usize = 6;
 
-/// `length` must be one a PIN may have.
+/// `length` must be one a PIN may have. None begins with 0: at the prompts `*0` asks for the host
+/// PIN, and must not be the beginning of a PIN.
 pub(super) fn pin(length: usize) -> Result<Pin, Error> {
-    Pin::parse(&digits(length)?).map_err(|_| Error::NoneFree("PIN of that length"))
+    loop {
+        let digits = digits(length)?;
+        if !digits.starts_with('0') {
+            return Pin::parse(&digits).map_err(|_| Error::NoneFree("PIN of that length"));
+        }
+    }
 }
 
 pub(super) fn host_pin() -> Result<HostPin, Error> {
@@ -89,6 +95,13 @@ mod tests {
         // would put 0–5 at 10,156 and 6–9 at 9,766, and one run in 170,000 fails by chance.
         for (digit, count) in counts.into_iter().enumerate() {
             assert!((9_525..=10_475).contains(&count), "{digit} was drawn {count} times");
+        }
+    }
+
+    #[test]
+    fn no_pin_begins_with_zero() {
+        for _ in 0..2_000 {
+            assert!(!pin(9).unwrap().reveal().starts_with('0'));
         }
     }
 

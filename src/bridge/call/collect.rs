@@ -79,6 +79,17 @@ impl Typed {
         self.answers() || self.0.iter().any(|(key, _)| *key == Digit::STAR)
     }
 
+    /// All keys, if `*0` comes first (perhaps behind the `#` of an entry): a host PIN was typed ahead.
+    /// Otherwise they are forgotten.
+    pub(crate) fn take_host_pin(&mut self) -> Vec<(Digit, Instant)> {
+        let keys = std::mem::take(&mut self.0).into_iter();
+        let keys: Vec<_> = keys.skip_while(|(key, _)| *key == Digit::POUND).collect();
+        match keys.as_slice() {
+            [(Digit::STAR, _), (zero, _), ..] if zero.as_char() == '0' => keys,
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn pop(&mut self) -> Option<(Digit, Instant)> {
         self.0.pop_front()
     }

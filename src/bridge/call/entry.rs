@@ -14,14 +14,21 @@ use crate::bridge::call::state::{
 };
 use crate::bridge::desk::{Asker, Desk};
 use crate::bridge::view::HostView;
-use crate::bridge::{Ending, PlaybackId, Prompt, Question};
+use crate::bridge::{Ending, Prompt, Question};
 use crate::types::{Code, MeetingId, Pin};
 
 /// Asks, unless the answer has been typed already.
 pub(super) fn ask_pin(desk: &mut Desk, call: &mut Call, prompts: Vec<Prompt>) -> State {
     let entry = Collector::new(desk.settings.pin_length);
     let patience = patience(desk, call, prompts);
-    replay(desk, call, State::AskingPin { entry, patience })
+    replay(desk, call, State::AskingPin { entry, patience, behind: None })
+}
+
+/// A `*` leads back from the code to the PIN; with a `0` behind it, to the host PIN of the same host.
+pub(super) fn ask_pin_behind(desk: &mut Desk, call: &mut Call, about: About) -> State {
+    let entry = Collector::new(desk.settings.pin_length);
+    let patience = patience(desk, call, vec![Prompt::EnterPin]);
+    replay(desk, call, State::AskingPin { entry, patience, behind: Some(about) })
 }
 
 pub(super) fn ask_code(desk: &mut Desk, call: &mut Call, about: About, prompts: Vec<Prompt>) -> State {
@@ -43,18 +50,17 @@ pub(super) fn patience(desk: &mut Desk, call: &mut Call, prompts: Vec<Prompt>) -
 
 /// Presses the keys that were typed ahead. What one entry does not need stays for the next one.
 pub(super) fn replay(desk: &mut Desk, call: &mut Call, mut state: State) -> State {
-    while matches!(state, State::AskingPin { .. } | State::AskingCode { .. }) {
+    while matches!(
+        state,
+        State::AskingPin { .. }
+            | State::AskingCode { .. }
+            | State::AskingHostPin { .. }
+            | State::Choosing { .. }
+    ) {
         let Some((key, at)) = call.typed.pop() else { break };
         state = next(desk, call, state, Event::Key(key, at));
     }
     state
-}
-
-pub(super) fn heard(patience: Patience, played: PlaybackId, now: Instant) -> Patience {
-    match patience {
-        Patience::Prompt(playback, _) if playback == played => Patience::Until(now + FIRST_KEY),
-        other => other,
-    }
 }
 
 /// A round went by without a complete entry; whether there is another, and time for it.

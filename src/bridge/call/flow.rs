@@ -8,20 +8,20 @@ use std::time::Instant;
 
 use crate::bridge::admission::Verdict;
 use crate::bridge::call::Call;
+use crate::bridge::call::choose;
 use crate::bridge::call::collect::Pressed;
-use crate::bridge::call::enter::{
-    act, admit, another_one_time_meeting, ask_code_of_another, base_proof, follow_on,
-};
+use crate::bridge::call::enter::{act, admit, another_one_time_meeting, base_proof, follow_on, to_another};
 use crate::bridge::call::entry::{
-    ask_code, ask_pin, check_code, check_pin, code_checked, heard, pin_checked, silent,
+    ask_code, ask_pin, ask_pin_behind, check_code, check_pin, code_checked, pin_checked, silent,
 };
 use crate::bridge::call::hello::{greet, identify};
-use crate::bridge::call::inside::{command, mute, removed};
+use crate::bridge::call::host_pin;
+use crate::bridge::call::inside::{self, Inside, Menu, removed};
 use crate::bridge::call::leaving::{finish, hang_up, leave, over, part};
 use crate::bridge::call::lobby;
 use crate::bridge::call::sound::{quiet, tell};
 use crate::bridge::call::state::{
-    About, Event, HOLD, LOOK_UP_TIME, MENU_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
+    About, Event, HOLD, LOOK_UP_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
 };
 use crate::bridge::desk::Desk;
 use crate::bridge::{Answer, Ending, Prompt, QuestionId};
@@ -71,7 +71,7 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         (_, E::HostRemoved) => leave(desk, call, Ending::HostRemoved),
         (_, E::MediaLost) => hang_up(desk, call, Ending::MediaLost),
         (
-            S::InMeeting { host, .. }
+            S::InMeeting(Inside { host, .. })
             | S::Opening { host, .. }
             | S::Waiting { host, .. }
             | S::Lobby { host, .. },
@@ -137,20 +137,25 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         }
 
         // -- the PIN --
-        (S::AskingPin { mut entry, patience }, E::Key(key, at)) => match entry.press(key) {
+        (S::AskingPin { entry, behind: Some(about), .. }, E::Key(key, _))
+            if entry.keys().is_empty() && key.as_char() == '0' =>
+        {
+            host_pin::ask(desk, call, about)
+        }
+        (S::AskingPin { mut entry, patience, behind }, E::Key(key, at)) => match entry.press(key) {
             Pressed::Complete => {
                 quiet(desk, call);
                 check_pin(desk, call, &entry, at)
             }
             Pressed::More => {
                 quiet(desk, call);
-                S::AskingPin { entry, patience: Patience::Until(at + NEXT_KEY) }
+                S::AskingPin { entry, patience: Patience::Until(at + NEXT_KEY), behind: None }
             }
             Pressed::Cleared { .. } => ask_pin(desk, call, vec![Prompt::EnterPin]),
-            Pressed::Nothing => S::AskingPin { entry, patience },
+            Pressed::Nothing => S::AskingPin { entry, patience, behind },
         },
-        (S::AskingPin { entry, patience }, E::Played(played)) => {
-            S::AskingPin { entry, patience: heard(patience, played, now) }
+        (S::AskingPin { entry, patience, behind }, E::Played(played)) => {
+            S::AskingPin { entry, patience: patience.heard(played, now), behind }
         }
         (S::AskingPin { .. }, E::Tick) => {
             if silent(desk, call) {
@@ -192,11 +197,11 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                 ask_code(desk, call, about, vec![prompt])
             }
             // Who takes back nothing takes back the PIN.
-            Pressed::Cleared { had: false } => ask_pin(desk, call, vec![Prompt::EnterPin]),
+            Pressed::Cleared { had: false } => ask_pin_behind(desk, call, about),
             Pressed::Nothing => S::AskingCode { about, entry, patience },
         },
         (S::AskingCode { about, entry, patience }, E::Played(played)) => {
-            S::AskingCode { about, entry, patience: heard(patience, played, now) }
+            S::AskingCode { about, entry, patience: patience.heard(played, now) }
         }
         (S::AskingCode { about, .. }, E::Tick) => {
             if silent(desk, call) {
@@ -228,11 +233,51 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         }
         (S::CheckingCode { .. }, E::Tick) => leave(desk, call, Ending::StoreUnavailable),
 
+        // -- the host PIN --
+        (S::AskingHostPin { about, entry, patience }, E::Key(key, at)) => {
+            host_pin::key(desk, call, about, entry, patience, key, at)
+        }
+        (S::AskingHostPin { about, entry, patience }, E::Played(played)) => {
+            S::AskingHostPin { about, entry, patience: patience.heard(played, now) }
+        }
+        (S::AskingHostPin { about, .. }, E::Tick) => {
+            if silent(desk, call) {
+                host_pin::ask(desk, call, about)
+            } else {
+                leave(desk, call, Ending::NothingEntered)
+            }
+        }
+        (S::CheckingHostPin { about, question, right, last_key, until }, E::Answer(answered, answer)) => {
+            match answer {
+                _ if question != Some(answered) => {
+                    S::CheckingHostPin { about, question, right, last_key, until }
+                }
+                answer => match host_pin::answered(call, Some(&about), answer) {
+                    Some(right) => host_pin::checked(desk, call, about, right, last_key),
+                    None => leave(desk, call, Ending::StoreUnavailable),
+                },
+            }
+        }
+        (S::CheckingHostPin { about, right: Some(right), last_key, .. }, E::Tick) => {
+            host_pin::checked(desk, call, about, right, last_key)
+        }
+        (S::CheckingHostPin { .. }, E::Tick) => leave(desk, call, Ending::StoreUnavailable),
+
+        // -- a moderator's choice --
+        (S::Choosing { host, choice }, E::Key(key, _)) => choose::key(desk, call, host, choice, key),
+        (S::Choosing { host, choice }, E::Played(played)) => choose::played(host, choice, played, now),
+        (S::Choosing { host, choice }, E::Tick) => choose::silent(desk, call, host, choice),
+
         // Keys that come too early wait.
         (state, E::Key(key, at))
             if matches!(
                 state,
-                S::Ringing { .. } | S::Identifying { .. } | S::CheckingPin { .. } | S::CheckingCode { .. }
+                S::Ringing { .. }
+                    | S::Identifying { .. }
+                    | S::CheckingPin { .. }
+                    | S::CheckingCode { .. }
+                    | S::CheckingHostPin { .. }
+                    | S::Announcing { .. }
             ) =>
         {
             call.typed.push(key, at);
@@ -256,8 +301,7 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
                         || Verdict::WaitForModerator(meeting) == verdict;
                     if another_one_time_meeting(desk, host.id, opened, meeting) || verdict == Verdict::AskCode
                     {
-                        desk.step(call.id, "another-meeting-opened");
-                        ask_code_of_another(desk, call, host)
+                        to_another(desk, call, host)
                     } else if same {
                         S::Waiting { host, proof, meeting, remind, until }
                     } else {
@@ -284,9 +328,31 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
             }
         }
 
+        (S::Waiting { host, proof, meeting, remind, until }, E::Key(key, at)) => {
+            if host_pin::is_wanted(call, key, at) {
+                host_pin::ask_who_waits(desk, call, host)
+            } else {
+                S::Waiting { host, proof, meeting, remind, until }
+            }
+        }
+        (S::Announcing { host, proof, playback, until }, E::Played(played)) => {
+            if played == playback {
+                admit(desk, call, host, proof)
+            } else {
+                S::Announcing { host, proof, playback, until }
+            }
+        }
+        (S::Announcing { host, proof, .. }, E::Tick) => admit(desk, call, host, proof),
+
         // -- the lobby --
         (S::Lobby { host, lobby }, E::Played(played)) => lobby::played(desk, call, host, lobby, played),
-        (S::Lobby { host, lobby }, E::Key(..)) => lobby::key(desk, call, host, lobby),
+        (S::Lobby { host, lobby }, E::Key(key, at)) => {
+            if host_pin::is_wanted(call, key, at) {
+                host_pin::ask_who_waits(desk, call, host)
+            } else {
+                lobby::key(desk, call, host, lobby)
+            }
+        }
         (S::Lobby { host, lobby }, E::Tick) => lobby::tick(desk, call, host, lobby),
         (S::Lobby { host, lobby }, E::Rejudge { opened }) => lobby::rejudge(desk, call, host, lobby, opened),
         (S::Lobby { host, lobby }, E::Admitted) => {
@@ -300,38 +366,52 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         }
 
         // -- in the meeting --
-        (S::InMeeting { host, meeting, role, star }, E::Key(key, at)) => {
-            let star = match star {
-                _ if key == Digit::STAR => Some(at + MENU_TIME),
-                Some(_) => {
-                    command(desk, call, host.id, meeting, role, key);
-                    None
+        (S::InMeeting(inside), E::Key(key, at)) => inside::key(desk, call, inside, key, at),
+        (S::InMeeting(inside), E::Played(played)) => inside::played(desk, call, inside, played),
+        (S::InMeeting(inside), E::Tick) => inside::tick(desk, call, inside),
+        (S::InMeeting(mut inside), E::Answer(answered, answer)) => match inside.menu {
+            Menu::CheckingHostPin { question: Some(question), last_key, .. } if question == answered => {
+                match host_pin::answered(call, None, answer) {
+                    Some(right) => host_pin::checked_inside(desk, call, inside, right, last_key),
+                    None => {
+                        inside.menu = Menu::Closed;
+                        tell(desk, call, Prompt::TryLater);
+                        S::InMeeting(inside)
+                    }
                 }
-                None => None,
-            };
-            S::InMeeting { host, meeting, role, star }
-        }
-        (S::InMeeting { host, meeting, role, .. }, E::Tick) => {
-            S::InMeeting { host, meeting, role, star: None }
-        }
-        (S::InMeeting { host, .. }, E::MeetingOver { ending, follow }) => {
+            }
+            _ => S::InMeeting(inside),
+        },
+        (S::InMeeting(inside), E::MeetingOver { ending, follow }) => {
             part(desk, call);
-            if follow { follow_on(desk, call, host, ending) } else { leave(desk, call, ending) }
+            if follow { follow_on(desk, call, inside.host, ending) } else { leave(desk, call, ending) }
         }
-        (S::InMeeting { host, meeting, role, star }, E::Muted(muted)) => {
-            mute(desk, call, host.id, meeting, |row| row.muted_hard = muted, muted);
-            S::InMeeting { host, meeting, role, star }
+        (S::InMeeting(inside), E::Muted(muted)) => {
+            inside::muted_hard(desk, call, &inside, muted);
+            S::InMeeting(inside)
+        }
+        (S::InMeeting(inside), E::MutedWithAll(muted)) => {
+            inside::muted_with_all(desk, call, &inside, muted);
+            S::InMeeting(inside)
+        }
+        (S::InMeeting(mut inside), E::Promoted) => {
+            inside::promote(desk, call, &mut inside);
+            S::InMeeting(inside)
+        }
+        (S::InMeeting(inside), E::HandLowered) => {
+            inside::hand_lowered(desk, call, &inside);
+            S::InMeeting(inside)
         }
         (state, E::Remembered(by)) => {
             call.remembering = None;
             call.remembered = Some(by);
             desk.step(call.id, "remembered");
-            if matches!(state, S::InMeeting { .. }) {
+            if matches!(state, S::InMeeting(_)) {
                 call.playing = Some(desk.play(call.id, vec![Prompt::Remembered]));
             }
             state
         }
-        (state @ S::InMeeting { .. }, E::Forgotten(done)) => {
+        (state @ S::InMeeting(_), E::Forgotten(done)) => {
             if done {
                 desk.record(call.id, |record| record.remembered = false);
                 desk.step(call.id, "forgotten");
@@ -355,6 +435,9 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
             | E::Refused
             | E::Removed { .. }
             | E::Muted(_)
+            | E::MutedWithAll(_)
+            | E::Promoted
+            | E::HandLowered
             | E::Forgotten(_),
         ) => state,
     }

@@ -1,6 +1,7 @@
 //! Good-bye: the reason, the BYE, the record.
 
 use crate::bridge::call::Call;
+use crate::bridge::call::inside::tell_media;
 use crate::bridge::call::sound::say;
 use crate::bridge::call::state::{FIGURES_TIME, PROMPT_TIME, SIGNALLING_TIME, State};
 use crate::bridge::desk::Desk;
@@ -11,6 +12,8 @@ use crate::bridge::{Ending, Output, Prompt};
 pub(super) fn part(desk: &mut Desk, call: &mut Call) {
     if let Some((host, meeting)) = call.place.take() {
         desk.part(call.id, host, meeting, true);
+        // It may come into another meeting, where nobody has muted it.
+        tell_media(desk, call, false);
     }
 }
 

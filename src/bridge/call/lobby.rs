@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bridge::admission::{Proof, Verdict};
 use crate::bridge::call::Call;
-use crate::bridge::call::enter::{act, another_one_time_meeting, ask_code_of_another, shown};
+use crate::bridge::call::enter::{act, another_one_time_meeting, press_ahead, shown, to_another};
 use crate::bridge::call::leaving::leave;
 use crate::bridge::call::sound::{quiet, say};
 use crate::bridge::call::state::{PROMPT_TIME, REASSURANCE, State};
@@ -62,7 +62,7 @@ pub(super) fn enter_lobby(
         desk.explain(call.id, format!("kept out, the lobby is full: {}", shown(proof)));
         return leave(desk, call, Ending::Locked);
     }
-    call.typed.clear();
+    let ahead = call.typed.take_host_pin();
     let why = match reason {
         LobbyReason::Locked => Prompt::LockedNow,
         LobbyReason::Guessing => Prompt::ModeratorLetsIn,
@@ -78,13 +78,13 @@ pub(super) fn enter_lobby(
         name: Name::Asked(playback, now + PROMPT_TIME),
         until: now + desk.settings.lobby,
     };
-    State::Lobby { host, lobby }
+    press_ahead(desk, call, State::Lobby { host, lobby }, ahead)
 }
 
 /// The question has been heard.
 pub(super) fn played(
     desk: &mut Desk,
-    call: &Call,
+    call: &mut Call,
     host: Box<HostView>,
     lobby: Lobby,
     played: PlaybackId,
@@ -124,8 +124,9 @@ pub(super) fn tick(desk: &mut Desk, call: &mut Call, host: Box<HostView>, mut lo
     }
 }
 
-fn listen(desk: &mut Desk, call: &Call, host: Box<HostView>, mut lobby: Lobby) -> State {
+fn listen(desk: &mut Desk, call: &mut Call, host: Box<HostView>, mut lobby: Lobby) -> State {
     lobby.name = Name::Said(desk.now().instant + NAME_TIME);
+    call.named = true;
     desk.out.push(Output::RecordName { call: call.id, most: NAME_TIME });
     State::Lobby { host, lobby }
 }
@@ -136,7 +137,7 @@ fn hold(desk: &mut Desk, call: &mut Call, host: Box<HostView>, mut lobby: Lobby)
     call.music = true;
     desk.out.push(Output::PlayLoop { call: call.id, prompt: Prompt::Music });
     lobby.name = Name::Kept(desk.now().instant + REASSURANCE);
-    desk.knock(host.id);
+    desk.knock(host.id, call.id);
     State::Lobby { host, lobby }
 }
 
@@ -159,13 +160,13 @@ pub(super) fn rejudge(
             act(desk, call, host, lobby.proof, verdict)
         }
         verdict => {
-            // Who asks for a name once keeps it for that meeting alone.
+            // A name that was said for one meeting is not heard in another.
+            call.named = false;
             desk.out.push(Output::DropName { call: call.id });
             let another =
                 lobby.meeting.is_some_and(|meeting| another_one_time_meeting(desk, host.id, opened, meeting));
             if another || verdict == Verdict::AskCode {
-                desk.step(call.id, "another-meeting-opened");
-                return ask_code_of_another(desk, call, host);
+                return to_another(desk, call, host);
             }
             quiet(desk, call);
             act(desk, call, host, lobby.proof, verdict)

@@ -10,19 +10,35 @@ use crate::types::Digit;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Action {
     Help,
-    CountPeople,
+    ToggleRecording,
+    WhoIsHere,
+    ToggleMuteAll,
+    ToggleHand,
     ToggleMute,
+    ToggleLock,
+    AdmitNext,
     ForgetPhone,
+    BecomeModerator,
+    EndForAll,
+    DropLast,
 }
 
 const ALL: &[Role] = &[Guest, Moderator];
 
 #[rustfmt::skip]
-const KEYS: [(char, &[Role], Action); 4] = [
+const KEYS: [(char, &[Role], Action); 12] = [
     ('1', ALL, Action::Help),
-    ('3', ALL, Action::CountPeople),
+    ('2', &[Moderator], Action::ToggleRecording),
+    ('3', ALL, Action::WhoIsHere),
+    ('4', &[Moderator], Action::ToggleMuteAll),
+    ('5', ALL, Action::ToggleHand),
     ('6', ALL, Action::ToggleMute),
+    ('7', &[Moderator], Action::ToggleLock),
+    ('8', &[Moderator], Action::AdmitNext),
     ('9', ALL, Action::ForgetPhone),
+    ('0', &[Guest], Action::BecomeModerator),
+    ('0', &[Moderator], Action::EndForAll),
+    ('#', &[Moderator], Action::DropLast),
 ];
 
 /// What `*` and this key do for somebody of this role; `None`: nothing, and they are told so.

@@ -1,10 +1,12 @@
 //! One caller, from hello to good-bye.
 
+mod choose;
 mod collect;
 mod enter;
 mod entry;
 pub(crate) mod flow;
 mod hello;
+mod host_pin;
 mod inside;
 mod leaving;
 pub(crate) mod lobby;
@@ -18,6 +20,7 @@ use jiff::Timestamp;
 
 use crate::bridge::guess::{Attempt, Limits, Rounds, Spent, Tried};
 use crate::bridge::input::{Caller, DigitSource, Incoming};
+use crate::bridge::meeting::Recording;
 use crate::bridge::view::Known;
 use crate::bridge::{PlaybackId, QuestionId};
 use crate::types::{CallId, Digit, HostId, MeetingId, Now, Trust};
@@ -55,6 +58,18 @@ pub(crate) struct Call {
     pub remembered: Option<HostId>,
     /// The host whose moderator let this call in from the lobby.
     pub admitted: Option<HostId>,
+    /// What a moderator wants, when asked.
+    pub chosen: Option<choose::Chosen>,
+    /// Others do not hear the leg, as media has been told.
+    pub muted: bool,
+    /// The recording that this caller has been told of.
+    pub heard: Option<(MeetingId, Recording)>,
+    /// Said a name at the door.
+    pub named: bool,
+    /// Tries at the host PIN that are left in a meeting.
+    pub host_pin_tries: u8,
+    /// `*` was pressed while keys do nothing else; `0` means something until then.
+    pub star: Option<Instant>,
     /// When the state began, for readers.
     pub since: Timestamp,
     /// Its entry in the list of timers.
@@ -82,6 +97,12 @@ impl Call {
             remembering: None,
             remembered: None,
             admitted: None,
+            chosen: None,
+            muted: false,
+            heard: None,
+            named: false,
+            host_pin_tries: 3,
+            star: None,
             since: now.date,
             timer: None,
         }

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::bridge::admission::Proof;
 use crate::bridge::call::Call;
+use crate::bridge::call::choose::Choice;
 use crate::bridge::call::collect::Collector;
+use crate::bridge::call::inside::Inside;
 use crate::bridge::call::lobby::Lobby;
 use crate::bridge::input::{HangUp, Quality};
 use crate::bridge::meeting::Awaits;
-use crate::bridge::snapshot::Role;
 use crate::bridge::view::HostView;
 use crate::bridge::{Answer, Ending, PlaybackId, Prompt, QuestionId};
 use crate::types::{Digit, HostId, MeetingId};
@@ -32,9 +33,11 @@ pub(crate) enum State {
         playback: PlaybackId,
         until: Instant,
     },
+    /// `behind`: a `*` led back from the question for this one's code, and no other key came since.
     AskingPin {
         entry: Collector,
         patience: Patience,
+        behind: Option<About>,
     },
     /// `found` when the store has answered: `Some(None)` is a PIN that does not exist.
     CheckingPin {
@@ -56,6 +59,24 @@ pub(crate) enum State {
         last_key: Instant,
         until: Instant,
     },
+    AskingHostPin {
+        about: About,
+        entry: Collector,
+        patience: Patience,
+    },
+    /// `right` when the store has answered.
+    CheckingHostPin {
+        about: About,
+        question: Option<QuestionId>,
+        right: Option<bool>,
+        last_key: Instant,
+        until: Instant,
+    },
+    /// Which of their meetings a moderator wants.
+    Choosing {
+        host: Box<HostView>,
+        choice: Choice,
+    },
     /// A meeting must be opened or closed first; then the caller is judged again.
     Opening {
         host: Box<HostView>,
@@ -74,13 +95,14 @@ pub(crate) enum State {
         host: Box<HostView>,
         lobby: Lobby,
     },
-    /// `star`: `*` was pressed, and the next key is a command until then.
-    InMeeting {
+    /// "This meeting is being recorded" plays; nobody is mixed who has not heard it.
+    Announcing {
         host: Box<HostView>,
-        meeting: MeetingId,
-        role: Role,
-        star: Option<Instant>,
+        proof: Proof,
+        playback: PlaybackId,
+        until: Instant,
     },
+    InMeeting(Inside),
     /// The good-bye plays.
     Leaving {
         ending: Ending,
@@ -112,6 +134,14 @@ impl Patience {
     pub(super) fn deadline(self) -> Instant {
         match self {
             Self::Prompt(_, at) | Self::Until(at) => at,
+        }
+    }
+
+    /// A playback is over: if it was the prompt, the first key is waited for.
+    pub(super) fn heard(self, played: PlaybackId, now: Instant) -> Self {
+        match self {
+            Self::Prompt(playback, _) if playback == played => Self::Until(now + FIRST_KEY),
+            other => other,
         }
     }
 }
@@ -176,6 +206,10 @@ pub(crate) enum Event {
     },
     /// The moderator muted or unmuted this caller.
     Muted(bool),
+    /// … everyone.
+    MutedWithAll(bool),
+    Promoted,
+    HandLowered,
     /// This phone is remembered by that host now.
     Remembered(HostId),
     /// The answer to `*9`; whether it worked.
@@ -191,6 +225,10 @@ impl State {
             Self::WelcomingKnown { .. } => "welcoming",
             Self::AskingPin { .. } => "asking-pin",
             Self::CheckingPin { .. } | Self::CheckingCode { .. } => "checking",
+            Self::CheckingHostPin { .. } => "checking",
+            Self::AskingHostPin { .. } => "asking-host-pin",
+            Self::Choosing { .. } => "choosing",
+            Self::Announcing { .. } => "announcing",
             Self::AskingCode { .. } => "asking-code",
             Self::Opening { .. } => "opening",
             Self::Waiting { .. } => "waiting",
@@ -213,6 +251,10 @@ impl State {
                 | Self::CheckingPin { .. }
                 | Self::AskingCode { .. }
                 | Self::CheckingCode { .. }
+                | Self::AskingHostPin { .. }
+                | Self::CheckingHostPin { .. }
+                | Self::Choosing { .. }
+                | Self::Announcing { .. }
                 | Self::Opening { .. }
         )
     }
@@ -238,11 +280,14 @@ impl State {
             Self::WelcomingKnown { host, .. }
             | Self::Opening { host, .. }
             | Self::Waiting { host, .. }
+            | Self::Choosing { host, .. }
+            | Self::Announcing { host, .. }
             | Self::Lobby { host, .. }
-            | Self::InMeeting { host, .. } => Some(host.id),
-            Self::AskingCode { about, .. } | Self::CheckingCode { about, .. } => {
-                about.host().map(|host| host.id)
-            }
+            | Self::InMeeting(Inside { host, .. }) => Some(host.id),
+            Self::AskingCode { about, .. }
+            | Self::CheckingCode { about, .. }
+            | Self::AskingHostPin { about, .. }
+            | Self::CheckingHostPin { about, .. } => about.host().map(|host| host.id),
             Self::CheckingPin { found: Some(Some(host)), .. } => Some(host.id),
             _ => None,
         }
@@ -255,16 +300,19 @@ impl State {
             | Self::WelcomingKnown { until, .. }
             | Self::CheckingPin { until, .. }
             | Self::CheckingCode { until, .. }
+            | Self::CheckingHostPin { until, .. }
+            | Self::Announcing { until, .. }
             | Self::Opening { until, .. }
             | Self::Leaving { until, .. }
             | Self::HangingUp { until, .. }
             | Self::Over { until } => Some(*until),
-            Self::AskingPin { patience, .. } | Self::AskingCode { patience, .. } => {
-                Some(patience.deadline().min(call.hold_until))
-            }
+            Self::AskingPin { patience, .. }
+            | Self::AskingCode { patience, .. }
+            | Self::AskingHostPin { patience, .. } => Some(patience.deadline().min(call.hold_until)),
+            Self::Choosing { choice, .. } => Some(choice.patience.deadline()),
             Self::Waiting { remind, until, .. } => Some((*remind).min(*until)),
             Self::Lobby { lobby, .. } => Some(lobby.deadline()),
-            Self::InMeeting { star, .. } => *star,
+            Self::InMeeting(inside) => inside.menu.deadline(),
             Self::Gone => None,
         }
     }

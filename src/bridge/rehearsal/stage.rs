@@ -14,7 +14,7 @@ use crate::bridge::view::{KnownCallers, MeetingState};
 use crate::bridge::{
     Answer, Bridge, Command, Incoming, Input, Output, PlaybackId, Question, RequestId, Settings,
 };
-use crate::types::{CallId, Code, Digit, Language, MeetingId, Now, PhoneNumber, Pin, Trust};
+use crate::types::{CallId, Code, Digit, HostPin, Language, MeetingId, Now, PhoneNumber, Pin, Trust};
 
 /// Between two keys of a `dial`.
 const KEY_TIME: Duration = Duration::from_millis(100);
@@ -108,6 +108,9 @@ impl Stage {
                     match option {
                         ["known-callers", policy] => host.known_callers = known_callers(policy)?,
                         ["own", own] => host.numbers.push(number(own)?),
+                        ["host-pin", pin] => {
+                            host.host_pin = Some(HostPin::parse(pin).map_err(|error| error.to_string())?);
+                        }
                         _ => return Err(format!("option {option:?} of a host")),
                     }
                 }
@@ -138,11 +141,13 @@ impl Stage {
                     "full" => self.settings.participants_max = figure,
                     "calls" => self.settings.calls_max = figure,
                     "entering" => self.settings.calls_entering_max = figure,
+                    "standard-needs-moderator" => self.settings.standard_needs_moderator = figure > 0,
                     "code-tries" => self.settings.guessing.code_tries = figure,
                     "number-tries" => self.settings.guessing.number_tries = figure,
                     _ => {
                         return Err(format!(
-                            "setting {what:?}, expected full, calls, entering, code-tries or number-tries"
+                            "setting {what:?}, expected full, calls, entering, standard-needs-moderator, \
+                             code-tries or number-tries"
                         ));
                     }
                 }
@@ -244,6 +249,30 @@ impl Stage {
             ["refuse", who] => {
                 let participant = self.call(who)?;
                 self.command(Command::Refuse { participant });
+            }
+            ["promote", who] => {
+                let participant = self.call(who)?;
+                self.command(Command::Promote { participant });
+            }
+            ["lower", "hand", "of", who] => {
+                let participant = self.call(who)?;
+                self.command(Command::LowerHand { participant });
+            }
+            [_, "mutes", "all", "in", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::MuteAll { meeting, muted: true });
+            }
+            [_, "unmutes", "all", "in", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::MuteAll { meeting, muted: false });
+            }
+            [_, "records", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::Record { meeting, on: true });
+            }
+            [_, "stops", "recording", title] => {
+                let meeting = self.titled(title)?;
+                self.command(Command::Record { meeting, on: false });
             }
             [_, "locks", title] => {
                 let meeting = self.titled(title)?;

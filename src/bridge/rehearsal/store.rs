@@ -11,7 +11,7 @@ use crate::bridge::guess::{Aim, Ladder, Limits};
 use crate::bridge::question::OpenedBy;
 use crate::bridge::view::{Known, KnownCallers, MeetingKind, MeetingState};
 use crate::bridge::{Answer, HostView, MeetingView, Question};
-use crate::types::{Code, HostId, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
+use crate::types::{Code, HostId, HostPin, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
 
 #[derive(Debug)]
 pub struct Store {
@@ -30,6 +30,7 @@ pub struct Host {
     pub id: HostId,
     pub name: String,
     pub pin: Pin,
+    pub host_pin: Option<HostPin>,
     pub known_callers: KnownCallers,
     pub numbers: Vec<PhoneNumber>,
     pub standard_meeting: MeetingId,
@@ -87,6 +88,7 @@ impl Store {
             id,
             name: name.to_owned(),
             pin,
+            host_pin: None,
             known_callers: KnownCallers::StraightThrough,
             numbers: Vec::new(),
             standard_meeting,
@@ -220,8 +222,16 @@ impl Store {
                 }
                 Answer::Code { proved, tried }
             }
-            Question::HostPin { host, by, .. } => {
-                Answer::HostPin { right: false, tried: self.ladder.spend(&by, &Aim::HostPin { host }, date) }
+            Question::HostPin { host, pin, by } => {
+                let mut tried = self.ladder.spend(&by, &Aim::HostPin { host }, date);
+                let row = self.hosts.iter().find(|row| row.id == host);
+                let right = tried.compared
+                    && !tried.exhausted
+                    && row.is_some_and(|row| row.host_pin.as_ref() == Some(&pin));
+                if right {
+                    self.ladder.was_right(&mut tried);
+                }
+                Answer::HostPin { right, tried }
             }
             Question::GiveBack { wrong, proved } => {
                 self.ladder.give_back(&wrong, proved, date);
