@@ -224,11 +224,13 @@ impl Endpoint {
             Purpose::Prack(call) if (200..300).contains(&status) => self.pracked(call),
             Purpose::Info(call) if matches!(status, 408 | 481) => self.gone(now, call, status == 408),
             Purpose::Bye(Some(call)) if status >= 200 => self.left(call),
+            Purpose::Keep(keeper) if status >= 200 => self.keeper_answered(now, keeper, id, &response),
             Purpose::Change(_)
             | Purpose::Refresh(_)
             | Purpose::Info(_)
             | Purpose::Prack(_)
             | Purpose::Bye(_)
+            | Purpose::Keep(_)
             | Purpose::Cancel => {}
         }
     }
@@ -247,6 +249,7 @@ impl Endpoint {
                 self.gone(now, call, true)
             }
             Purpose::Bye(Some(call)) => self.left(call),
+            Purpose::Keep(keeper) => self.keeper_unanswered(now, keeper, status),
             Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack(_) => {}
         }
     }
