@@ -15,8 +15,8 @@ use doorline::bridge::view::{MeetingKind, MeetingState};
 use doorline::bridge::{self, Answer, CallRecord, Command, Ending, Question, Rejection, Reply, Snapshot};
 use doorline::cli::admin;
 use doorline::http::{
-    self, AccessNumber, Answered, ConfigFault, Operations, Reloaded, Reloading, ServiceFacts, Switchboard,
-    TrunkFacts, Verdict,
+    self, AccessNumber, Answered, ConfigFault, Operations, Probe, Probing, Refused, Registration, Reloaded,
+    Reloading, ServiceFacts, Switchboard, TrunkFacts, Verdict,
 };
 use doorline::store::{self, Store};
 use doorline::types::{CallId, HostId, MeetingId, Token, Trust};
@@ -89,7 +89,7 @@ impl Operations for Fake {
     }
 
     fn trunks(&self) -> Vec<TrunkFacts> {
-        vec![TrunkFacts {
+        let lab = TrunkFacts {
             name: "lab".to_owned(),
             allow: vec!["192.0.2.0/24".to_owned()],
             tls_names: vec!["sbc.example.net".to_owned()],
@@ -98,7 +98,42 @@ impl Operations for Fake {
             calls_max: Some(10),
             answered: 7,
             unanswered: 2,
-        }]
+            recognised_by: vec!["address"],
+            state: "unknown",
+            learned: Vec::new(),
+            registration: None,
+            ping: None,
+            refused: Refused { too_fast: 3, ..Refused::default() },
+        };
+        let carrier = TrunkFacts {
+            name: "carrier".to_owned(),
+            allow: Vec::new(),
+            recognised_by: vec!["registration", "password"],
+            state: "down",
+            registration: Some(Registration {
+                state: "failing",
+                registered_until: None,
+                address: Some("203.0.113.7:5060".to_owned()),
+                last_status: Some(403),
+                why: Some("Forbidden".to_owned()),
+                next_try_at: "2026-03-02T10:00:00Z".parse().ok(),
+            }),
+            calls_max: None,
+            ..lab.clone()
+        };
+        vec![carrier, lab]
+    }
+
+    fn probe(&self, trunk: String) -> Probing<'_> {
+        let answer = Probe {
+            answered: true,
+            address: Some("203.0.113.7:5060".to_owned()),
+            transport: Some("udp"),
+            status: Some(200),
+            round_trip_ms: Some(12.5),
+            why: None,
+        };
+        Box::pin(async move { (trunk == "carrier").then_some(answer) })
     }
 
     fn judge(&self, trunk: &str, from: IpAddr) -> Option<Verdict> {
@@ -1423,11 +1458,20 @@ fn trunks_are_the_operators_alone_to_see_and_to_test() {
     let host = service.host("Ada");
     service.now_live(Snapshot { calls: vec![live_call(1, None), live_call(2, None)], ..Snapshot::default() });
     let trunks = service.get("/trunks");
-    let trunk = &trunks.items()[0];
+    let trunk = &trunks.items()[1];
     assert_eq!(
         (&trunk["name"], &trunk["calls_live"], &trunk["answered"]),
         (&json!("lab"), &json!(2), &json!(7))
     );
+    assert_eq!((&trunk["state"], &trunk["refused"]["too_fast"]), (&json!("unknown"), &json!(3)));
+    let carrier = &trunks.items()[0];
+    assert_eq!(carrier["recognised_by"], json!(["registration", "password"]));
+    assert_eq!(carrier["registration"]["last_status"], 403);
+
+    let probe = |trunk: &str| service.ask("POST", &format!("/trunks/{trunk}/probe"), Some(OPERATOR), None);
+    assert_eq!(probe("carrier").json["round_trip_ms"], 12.5);
+    probe("lab").is_problem(409, None);
+    probe("other").is_problem(404, None);
 
     let verdict = |from: &str| service.get(&format!("/trunks/lab/test?from={from}"));
     assert_eq!(verdict("192.0.2.7").json["accepted"], true);
@@ -1437,7 +1481,12 @@ fn trunks_are_the_operators_alone_to_see_and_to_test() {
     assert_eq!((&refused["accepted"], &refused["paste"]), (&json!(false), &json!("allow = [\"192.0.2.8\"]")));
     verdict("nowhere").is_problem(400, Some("from"));
     service.get("/trunks/other/test?from=192.0.2.7").is_problem(404, None);
-    for (method, path) in [("GET", "/trunks"), ("GET", "/trunks/lab/test?from=::1"), ("POST", "/reload")] {
+    for (method, path) in [
+        ("GET", "/trunks"),
+        ("GET", "/trunks/lab/test?from=::1"),
+        ("POST", "/trunks/carrier/probe"),
+        ("POST", "/reload"),
+    ] {
         service.ask(method, path, Some(&host.token), None).is_problem(403, None);
         service.ask(method, path, None, None).is_problem(401, None);
     }
@@ -1471,10 +1520,21 @@ fn trunks_are_listed_and_tested_from_a_terminal() {
     let run = |line: &str| service.terminal(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     assert_eq!(
         run("trunk list"),
-        "name  live  most  answered  unanswered  believes  allow\n\
-         lab   0     10    7         2           pai       192.0.2.0/24\n"
+        "name     state    recognised by           live  most  answered  unanswered  believes  allow         registration\n\
+         carrier  down     registration, password  0     -     7         2           pai       -             \
+         not registered: 403 Forbidden; next try at 2026-03-02T10:00:00Z\n\
+         lab      unknown  address                 0     10    7         2           pai       192.0.2.0/24  -\n"
     );
-    assert_eq!(run("trunk test lab --from 192.0.2.7"), "accepted by allow: 192.0.2.7 looked at\n");
+    assert_eq!(
+        run("trunk test lab --from 192.0.2.7"),
+        "accepted by allow: 192.0.2.7 looked at\n\
+         not asked: the trunk has neither ping.target nor register.registrar\n"
+    );
+    assert_eq!(
+        run("trunk test carrier"),
+        "answers: 200 in 12.5 ms from udp:203.0.113.7:5060\n\
+         not registered: 403 Forbidden; next try at 2026-03-02T10:00:00Z\n"
+    );
     assert!(
         run("trunk test lab --from 192.0.2.8").contains("to let it in, write in the trunk's file: allow")
     );

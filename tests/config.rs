@@ -484,6 +484,37 @@ fn each_fault_names_file_key_and_reason() {
             r#"sip.listen: "udp:127.0.0.1:5060" twice, expected each address and port once"#,
         ),
         (
+            "an account without a registrar",
+            "name = \"a\"\n[register]\nuser = \"u\"",
+            "register.registrar: missing, expected such as \"sip.carrier.example\" beside user",
+        ),
+        (
+            "a registrar without an account",
+            "name = \"a\"\n[register]\nregistrar = \"c.example\"",
+            "register.user: missing, expected the account's user",
+        ),
+        (
+            "a registrar that is none",
+            "name = \"a\"\n[register]\nregistrar = \"c example\"\nuser = \"u\"\npassword_file = \"one\"",
+            "register.registrar: \"c example\": URI with white space, brackets or control characters, expected \
+             such as \"sip.carrier.example\" or \"sip:192.0.2.9:5060\"",
+        ),
+        (
+            "a registrar with a user",
+            "name = \"a\"\n[register]\nregistrar = \"u@c.example\"\nuser = \"u\"\npassword_file = \"one\"",
+            "register.registrar: with a user, expected the carrier's domain; the user has its own key",
+        ),
+        (
+            "a registration for a moment",
+            "name = \"a\"\n[register]\nexpires_seconds = 5",
+            "register.expires_seconds: 5, expected 60 to 86400",
+        ),
+        (
+            "a ping each second",
+            "name = \"a\"\n[ping]\ntarget = \"c.example\"\ninterval_seconds = 1",
+            "ping.interval_seconds: 1, expected 5 to 3600",
+        ),
+        (
             "no address",
             "[sip]\nexternal_address = \"example.org\"",
             r#"sip.external_address: "example.org", expected an IP address such as "192.0.2.10""#,
@@ -804,6 +835,19 @@ fn a_trunk_that_asks_a_password_and_takes_the_world() {
     let rate = a.calls_rate.unwrap();
     assert_eq!((rate.every, rate.burst), (Duration::from_millis(200), 10));
     assert_eq!(a.external_address, Some("203.0.113.5".parse().unwrap()));
+    folder.write(
+        "trunks.d/c.toml",
+        "name = \"c\"\n[register]\nregistrar = \"c.example:5070\"\ntransport = \"tcp\"\nuser = \"4420\"\n\
+         auth_user = \"login\"\npassword_file = \"word\"\noutbound_proxy = \"edge.example\"\n[ping]\ntarget = \"c.example\"",
+    );
+    let settings = folder.load().unwrap();
+    let account = settings.trunks[2].registration.as_ref().unwrap();
+    assert_eq!(
+        (account.registrar.to_string(), account.address.to_string(), account.contact_user.as_str()),
+        ("sip:c.example:5070".to_owned(), "sip:4420@c.example:5070".to_owned(), "4420")
+    );
+    assert_eq!((account.login.user.as_str(), account.login.password.reveal()), ("login", "a:b"));
+    assert_eq!(account.first_hop().to_string(), "sip:edge.example");
     let shown = format!("{settings:?}");
     assert!(!shown.contains("a:b") && !shown.contains("\"c\""), "{shown}");
 }
@@ -972,6 +1016,14 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# roots_file =", "\nroots_file =")
             .replace("\n# group =", "\ngroup =")
             .replace("\n# users =", "\nusers =")
+            .replace("\n# registrar =", "\nregistrar =")
+            .replace("\n# transport =", "\ntransport =")
+            .replace("\n# user =", "\nuser =")
+            .replace("\n# auth_user =", "\nauth_user =")
+            .replace("\n# realm =", "\nrealm =")
+            .replace("\n# outbound_proxy =", "\noutbound_proxy =")
+            .replace("\n# contact_user =", "\ncontact_user =")
+            .replace("\n# target =", "\ntarget =")
             .replace("\n# external =", "\nexternal =")
             .replace("\n# certificate_file =", "\ncertificate_file =")
             .replace("\n# private_key_file =", "\nprivate_key_file =")
@@ -1001,6 +1053,7 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
     folder.write("trunks.d/carrier.toml", &trunk);
     fs::create_dir(folder.path("trunks.d/secrets")).unwrap();
     folder.secret("trunks.d/secrets/carrier-password", "word");
+    folder.secret("trunks.d/secrets/carrier-account", "word");
     let settings = folder.load().unwrap();
     assert!(settings.signalling.tls.is_some_and(|tls| tls.asks_clients()));
     assert_eq!((settings.media.threads, settings.trunks[0].calls_max), (Some(2), Some(100)));

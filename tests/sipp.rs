@@ -6,12 +6,16 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::sipp::{self, Scenario};
 use support::{Api, Doorline, Host, Meeting, Options};
+
+/// The source of a trunk that asks a password.
+const GUARDED: [u8; 4] = [127, 0, 0, 3];
 
 /// A host with its One Time Meeting, of which each scenario has its own.
 struct Scene {
@@ -91,6 +95,20 @@ const CHECKS: &[Check] = &[
         let record = scene.api.record(&call.call_id);
         assert_eq!(record["ending"], "no-ack", "{record}");
     }),
+    ("password", |door, _, number| {
+        let scenario = Scenario::new("password", door.sip(), number).calls_from(GUARDED);
+        let call = scenario.logs_in("bob", "zanzibar").passes();
+        let record = door.api().record(&call.call_id);
+        assert_eq!((&record["ending"], &record["trunk"]), (&json!("hung-up"), &json!("guarded")), "{record}");
+    }),
+    ("wrong-password", |door, scene, number| {
+        let scenario = Scenario::new("wrong-password", door.sip(), number).calls_from(GUARDED);
+        scenario.logs_in("bob", "open sesame").passes();
+        let told = "password not proved trunk=\"guarded\" source=127.0.0.3 why=\"wrong-password\"";
+        assert!(door.log().contains(told), "{}", door.log_tail());
+        let metrics = scene.api.text("/metrics");
+        assert!(metrics.contains("doorline_trunk_refused_total{trunk=\"guarded\",why=\"wrong-password\"} 1"));
+    }),
     ("unknown-number", |door, scene, number| {
         let call = Scenario::new("unknown-number", door.sip(), number).dials("+442079460999").passes();
         let record = scene.api.record(&call.call_id);
@@ -119,6 +137,46 @@ const CHECKS: &[Check] = &[
         let record = scene.api.record(&call.call_id);
         assert_eq!(record["ending"], "no-usable-encryption", "{record}");
     }),
+    ("prack", |door, _, number| {
+        let record = passes(door, "prack", number, "hung-up");
+        assert_eq!(record["redirected_by"], "+4420…0002", "{record}");
+        assert_eq!(record["redirected_why"], "no-answer", "{record}");
+        assert_eq!(record["session_id"], "ab30317f1a784dc48ff824d0d3715d86", "{record}");
+        assert_eq!(record["peer_reason"]["q850"], 16, "{record}");
+        assert_ne!(record["answered_at"], Value::Null, "{record}");
+    }),
+    ("early-update", |door, _, number| {
+        passes(door, "early-update", number, "hung-up");
+    }),
+    ("wrong-rack", |door, _, number| {
+        passes(door, "wrong-rack", number, "hung-up");
+    }),
+    ("timer-by-caller", |door, _, number| {
+        passes(door, "timer-by-caller", number, "hung-up");
+    }),
+    ("timer-by-us", |door, scene, number| {
+        // It asks nothing of the caller but to stay, and would else be asked for a PIN three times.
+        passes_inside(door, scene, "timer-by-us", number, "hung-up");
+    }),
+    ("timer-expires", |door, scene, number| {
+        passes_inside(door, scene, "timer-expires", number, "session-expired");
+    }),
+    ("glare", |door, scene, number| {
+        passes_inside(door, scene, "glare", number, "hung-up");
+    }),
+    ("short-timer", |door, _, number| {
+        let record = passes(door, "short-timer", number, "interval-too-small");
+        assert_eq!(record["refused_with"], 422, "{record}");
+    }),
+    ("hold-forms", |door, _, number| {
+        passes(door, "hold-forms", number, "hung-up");
+    }),
+    ("t38", |door, _, number| {
+        passes(door, "t38", number, "hung-up");
+    }),
+    ("refer", |door, _, number| {
+        passes(door, "refer", number, "hung-up");
+    }),
     ("not-allowed", |door, _, number| {
         Scenario::new("not-allowed", door.sip(), number).passes();
         Scenario::new("not-allowed", door.sip(), number).over_tcp().passes();
@@ -139,6 +197,13 @@ fn every_scenario_passes_and_leaves_the_right_record() {
         trunks: vec![trunk("secure", SECURE, "offer"), trunk("secure-alone", SECURE_ALONE, "require")],
         ..Options::default()
     });
+    door.write_secret("trunks.d/guarded-password", "bob:zanzibar\n");
+    let (allow, users) = (IpAddr::from(GUARDED), "users = [\"bob\"]\npassword_file = \"guarded-password\"");
+    door.write(
+        "trunks.d/guarded.toml",
+        &format!("name = \"guarded\"\nallow = [\"{allow}\"]\n[auth]\n{users}\n"),
+    );
+    assert_eq!(door.api().order("/reload").good()["changes"][0], "trunk added guarded");
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for (n, (name, check)) in CHECKS.iter().enumerate() {
@@ -186,6 +251,20 @@ fn call(door: &Doorline, scene: &Scene, scenario: &str, number: &str) -> Value {
     let record = scene.api.record(&call.call_id);
     assert_eq!(record["ending"], "hung-up", "{record}");
     record
+}
+
+/// A call that keys nothing; its record.
+fn passes(door: &Doorline, scenario: &str, number: &str, ending: &str) -> Value {
+    let call = Scenario::new(scenario, door.sip(), number).within(Duration::from_secs(80)).passes();
+    let record = door.api().record(&call.call_id);
+    assert_eq!(record["ending"], ending, "{record}");
+    record
+}
+
+/// The same of a phone that has proved the code before, so that it goes straight in and stays.
+fn passes_inside(door: &Doorline, scene: &Scene, scenario: &str, number: &str, ending: &str) -> Value {
+    call(door, scene, "early-digits", number);
+    passes(door, scenario, number, ending)
 }
 
 fn entered(record: &Value, how: &str) {

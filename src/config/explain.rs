@@ -36,6 +36,8 @@ pub fn trunk() -> String {
     let mut out = String::new();
     section::<raw::Trunk>("", &mut out);
     section::<raw::Auth>("[auth]", &mut out);
+    section::<raw::Register>("[register]", &mut out);
+    section::<raw::PingTable>("[ping]", &mut out);
     section::<raw::Address>("[address]", &mut out);
     section::<CallerId>("[caller_id]", &mut out);
     section::<TrunkMedia>("[media]", &mut out);

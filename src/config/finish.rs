@@ -174,9 +174,19 @@ fn signalling(
         "" => None,
         text => faults.keep("sip.external_address", address(text)),
     };
+    let servers = sip.name_servers.iter();
+    let name_servers =
+        servers.filter_map(|text| faults.keep("sip.name_servers", name_server(text))).collect();
     let tls = transports::tls(sip_tls, &listen, folder, faults);
-    Some(signalling::Settings { listen, external_address, tls })
+    Some(signalling::Settings { listen, external_address, tls, name_servers })
         .filter(|settings| !settings.listen.is_empty())
+}
+
+/// Of `192.0.2.53` or `192.0.2.53:53`.
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let shown: String = text.chars().take(60).collect();
+    let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).or_else(|_| text.parse());
+    address.map_err(|_| format!("{shown:?}, expected an address such as \"192.0.2.53\" or \"192.0.2.53:53\""))
 }
 
 /// Of `udp:127.0.0.1:5060`.

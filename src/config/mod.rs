@@ -15,6 +15,7 @@ mod finish;
 mod outgoing;
 mod raw;
 mod read;
+mod remote;
 mod secrets;
 mod signatures;
 mod transports;

@@ -30,6 +30,9 @@ section! {
         /// behind NAT, or when listening on 0.0.0.0. An IP address; empty: the listening one. If it is
         /// wrong, calls are answered and nobody hears anything.
         external_address: String = Default("\"\""),
+        /// DNS servers that say where the names of registrars, proxies and peers lead, as
+        /// "ADDRESS" or "ADDRESS:PORT". Empty: the system's (/etc/resolv.conf).
+        name_servers: Vec<String> = Default("[]"),
     }
 }
 
@@ -297,6 +300,48 @@ section! {
 }
 
 section! {
+    /// Registration with a carrier that sends calls to where we registered from. It is kept alive, tried
+    /// again after failures (from 30 s up to 30 min), and given back when the service stops. The
+    /// registrar's addresses are sources of this trunk, beside allow.
+    pub struct Register {
+        /// The carrier's domain or registrar: "sip.carrier.example", "sip.carrier.example:5060" or a SIP
+        /// URI. Without a port the DNS is asked for NAPTR and SRV records (RFC 3263). Absent: no
+        /// registration.
+        registrar: Option<String> = Absent("\"sip.carrier.example\""),
+        /// "udp", "tcp" or "tls". Absent: as the DNS says, else UDP.
+        transport: Option<String> = Absent("\"udp\""),
+        /// The account: the user of the address that is registered.
+        user: Option<String> = Absent("\"442079460000\""),
+        /// The name to log in with, where it is not user.
+        auth_user: Option<String> = Absent("\"442079460000\""),
+        /// File with the account's password: one line that only the service's user (and group) can read.
+        /// Relative to the trunks folder.
+        password_file: Option<String> = Absent("\"secrets/carrier-account\""),
+        /// The realm that the password is for; a challenge of another one gets no answer. Absent: any of
+        /// this registrar.
+        realm: Option<String> = Absent("\"carrier.example\""),
+        /// How long we ask to be registered, in seconds, 60 to 86400. The registrar may give less. Long
+        /// ones are forgotten by NAT on the way, short ones load the registrar.
+        expires_seconds: u64 = Default("600"),
+        /// The proxy that everything goes to first, like registrar. Calls then come from it.
+        outbound_proxy: Option<String> = Absent("\"sip:edge.carrier.example;transport=tcp\""),
+        /// The user of our Contact. Absent: user.
+        contact_user: Option<String> = Absent("\"442079460000\""),
+    }
+}
+
+section! {
+    /// Asking the peer whether it is there (OPTIONS). Any answer is a sign of life, except 503. After
+    /// two that are missed the trunk is down, and is asked every few seconds until it is back.
+    pub struct PingTable {
+        /// Whom to ask. Absent: nobody.
+        target: Option<String> = Absent("\"sip:sbc.carrier.example\""),
+        /// How often, in seconds, 5 to 3600. More than 30 finds a peer that is gone later than 45 s.
+        interval_seconds: u64 = Default("20"),
+    }
+}
+
+section! {
     /// Our address as this peer sees it.
     pub struct Address {
         /// Goes into Contact, Via and SDP for this trunk, in place of sip.external_address. An IP address.
@@ -401,6 +446,8 @@ pub const CONFIG: &Places = &[
 pub const TRUNK: &Places = &[
     ("", Trunk::KEYS),
     ("auth", Auth::KEYS),
+    ("register", Register::KEYS),
+    ("ping", PingTable::KEYS),
     ("address", Address::KEYS),
     ("caller_id", CallerId::KEYS),
     ("media", TrunkMedia::KEYS),

@@ -49,6 +49,12 @@ pub fn guard(raw: &Auth, folder: &Path, faults: &mut Faults) -> Option<Guard> {
     Some(Guard { realm: raw.realm.clone(), algorithms: algorithms?, users })
 }
 
+/// The one password in the file that `key` names.
+pub fn password(key: &str, file: Option<&str>, folder: &Path, faults: &mut Faults) -> Option<Password> {
+    let text = password_text(key, file, folder, faults)?;
+    text.lines().find(|line| !line.is_empty()).map(Password::new)
+}
+
 fn password_text(key: &str, file: Option<&str>, folder: &Path, faults: &mut Faults) -> Option<String> {
     let Some(file) = file else {
         faults.push(key, "missing, expected a file with the password");

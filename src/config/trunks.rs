@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use super::fault::{Fault, Faults};
 use super::file::Document;
 use super::finish::address;
-use super::raw::{self, Address, Auth, CallerId, TrunkLimits, TrunkMedia};
+use super::raw::{self, Address, Auth, CallerId, PingTable, Register, TrunkLimits, TrunkMedia};
 use super::read::{choice, within};
-use super::secrets;
+use super::{remote, secrets};
 use crate::sip::bucket::Rate;
+use crate::sip::register::Account;
 use crate::sip::trunk::{
     Believe, CodecName, DtmfMode, MediaSource, Network, Reliable, SrtpMode, Trunk, Verstats, Voice,
 };
@@ -61,6 +62,8 @@ pub fn load(folder: &Path, ours: Option<&Ours>, named: &mut Faults, found: &mut 
 fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk> {
     let mut document = Document::open(raw::TRUNK, faults)?;
     let auth: Auth = document.section("auth", faults);
+    let register: Register = document.section("register", faults);
+    let ping: PingTable = document.section("ping", faults);
     let told: Address = document.section("address", faults);
     let caller_id: CallerId = document.section("caller_id", faults);
     let media: TrunkMedia = document.section("media", faults);
@@ -74,6 +77,8 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         guard,
         allow,
         external_address: external(&told, ours, faults),
+        registration: remote::account(&register, folder, faults),
+        ping: remote::ping(&ping, faults),
         group: top.group.map_or_else(|| name.clone(), |group| self::name("group", group, faults)),
         name,
         verstat: verstats(&caller_id, faults),
@@ -168,6 +173,16 @@ fn compare(trunk: &Trunk, others: &[(PathBuf, Trunk)], faults: &mut Faults) {
             faults.push(
                 "name",
                 format!("{:?} is also the name in {file}, expected one of its own", trunk.name),
+            );
+        }
+        let registrar = |trunk: &Trunk| trunk.registration.as_ref().map(Account::first_hop);
+        if let (Some(ours), Some(theirs)) = (registrar(trunk), registrar(other))
+            && ours.host() == theirs.host()
+            && ours.port() == theirs.port()
+        {
+            faults.push(
+                "register.registrar",
+                format!("the same as in {file}, expected one each: calls that come from it could not be told apart"),
             );
         }
         if trunk.overlaps(other) {

@@ -40,7 +40,10 @@ use tokio::task::JoinHandle;
 
 pub use crate::mail::AccessNumber;
 pub use openapi::document;
-pub use operations::{ConfigFault, Operations, Reloaded, Reloading, TrunkFacts, Verdict};
+pub use operations::{
+    ConfigFault, Operations, Ping, Probe, Probing, Refused, Registration, Reloaded, Reloading, TrunkFacts,
+    Verdict,
+};
 pub use settings::Settings;
 
 use crate::bridge::{self, Command, Rejection, Reply, Snapshot};

@@ -107,6 +107,7 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(calls::get_call))
         .routes(routes!(trunks::list_trunks))
         .routes(routes!(trunks::test_trunk))
+        .routes(routes!(trunks::probe_trunk))
         .routes(routes!(trunks::reload))
         .routes(routes!(openapi_json));
     OpenApiRouter::with_openapi(Head::openapi())

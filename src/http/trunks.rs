@@ -12,7 +12,7 @@ use super::auth::Caller;
 use super::context::Context;
 use super::input::{Id, Parameters};
 use super::problem::Problem;
-use super::{Reloaded, Verdict};
+use super::{Ping, Probe, Refused, Registration, Reloaded, Verdict};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Trunks {
@@ -40,6 +40,16 @@ pub struct Trunk {
     /// up before an answer.
     answered: u64,
     unanswered: u64,
+    /// How its calls are told from others: `address`, `registration` (the registrar's addresses),
+    /// `password`.
+    recognised_by: Vec<&'static str>,
+    /// The way to its peer: `registered`, `up`, `down`, or `unknown` when nobody asks.
+    state: &'static str,
+    /// Sources that are its because we are registered there.
+    learned: Vec<String>,
+    registration: Option<Registration>,
+    ping: Option<Ping>,
+    refused: Refused,
 }
 
 /// Every trunk, by name.
@@ -58,6 +68,12 @@ pub async fn list_trunks(State(context): State<Context>, caller: Caller) -> Resu
         calls_max: facts.calls_max,
         answered: facts.answered,
         unanswered: facts.unanswered,
+        recognised_by: facts.recognised_by,
+        state: facts.state,
+        learned: facts.learned,
+        registration: facts.registration,
+        ping: facts.ping,
+        refused: facts.refused,
     });
     Ok(Json(Trunks { items: items.collect(), next: None }))
 }
@@ -88,6 +104,29 @@ pub async fn test_trunk(
     })?;
     let verdict = context.service.operations.judge(&name, from.to_canonical());
     verdict.map(Json).ok_or_else(|| Problem::no_such("trunk"))
+}
+
+/// Ask the trunk's peer whether it is there (SIP OPTIONS), now: where it is pinged or where we register.
+#[utoipa::path(post, path = "/trunks/{name}/probe", tag = "operation",
+    params(("name" = String, Path)),
+    responses((status = 200, body = Probe), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem)))]
+pub async fn probe_trunk(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(name): Id<String>,
+) -> Result<Json<Probe>, Problem> {
+    caller.operator_only()?;
+    let operations = &context.service.operations;
+    if !operations.trunks().iter().any(|trunk| trunk.name == name) {
+        return Err(Problem::no_such("trunk"));
+    }
+    let probe = operations.probe(name).await;
+    probe.map(Json).ok_or_else(|| {
+        Problem::conflict(
+            "nothing says where this trunk's peer is: it has neither ping.target nor register.registrar",
+        )
+    })
 }
 
 /// Read the configuration again: trunks, access numbers, TLS certificates and the log level change at once, live calls

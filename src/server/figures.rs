@@ -17,7 +17,8 @@ use crate::media::figures::LATENESS_BOUNDS_US;
 use crate::media::{self, Engine};
 use crate::server::operations::Operations;
 use crate::signalling::{self, Tls};
-use crate::sip::endpoint::REFUSALS;
+use crate::sip::digest;
+use crate::sip::endpoint::{REFUSALS, Reach, TrunkState};
 use crate::store::words::Word;
 use crate::telemetry;
 use crate::types::Suite;
@@ -69,6 +70,38 @@ impl Figures {
             let live = snapshot.calls.iter().filter(|call| call.trunk == trunk.name).count();
             out.sample("doorline_trunk_calls_live", &[("trunk", &trunk.name)], live);
         }
+        trunk_states(&self.signalling.trunks(), out);
+    }
+}
+
+/// Where nobody asks, a trunk is neither up nor down.
+fn trunk_states(states: &[TrunkState], out: &mut Text) {
+    let name = "doorline_trunk_up";
+    out.family(name, "gauge", "1 when the trunk's peer answers or we are registered there, 0 when not.");
+    for state in states.iter().filter(|state| state.reach != Reach::Unknown) {
+        out.sample(name, &[("trunk", &state.name)], u8::from(state.reach != Reach::Down));
+    }
+    let name = "doorline_trunk_registered";
+    out.family(name, "gauge", "1 while the trunk's registrar sends us calls, for trunks that register.");
+    for state in states {
+        if let Some(registration) = &state.registration {
+            let is_registered = registration.registered_until.is_some();
+            out.sample(name, &[("trunk", &state.name)], u8::from(is_registered));
+        }
+    }
+    let name = "doorline_trunk_refused_total";
+    out.family(name, "counter", "Requests refused before anything was remembered of them, by trunk and why.");
+    for state in states {
+        let counts = [("calls-per-second", state.admitted.too_fast), ("limited", state.admitted.limited)];
+        let wrong = digest::Refused::ALL.iter().zip(state.admitted.refused);
+        for (why, count) in counts.into_iter().chain(wrong.map(|(why, count)| (why.name(), count))) {
+            out.sample(name, &[("trunk", &state.name), ("why", why)], count);
+        }
+    }
+    let name = "doorline_trunk_proved_total";
+    out.family(name, "counter", "Requests that proved the trunk's password.");
+    for state in states {
+        out.sample(name, &[("trunk", &state.name)], state.admitted.proved);
     }
 }
 

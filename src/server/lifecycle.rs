@@ -126,8 +126,14 @@ impl Service {
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
         let (publish, snapshot) = watch::channel(Arc::new(Snapshot::default()));
         let counts = Counts::default();
-        let operations =
-            Arc::new(Operations::new(&settings, reread, orders, snapshot.clone(), counts.clone()));
+        let operations = Arc::new(Operations::new(
+            &settings,
+            reread,
+            orders,
+            snapshot.clone(),
+            counts.clone(),
+            signalling.clone(),
+        ));
         figures::begin();
         if let Some(tls) = &settings.signalling.tls {
             figures::tell_certificate(tls);

@@ -13,8 +13,10 @@ use crate::config::{self, Settings};
 use crate::http::{self, Reloaded, Reloading, TrunkFacts, Verdict};
 use crate::server::figures;
 use crate::server::reload::{Tables, difference, new_tls};
-use crate::server::trunks::{Load, believes, judge};
+use crate::server::trunks::{self, Load, believes, judge};
+use crate::signalling;
 use crate::telemetry;
+use crate::types::Now;
 
 /// Reads the configuration once more. It may take its time: it is given a thread of its own.
 pub type Reread = Arc<dyn Fn() -> Result<Settings, Vec<config::Fault>> + Send + Sync>;
@@ -40,6 +42,7 @@ pub(super) struct Operations {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     counts: Counts,
     calls_max: usize,
+    signalling: signalling::Handle,
 }
 
 /// Calls of each trunk since the start. Clones share one.
@@ -76,6 +79,7 @@ impl Operations {
         orders: mpsc::Sender<Order>,
         snapshot: watch::Receiver<Arc<Snapshot>>,
         counts: Counts,
+        signalling: signalling::Handle,
     ) -> Self {
         Self {
             reread,
@@ -85,6 +89,7 @@ impl Operations {
             snapshot,
             counts,
             calls_max: settings.bridge.calls_max,
+            signalling,
         }
     }
 
@@ -186,8 +191,10 @@ impl http::Operations for Operations {
     }
 
     fn trunks(&self) -> Vec<TrunkFacts> {
+        let (states, now) = (self.signalling.trunks(), Now::read());
         let facts = |trunk: &crate::sip::trunk::Trunk| {
             let count = self.counts.of(&trunk.name);
+            let state = states.iter().find(|state| state.name == trunk.name);
             TrunkFacts {
                 name: trunk.name.clone(),
                 allow: trunk.allow.iter().map(ToString::to_string).collect(),
@@ -197,6 +204,16 @@ impl http::Operations for Operations {
                 calls_max: trunk.calls_max,
                 answered: count.answered,
                 unanswered: count.unanswered,
+                recognised_by: trunks::recognised_by(trunk),
+                state: state.map(|state| state.reach).unwrap_or_default().name(),
+                learned: state
+                    .map(|state| state.learned.iter().map(ToString::to_string).collect())
+                    .unwrap_or_default(),
+                registration: state
+                    .and_then(|state| state.registration.as_ref())
+                    .map(|state| trunks::registration(state, now)),
+                ping: state.and_then(|state| state.ping.as_ref()).map(trunks::ping),
+                refused: state.map(|state| trunks::refused(&state.admitted)).unwrap_or_default(),
             }
         };
         self.tables().trunks.iter().map(facts).collect()
@@ -210,6 +227,16 @@ impl http::Operations for Operations {
             calls: snapshot.calls.len(),
             calls_max: self.calls_max,
         };
-        judge(&self.tables().trunks, trunk, from, load)
+        let states = self.signalling.trunks();
+        let learned: Vec<(String, Vec<IpAddr>)> =
+            states.iter().map(|state| (state.name.clone(), state.learned.clone())).collect();
+        judge(&self.tables().trunks, &learned, trunk, from, load)
+    }
+
+    fn probe(&self, trunk: String) -> http::Probing<'_> {
+        Box::pin(async move {
+            // Signalling that is gone asks nobody.
+            self.signalling.probe(&trunk).await.ok().flatten().map(trunks::probe)
+        })
     }
 }

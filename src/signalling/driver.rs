@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
 use super::connection::{Connection, News, Origin, What};
-use super::handle::{Command, Counters, Counts, Events, Handle};
+use super::dns::{Found, Resolver};
+use super::handle::{Command, Counters, Counts, Events, Handle, Probe};
 use super::udp::{self, Socket};
 use super::{Limits, Listen, Tls};
-use crate::sip::endpoint::{Endpoint, Event, Notice};
+use crate::sip::endpoint::{Endpoint, Event, Lookup, Notice, Probed, Reach, TrunkState};
+use crate::sip::resolve::Hop;
 use crate::sip::{Flow, TlsName, Transmit, Transport};
 use crate::types::CallId;
 
@@ -31,6 +33,12 @@ const OVERFLOW_MAX: usize = 1_024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Retry-After of an INVITE that the service has no time for, in seconds.
 const RETRY_AFTER: u32 = 5;
+/// Answers of the DNS that wait for the endpoint.
+const FOUND_MAX: usize = 64;
+/// How trunks stand is told at most this often.
+const PUBLISH_EVERY: Duration = Duration::from_millis(200);
+/// How long stopping waits for registrations to be given back.
+const GIVING_BACK_MAX: Duration = Duration::from_secs(2);
 /// An idle endpoint still wakes up now and then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
@@ -48,12 +56,15 @@ pub(super) fn start(
     local: Vec<Listen>,
     tls: Option<Tls>,
     limits: Limits,
+    resolver: Resolver,
 ) -> (Handle, Events) {
     let (commands, command_queue) = mpsc::channel(limits.commands);
     let (events, event_queue) = mpsc::channel(limits.events);
     let (news_sender, news) = mpsc::channel(NEWS_MAX);
     let counts = Arc::new(Counts::default());
-    let handle = Handle { commands, local: local.into(), counters: counts.clone() };
+    let (found_sender, found) = mpsc::channel(FOUND_MAX);
+    let (states, trunks) = watch::channel(Arc::default());
+    let handle = Handle { commands, local: local.into(), counters: counts.clone(), trunks };
     let driver = Driver {
         endpoint,
         sockets,
@@ -72,8 +83,16 @@ pub(super) fn start(
         buffer: vec![0; 65_535],
         counters: Counters::default(),
         counts,
+        resolver: Arc::new(resolver),
+        found_sender,
+        lots: 0,
+        probes: HashMap::new(),
+        states,
+        published: None,
+        publish_at: Instant::now(),
+        stopping: None,
     };
-    tokio::spawn(driver.run(command_queue, news));
+    tokio::spawn(driver.run(command_queue, news, found));
     (handle, Events(event_queue))
 }
 
@@ -100,12 +119,26 @@ struct Driver {
     buffer: Vec<u8>,
     counters: Counters,
     counts: Arc<Counts>,
+    resolver: Arc<Resolver>,
+    found_sender: mpsc::Sender<Found>,
+    /// Look-ups so far: each draws its own lots.
+    lots: u64,
+    /// Who waits for a probe.
+    probes: HashMap<u64, oneshot::Sender<Probe>>,
+    states: watch::Sender<Arc<Vec<TrunkState>>>,
+    /// The revision of the states that are published, and when the next may be.
+    published: Option<u64>,
+    publish_at: Instant,
+    /// Whom to tell that all is closed, and when at the latest: registrations are given back first.
+    stopping: Option<(oneshot::Sender<()>, Instant)>,
 }
 
 /// What woke the driver.
 enum Wake {
     Command(Option<Command>),
     News(Option<News>),
+    /// Where a name leads.
+    Found(Option<Found>),
     Readable(usize),
     Accepted(usize, std::io::Result<(TcpStream, SocketAddr)>),
     /// There is room for an event again.
@@ -114,17 +147,33 @@ enum Wake {
 }
 
 impl Driver {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut news: mpsc::Receiver<News>) {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut news: mpsc::Receiver<News>,
+        mut found: mpsc::Receiver<Found>,
+    ) {
+        self.endpoint.begin(Instant::now());
         loop {
             self.flush();
             let now = Instant::now();
+            let publish_at = self.publish(now);
+            let stop_at = self.stopping.as_ref().map(|(_, until)| *until);
+            if let Some((done, _)) =
+                self.stopping.take_if(|(_, until)| now >= *until || !self.endpoint.is_leaving())
+            {
+                let _ = done.send(());
+                return;
+            }
             self.accept_after = self.accept_after.filter(|after| *after > now);
-            let wake_at = [self.endpoint.poll_timeout(), self.accept_after].into_iter().flatten().min();
+            let wake_at = [self.endpoint.poll_timeout(), self.accept_after, publish_at, stop_at];
+            let wake_at = wake_at.into_iter().flatten().min();
             let wake_at = wake_at.unwrap_or(now + LONGEST_SLEEP);
             let is_reading = self.overflow.len() < OVERFLOW_MAX;
             let wake = tokio::select! {
                 command = commands.recv() => Wake::Command(command),
                 some = news.recv(), if is_reading => Wake::News(some),
+                some = found.recv() => Wake::Found(some),
                 socket = readable(&self.sockets, self.first_socket), if is_reading => Wake::Readable(socket),
                 (listener, accepted) = accept(&self.listeners), if self.accept_after.is_none() => {
                     Wake::Accepted(listener, accepted)
@@ -140,12 +189,16 @@ impl Driver {
                 Wake::Command(None) => return,
                 Wake::Command(Some(first)) => {
                     if let Some(stopped) = self.command(first) {
-                        self.flush();
-                        let _ = stopped.send(());
-                        return;
+                        let now = Instant::now();
+                        self.endpoint.set_draining(now, true);
+                        self.stopping = Some((stopped, now + GIVING_BACK_MAX));
                     }
                 }
-                Wake::News(None) | Wake::Room => {}
+                Wake::News(None) | Wake::Found(None) | Wake::Room => {}
+                Wake::Found(Some(Found { id, hops })) => {
+                    let flows = hops.map(|hops| hops.iter().filter_map(|hop| self.flow_to(hop)).collect());
+                    self.endpoint.looked_up(Instant::now(), id, flows);
+                }
                 Wake::News(Some(first)) => {
                     self.news(first);
                     for _ in 1..BATCH {
@@ -160,6 +213,63 @@ impl Driver {
             // Timers wait for nothing, however busy the sockets are.
             self.endpoint.handle_timeout(Instant::now());
         }
+    }
+
+    /// Tells readers how trunks stand, when that has changed; when to look again.
+    fn publish(&mut self, now: Instant) -> Option<Instant> {
+        let revision = self.endpoint.trunks_revision();
+        if self.published == Some(revision) {
+            return None;
+        }
+        if now < self.publish_at {
+            return Some(self.publish_at);
+        }
+        self.published = Some(revision);
+        self.publish_at = now + PUBLISH_EVERY;
+        self.states.send_replace(Arc::new(self.endpoint.trunk_states(now)));
+        None
+    }
+
+    /// Looks a name up, in a task of its own.
+    fn look_up(&mut self, Lookup { id, target }: Lookup) {
+        let mut supported = Vec::new();
+        if !self.sockets.is_empty() {
+            supported.push(Transport::Udp);
+        }
+        if !self.listeners.is_empty() {
+            supported.push(Transport::Tcp);
+        }
+        self.lots += 1;
+        let (resolver, sender, lot) = (self.resolver.clone(), self.found_sender.clone(), self.lots);
+        tokio::spawn(async move {
+            let hops = resolver.resolve(&target, &supported, lot).await;
+            // Signalling that has stopped needs no answer.
+            let _ = sender.send(Found { id, hops }).await;
+        });
+    }
+
+    /// The way to a hop from the socket of ours that fits; `None`: there is none of its family.
+    fn flow_to(&mut self, hop: &Hop) -> Option<Flow> {
+        let peer = hop.address;
+        let fits = |address: SocketAddr| address.is_ipv4() == peer.is_ipv4();
+        let is_near = |address: SocketAddr| address.ip().is_loopback() == peer.ip().is_loopback();
+        let local = match hop.transport {
+            Transport::Udp => {
+                let mut sockets: Vec<&mut Socket> =
+                    self.sockets.iter_mut().filter(|socket| fits(socket.address())).collect();
+                let at = sockets.iter().position(|socket| is_near(socket.address())).unwrap_or(0);
+                sockets.get_mut(at)?.local_for(peer)
+            }
+            Transport::Tcp | Transport::Tls => {
+                let same = self.listeners.iter().filter(|listener| listener.transport == hop.transport);
+                let mut all: Vec<SocketAddr> = same.map(|listener| listener.address).collect();
+                all.retain(|address| fits(*address));
+                let address =
+                    all.iter().copied().find(|address| is_near(*address)).or(all.first().copied())?;
+                if address.ip().is_unspecified() { udp::local_towards(address, peer) } else { address }
+            }
+        };
+        Some(Flow { transport: hop.transport, local, peer })
     }
 
     /// Takes what there is from one UDP socket, up to a batch.
@@ -308,6 +418,15 @@ impl Driver {
         while let Some(notice) = self.endpoint.poll_notice() {
             tell(&notice);
         }
+        while let Some(lookup) = self.endpoint.poll_lookup() {
+            self.look_up(lookup);
+        }
+        while let Some(Probed { id, answer }) = self.endpoint.poll_probed() {
+            if let Some(sender) = self.probes.remove(&id) {
+                // Whoever asked may have gone.
+                let _ = sender.send(answer);
+            }
+        }
         let counters = self.endpoint.counters();
         self.counts.publish(&Counters {
             refused_sources: self.counters.refused_sources + counters.refused_sources,
@@ -428,8 +547,14 @@ impl Driver {
             }
             Command::Ack(call, sdp) => endpoint.ack(now, call, sdp),
             Command::Cancel(call) => endpoint.cancel(now, call),
-            Command::SetDraining(draining) => endpoint.set_draining(draining),
-            Command::SetTrunks(trunks) => endpoint.set_trunks(trunks),
+            Command::SetDraining(draining) => endpoint.set_draining(now, draining),
+            Command::SetTrunks(trunks) => endpoint.set_trunks(now, trunks),
+            Command::Probe(trunk, reply) => {
+                // Without a probe the sender is dropped, which says that there is nothing to ask.
+                if let Some(id) = endpoint.probe(now, &trunk) {
+                    self.probes.insert(id, reply);
+                }
+            }
             Command::SetTls(tls) => self.tls = Some(tls),
             Command::ExpectName(peer, name) => endpoint.expect_name(peer, name),
             Command::Load(reply) => {
@@ -448,6 +573,19 @@ fn tell(notice: &Notice) {
             warn!(trunk, %source, why = why.name(), "password not proved");
         }
         Notice::TooFast { trunk } => warn!(trunk, "more calls a second than the trunk may make"),
+        Notice::Reach { trunk, reach: reach @ Reach::Down } => warn!(trunk, state = reach.name(), "trunk"),
+        Notice::Reach { trunk, reach } => info!(trunk, state = reach.name(), "trunk"),
+        Notice::NotRegistered { trunk, failure, next_try } => {
+            let seconds = next_try.as_secs();
+            warn!(
+                trunk,
+                status = failure.status,
+                why = failure.why,
+                next_try_seconds = seconds,
+                "not registered"
+            );
+        }
+        Notice::Unregistered { trunk } => info!(trunk, "registration given back"),
     }
 }
 

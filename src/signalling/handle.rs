@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Listen, Tls};
-use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing, REFUSALS};
+use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing, REFUSALS, TrunkState};
 use crate::sip::trunk::Trunk;
-use crate::sip::{Farewell, TlsName};
+use crate::sip::{Farewell, Flow, TlsName};
 use crate::types::CallId;
 
 /// Cheap to clone. Signalling stops when the last one is dropped, or by [`Handle::stop`].
@@ -18,7 +19,11 @@ pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) local: Arc<[Listen]>,
     pub(super) counters: Arc<Counts>,
+    pub(super) trunks: watch::Receiver<Arc<Vec<TrunkState>>>,
 }
+
+/// Who answered a probe with which status, and after how long; or why nobody did.
+pub type Probe = Result<(Flow, u16, Duration), String>;
 
 /// Brings events in order. Whoever reads it slowly delays calls, never loses one that was announced.
 #[derive(Debug)]
@@ -58,6 +63,7 @@ pub(super) enum Command {
     SetTrunks(Vec<Trunk>),
     SetTls(Tls),
     ExpectName(SocketAddr, TlsName),
+    Probe(String, oneshot::Sender<Probe>),
     Load(oneshot::Sender<Load>),
     Stop(oneshot::Sender<()>),
 }
@@ -228,6 +234,19 @@ impl Handle {
         self.send(Command::SetTrunks(trunks)).await
     }
 
+    /// How the trunks stand, by name: at most 200 ms old.
+    #[must_use]
+    pub fn trunks(&self) -> Arc<Vec<TrunkState>> {
+        self.trunks.borrow().clone()
+    }
+
+    /// Asks a trunk's peer whether it is there (OPTIONS). `None`: nothing says where it is.
+    pub async fn probe(&self, trunk: &str) -> Result<Option<Probe>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Probe(trunk.to_owned(), reply)).await?;
+        Ok(answer.await.ok())
+    }
+
     /// Another certificate, for connections from now on.
     pub async fn set_tls(&self, tls: Tls) -> Result<(), Gone> {
         self.send(Command::SetTls(tls)).await
@@ -246,7 +265,8 @@ impl Handle {
         answer.await.map_err(|_| Gone)
     }
 
-    /// Closes all sockets; what is queued to UDP has gone out. Hang up and wait for the ends first.
+    /// Gives registrations back, then closes all sockets; what is queued to UDP has gone out. Hang up
+    /// and wait for the ends first.
     pub async fn stop(&self) {
         let (reply, done) = oneshot::channel();
         if self.send(Command::Stop(reply)).await.is_ok() {

@@ -12,6 +12,7 @@
 //! | endpoint → one connection | 256 messages | the connection is closed |
 
 mod connection;
+pub mod dns;
 mod driver;
 mod handle;
 mod limits;
@@ -19,7 +20,7 @@ pub mod settings;
 pub mod tls;
 mod udp;
 
-pub use handle::{Counters, Events, Gone, Handle};
+pub use handle::{Counters, Events, Gone, Handle, Probe};
 pub use limits::Limits;
 pub use settings::{Listen, Settings};
 pub use tls::Tls;
@@ -83,7 +84,8 @@ impl Signalling {
             local.push(Listen { transport: listen.transport, address });
         }
         let endpoint = Endpoint::new(endpoint, trunks, seed, Box::new(CallId::fresh));
-        Ok(driver::start(endpoint, sockets, listeners, local, settings.tls.clone(), limits))
+        let resolver = dns::Resolver::new(&settings.name_servers);
+        Ok(driver::start(endpoint, sockets, listeners, local, settings.tls.clone(), limits, resolver))
     }
 }
 

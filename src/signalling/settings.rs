@@ -13,6 +13,8 @@ pub struct Settings {
     pub external_address: Option<IpAddr>,
     /// For addresses of TLS; `None`: there are none, and nothing is sent over it.
     pub tls: Option<Tls>,
+    /// Whom to ask where names lead; none: the system's.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

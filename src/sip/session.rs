@@ -116,6 +116,8 @@ pub(super) struct Calling {
     pub until: Instant,
     /// Both sides have said theirs, reliably.
     pub agreed: bool,
+    /// And the peer has answered the PRACK: an UPDATE of ours cannot overtake it now.
+    pub changeable: bool,
     /// RSeq of the last reliable answer of each phone that rings, by its To tag; at most
     /// [`FORKS_MAX`].
     pub heard: Vec<(Box<str>, u32)>,

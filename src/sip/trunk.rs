@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use crate::sip::bucket::Rate;
 use crate::sip::digest::Guard;
+use crate::sip::ping::Ping;
+use crate::sip::register::Account;
 use crate::sip::tls_name::TlsName;
 use crate::types::Country;
 
@@ -52,6 +54,10 @@ pub struct Trunk {
     pub guard: Option<Guard>,
     /// Our address as this peer sees it; `None`: as all others do.
     pub external_address: Option<IpAddr>,
+    /// Where we register for its calls. The registrar's addresses are its sources, beside `allow`.
+    pub registration: Option<Account>,
+    /// Where we ask whether it is there.
+    pub ping: Option<Ping>,
 }
 
 /// What is done to callers' sound before others hear it.
@@ -159,7 +165,10 @@ pub struct Trunks {
     /// Trunks that need a name, by each of their names, and each once.
     named: HashMap<TlsName, Vec<Arc<Trunk>>>,
     all_named: Vec<Arc<Trunk>>,
+    all: Vec<Arc<Trunk>>,
     blocks: HashMap<Network, Arc<Trunk>>,
+    /// Addresses that are a trunk's for another reason than its file.
+    learned: HashMap<IpAddr, Arc<Trunk>>,
     /// Prefix lengths in use, longest first.
     prefixes_v4: Vec<u8>,
     prefixes_v6: Vec<u8>,
@@ -171,6 +180,7 @@ impl Trunks {
         let mut all = Self::default();
         for trunk in trunks {
             let trunk = Arc::new(trunk);
+            all.all.push(trunk.clone());
             if !trunk.tls_names.is_empty() {
                 for name in &trunk.tls_names {
                     all.named.entry(name.clone()).or_default().push(trunk.clone());
@@ -218,7 +228,40 @@ impl Trunks {
     pub fn of(&self, source: IpAddr) -> Option<&Arc<Trunk>> {
         let source = source.to_canonical();
         let prefixes = if source.is_ipv4() { &self.prefixes_v4 } else { &self.prefixes_v6 };
-        prefixes.iter().find_map(|&prefix| self.blocks.get(&Network { address: source, prefix }.canonical()))
+        let block = |&prefix: &u8| self.blocks.get(&Network { address: source, prefix }.canonical());
+        // What is written of this very address goes before what was learned of it.
+        let whole = if source.is_ipv4() { 32 } else { 128 };
+        let written = prefixes.first().filter(|prefix| **prefix == whole).and_then(block);
+        written.or_else(|| self.learned.get(&source)).or_else(|| prefixes.iter().find_map(block))
+    }
+
+    #[must_use]
+    pub fn all(&self) -> &[Arc<Trunk>] {
+        &self.all
+    }
+
+    /// These addresses are these trunks', and no others beside the files'.
+    pub fn learn(&mut self, addresses: &[(String, Vec<IpAddr>)]) {
+        self.learned = self.learning(addresses);
+    }
+
+    /// [`Trunks::learn`] would change nothing.
+    #[must_use]
+    pub fn knows(&self, addresses: &[(String, Vec<IpAddr>)]) -> bool {
+        let learned = self.learning(addresses);
+        learned.len() == self.learned.len()
+            && learned.iter().all(|(ip, trunk)| self.learned.get(ip).is_some_and(|is| is.name == trunk.name))
+    }
+
+    fn learning(&self, addresses: &[(String, Vec<IpAddr>)]) -> HashMap<IpAddr, Arc<Trunk>> {
+        let mut learned = HashMap::new();
+        for (name, addresses) in addresses {
+            let Some(trunk) = self.all.iter().find(|trunk| trunk.name == *name) else { continue };
+            for address in addresses {
+                learned.entry(address.to_canonical()).or_insert_with(|| trunk.clone());
+            }
+        }
+        learned
     }
 }
 

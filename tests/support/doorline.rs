@@ -285,6 +285,13 @@ url = "sqlite:doorline.db"
         put(&self.folder.path().join(name), text);
     }
 
+    /// The same for a file that nobody else may read.
+    pub fn write_secret(&self, name: &str, text: &str) {
+        self.write(name, text);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(self.folder.path().join(name), mode).expect("a file of ours can be protected");
+    }
+
     /// The same program with another command, such as `doctor`, in the service's environment.
     pub fn other(&self, arguments: &[&str]) -> std::process::Output {
         Command::new(env!("CARGO_BIN_EXE_doorline"))

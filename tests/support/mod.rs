@@ -8,15 +8,19 @@
 
 pub mod api;
 pub mod certificates;
+pub mod dns;
 pub mod doorline;
 pub mod hear;
+pub mod kamailio;
 pub mod ports;
 pub mod postgres;
 pub mod sipp;
 pub mod torture;
 
 pub use api::{Api, Host, Meeting};
+pub use dns::NameServer;
 pub use doorline::{Doorline, Options};
+pub use kamailio::Kamailio;
 
 use std::time::{Duration, Instant};
 

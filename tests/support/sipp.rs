@@ -14,6 +14,7 @@ pub struct Scenario<'a> {
     from: IpAddr,
     service: String,
     keywords: Vec<(String, String)>,
+    login: Option<(String, String)>,
     tcp: bool,
     limit: Duration,
 }
@@ -36,6 +37,7 @@ impl<'a> Scenario<'a> {
             from: IpAddr::from(super::LAB),
             service: super::ACCESS_NUMBER.to_owned(),
             keywords: vec![("number".to_owned(), number.to_owned())],
+            login: None,
             tcp: false,
             limit: Duration::from_secs(60),
         }
@@ -59,6 +61,18 @@ impl<'a> Scenario<'a> {
 
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// The address that it calls from.
+    pub fn calls_from(mut self, from: [u8; 4]) -> Self {
+        self.from = IpAddr::from(from);
+        self
+    }
+
+    /// User and password for a challenge.
+    pub fn logs_in(mut self, user: &str, password: &str) -> Self {
+        self.login = Some((user.to_owned(), password.to_owned()));
         self
     }
 
@@ -93,6 +107,9 @@ impl<'a> Scenario<'a> {
             .stderr(Stdio::null());
         for (keyword, value) in &self.keywords {
             sipp.args(["-key", keyword, value]);
+        }
+        if let Some((user, password)) = &self.login {
+            sipp.args(["-au", user, "-ap", password]);
         }
         let mut child = sipp.spawn().expect("sipp is installed (Debian: sip-tester)");
         let end = Instant::now() + self.limit + Duration::from_secs(5);

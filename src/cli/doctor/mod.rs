@@ -5,6 +5,7 @@
 //! makes to itself has a database of its own. Run it as the service's user, while the service is
 //! stopped: a running one holds its ports.
 
+mod reach;
 mod self_call;
 
 use std::fmt;
@@ -101,6 +102,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn examine(settings: &Settings) -> anyhow::Result<Vec<Finding>> {
     let mut findings = trunks(settings);
+    findings.extend(reach::reachable(settings)?);
     findings.extend(settings.signalling.listen.iter().map(sip));
     findings.extend(
         settings.signalling.tls.as_ref().map(|tls| certificate(tls.certificate(), SystemTime::now())),
@@ -129,6 +131,12 @@ fn trunks(settings: &Settings) -> Vec<Finding> {
             let more = trunk.tls_names.len() - 1;
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             return ok("trunk", format!("{name}: over TLS from who proves to be {first}{more}"));
+        }
+        if trunk.registration.is_some() && trunk.allow.is_empty() {
+            return ok("trunk", format!("{name}: calls come from where it is registered"));
+        }
+        if everybody && trunk.guard.is_some() {
+            return ok("trunk", format!("{name} takes calls from any address that prove its password"));
         }
         match (trunk.allow.is_empty(), everybody, trunk.believe) {
             (true, ..) => warn(

@@ -101,6 +101,9 @@ impl Endpoint {
         request: &Request,
         is_new_call: bool,
     ) -> bool {
+        if trunk.guard.is_some() || trunk.calls_rate.is_some() {
+            self.upkeep.touch();
+        }
         if let Some(guard) = &trunk.guard
             && !self.proves(now, source, trunk, guard, request)
         {

@@ -221,13 +221,16 @@ impl Endpoint {
             },
             Purpose::Change(call) if status >= 200 => self.change_answered(now, id, call, &response),
             Purpose::Refresh(call) if status >= 200 => self.refreshed(now, call, &response),
+            Purpose::Prack(call) if (200..300).contains(&status) => self.pracked(call),
             Purpose::Info(call) if matches!(status, 408 | 481) => self.gone(now, call, status == 408),
             Purpose::Bye(Some(call)) if status >= 200 => self.left(call),
+            Purpose::Keep(keeper) if status >= 200 => self.keeper_answered(now, keeper, id, &response),
             Purpose::Change(_)
             | Purpose::Refresh(_)
             | Purpose::Info(_)
-            | Purpose::Prack
+            | Purpose::Prack(_)
             | Purpose::Bye(_)
+            | Purpose::Keep(_)
             | Purpose::Cancel => {}
         }
     }
@@ -246,7 +249,8 @@ impl Endpoint {
                 self.gone(now, call, true)
             }
             Purpose::Bye(Some(call)) => self.left(call),
-            Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack => {}
+            Purpose::Keep(keeper) => self.keeper_unanswered(now, keeper, status),
+            Purpose::Bye(None) | Purpose::Cancel | Purpose::Prack(_) => {}
         }
     }
 

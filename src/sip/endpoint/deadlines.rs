@@ -10,6 +10,7 @@ pub(super) enum Sleeper {
     Server(u64),
     Client(u64),
     Call(CallId),
+    Keeper(u64),
 }
 
 /// At most one deadline a sleeper; changing one costs O(log n).

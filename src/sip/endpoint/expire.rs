@@ -17,6 +17,7 @@ impl Endpoint {
                 Sleeper::Server(id) => self.server_due(now, id),
                 Sleeper::Client(id) => self.client_due(now, id),
                 Sleeper::Call(call) => self.call_due(now, call),
+                Sleeper::Keeper(id) => self.keeper_due(now, id),
             }
         }
     }
@@ -152,5 +153,6 @@ impl Endpoint {
                 self.unanswered(now, client.purpose, 503);
             }
         }
+        self.keepers_lost(now, flow);
     }
 }

@@ -6,8 +6,8 @@
 //! answer, hang_up, invite … ─────────────────────────────────> call ─> transaction ─> poll_transmit
 //! poll_timeout ─> wait ─> handle_timeout
 //! ```
-//! After every call to it, empty [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] and
-//! [`Endpoint::poll_notice`].
+//! After every call to it, empty [`Endpoint::poll_transmit`], [`Endpoint::poll_event`],
+//! [`Endpoint::poll_notice`], [`Endpoint::poll_lookup`] and [`Endpoint::poll_probed`].
 //!
 //! Nothing is searched: transactions, dialogs and calls are found by hashed keys, deadlines stand in
 //! one ordered set. A source that no trunk allows is dropped before a byte of it is read.
@@ -28,12 +28,14 @@ mod send;
 mod settings;
 mod tls;
 mod tokens;
+mod upkeep;
 
 pub use admit::Admitted;
 pub use calling::{CannotCall, Outgoing};
 pub use event::{Event, HowEnded, Incoming, TurnedAway, Why};
 pub use notice::Notice;
 pub use settings::Settings;
+pub use upkeep::{Lookup, PingState, Probed, Reach, TrunkState};
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -52,6 +54,7 @@ use crate::types::CallId;
 use admit::Admission;
 use deadlines::{Deadlines, Sleeper};
 use tokens::Tokens;
+use upkeep::Upkeep;
 
 pub struct Endpoint {
     settings: Settings,
@@ -62,6 +65,7 @@ pub struct Endpoint {
     proofs: tls::Proofs,
     tokens: Tokens,
     admission: Admission,
+    upkeep: Upkeep,
     new_call: Box<dyn FnMut() -> CallId + Send>,
     draining: bool,
     last_transaction: TransactionId,
@@ -162,13 +166,15 @@ enum Purpose {
     /// re-INVITE or UPDATE with an offer.
     Change(CallId),
     Info(CallId),
-    /// Nobody waits for its answer: the INVITE's says what matters.
-    Prack,
+    /// Without a 2xx to it nothing changes before the answer; else the INVITE's says what matters.
+    Prack(CallId),
     /// UPDATE without an offer that keeps the session timer going.
     Refresh(CallId),
     /// `None`: the call is over already, whatever the answer.
     Bye(Option<CallId>),
     Cancel,
+    /// REGISTER or OPTIONS of a keeper.
+    Keep(u64),
 }
 
 impl Endpoint {
@@ -188,6 +194,7 @@ impl Endpoint {
             proofs: tls::Proofs::default(),
             tokens: Tokens::new(seed),
             admission: Admission::new(seed),
+            upkeep: Upkeep::default(),
             new_call,
             draining: false,
             last_transaction: 0,
@@ -209,18 +216,36 @@ impl Endpoint {
 
     /// New trunks. Calls go on as they began: a source that no trunk allows any more is still heard
     /// within its live calls, and nowhere else.
-    pub fn set_trunks(&mut self, trunks: Vec<Trunk>) {
+    /// Registrations that are gone are given back, new ones made, the others stay as they are.
+    pub fn set_trunks(&mut self, now: Instant, trunks: Vec<Trunk>) {
+        self.remember_former();
+        self.trunks = Trunks::new(trunks);
+        self.keep_trunks(now);
+    }
+
+    /// Before the sources of trunks change.
+    fn remember_former(&mut self) {
         let mut former: Vec<&Arc<Trunk>> = self.calls.values().map(|session| &session.trunk).collect();
         former.sort_unstable_by_key(|trunk| Arc::as_ptr(trunk));
         former.dedup_by_key(|trunk| Arc::as_ptr(trunk));
-        self.former = Trunks::new(former.into_iter().map(|trunk| Trunk::clone(trunk)).collect());
-        self.trunks = Trunks::new(trunks);
+        let mut all = Trunks::new(former.into_iter().map(|trunk| Trunk::clone(trunk)).collect());
+        // Where each call came from, whatever let it in.
+        let mut sources: HashMap<&str, Vec<std::net::IpAddr>> = HashMap::new();
+        for session in self.calls.values() {
+            sources.entry(&session.trunk.name).or_default().push(session.flow.peer.ip());
+        }
+        let sources: Vec<(String, Vec<std::net::IpAddr>)> =
+            sources.into_iter().map(|(name, sources)| (name.to_owned(), sources)).collect();
+        all.learn(&sources);
+        self.former = all;
     }
 
     /// OPTIONS is answered 503 from now on, so that a trunk sends its calls elsewhere. New calls
     /// still come as events: whoever decides refuses them, and has their record.
-    pub fn set_draining(&mut self, draining: bool) {
+    /// Registrations are given back.
+    pub fn set_draining(&mut self, now: Instant, draining: bool) {
         self.draining = draining;
+        self.keep_trunks(now);
     }
 
     /// A message from this address would be read, whoever is there.
@@ -252,15 +277,21 @@ impl Endpoint {
 
     /// One datagram, or one message cut from a stream.
     pub fn receive(&mut self, now: Instant, source: &Flow, bytes: &[u8]) {
-        let Some(trunk) = self.trunk_of(source) else { return };
         let framing = if source.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
-        self.read(now, source, &trunk, parse(bytes, framing));
+        match self.trunk_of(source) {
+            Some(trunk) => self.read(now, source, &trunk, parse(bytes, framing)),
+            None if self.is_asked(source.peer.ip()) => self.read_answer(now, source, parse(bytes, framing)),
+            None => self.counters.refused_sources += 1,
+        }
     }
 
     /// The same for a message that a [`Framer`](crate::sip::wire::Framer) has cut and read.
     pub fn receive_message(&mut self, now: Instant, source: &Flow, message: Result<Message, Fault>) {
-        let Some(trunk) = self.trunk_of(source) else { return };
-        self.read(now, source, &trunk, message);
+        match self.trunk_of(source) {
+            Some(trunk) => self.read(now, source, &trunk, message),
+            None if self.is_asked(source.peer.ip()) => self.read_answer(now, source, message),
+            None => self.counters.refused_sources += 1,
+        }
     }
 
     /// When [`Endpoint::handle_timeout`] wants to be called next.
@@ -282,10 +313,16 @@ impl Endpoint {
         self.notices.pop_front()
     }
 
-    fn trunk_of(&mut self, source: &Flow) -> Option<Arc<Trunk>> {
-        let trunk = self.peer_trunk(source).cloned();
-        self.counters.refused_sources += u64::from(trunk.is_none());
-        trunk
+    fn trunk_of(&self, source: &Flow) -> Option<Arc<Trunk>> {
+        self.peer_trunk(source).cloned()
+    }
+
+    /// From an address that is no trunk's, and that we have asked something: its answer, nothing else.
+    fn read_answer(&mut self, now: Instant, source: &Flow, message: Result<Message, Fault>) {
+        match message {
+            Ok(Message::Response(response)) => self.receive_response(now, source, response),
+            Ok(Message::Request(_)) | Err(_) => self.counters.refused_sources += 1,
+        }
     }
 
     /// The trunk of a source, as it is now or was when live calls of it began.

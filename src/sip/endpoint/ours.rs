@@ -34,7 +34,7 @@ impl Endpoint {
         let is_free = match (&session.state, &session.change) {
             (State::Established, Change::None) => method == Method::Invite || session.takes_update,
             (State::Calling(calling), Change::None) => {
-                method == Method::Update && calling.agreed && session.takes_update
+                method == Method::Update && calling.changeable && session.takes_update
             }
             _ => false,
         };

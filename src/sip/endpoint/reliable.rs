@@ -15,6 +15,7 @@ use crate::sip::session::{
 use crate::sip::timer::Timer;
 use crate::sip::transaction::Backoff;
 use crate::sip::wire::{CSeq, Method, Request, Response};
+use crate::types::CallId;
 
 /// RSeq of a first answer: 1 to 2^31 - 1 (RFC 3262 §3).
 const RSEQ_FIRST: u64 = (1 << 31) - 1;
@@ -271,7 +272,17 @@ impl Endpoint {
             request.headers.push("Content-Type", "application/sdp");
             request.body = sdp;
         }
-        self.send_in_dialog(now, session, request, Purpose::Prack);
+        let purpose = Purpose::Prack(session.call);
+        self.send_in_dialog(now, session, request, purpose);
+    }
+
+    /// A PRACK of ours is answered 2xx.
+    pub(super) fn pracked(&mut self, call: CallId) {
+        if let Some(session) = self.calls.get_mut(&call)
+            && let State::Calling(calling) = &mut session.state
+        {
+            calling.changeable = calling.agreed;
+        }
     }
 
     /// The number of an INVITE of ours.
@@ -290,6 +301,7 @@ impl Calling {
             cancel: crate::sip::session::Cancel::No,
             until,
             agreed: false,
+            changeable: false,
             heard: Vec::new(),
             owed: None,
             retries: 0,

@@ -8,6 +8,7 @@ use crate::sip::Transport;
 use crate::sip::flow::{Bytes, Flow};
 use crate::sip::session::{Change, Session, TransactionId};
 use crate::sip::transaction::{InviteClient, NonInviteClient};
+use crate::sip::trunk::Trunk;
 use crate::sip::uri::Uri;
 use crate::sip::wire::{Fault, Method, NameAddr, Request, Response, Via};
 
@@ -240,8 +241,20 @@ impl Endpoint {
 
     /// Our Contact: the outside address where there is one, else ours of this flow.
     pub(super) fn contact(&self, flow: &Flow) -> NameAddr {
-        let address = self.our_address(flow);
-        let mut uri = Uri::sip(Some(&self.settings.contact_user), address.ip(), Some(address.port()));
+        let trunk = self.peer_trunk(flow);
+        let mut contact =
+            NameAddr::new(self.contact_uri(flow, &self.settings.contact_user, trunk.map(|trunk| &**trunk)));
+        if self.settings.is_focus {
+            contact.params.set("isfocus", None);
+        }
+        contact
+    }
+
+    /// Where `trunk` reaches us, when it asks for `user`.
+    pub(super) fn contact_uri(&self, flow: &Flow, user: &str, trunk: Option<&Trunk>) -> Uri {
+        let external = trunk.and_then(|trunk| trunk.external_address).or(self.settings.external_address);
+        let ip = external.unwrap_or_else(|| flow.local.ip());
+        let mut uri = Uri::sip(Some(user), ip, Some(flow.local.port()));
         let transport = match flow.transport {
             Transport::Udp => None,
             Transport::Tcp | Transport::Tls => Some(flow.transport.name()),
@@ -249,11 +262,7 @@ impl Endpoint {
         if let (Some(transport), Some(params)) = (transport, uri.params_mut()) {
             params.set("transport", Some(transport));
         }
-        let mut contact = NameAddr::new(uri);
-        if self.settings.is_focus {
-            contact.params.set("isfocus", None);
-        }
-        contact
+        uri
     }
 
     /// As the trunk sees it.

@@ -204,7 +204,7 @@ fn whoever_asks_how_we_are_is_told_unless_anybody_may_ask() {
         let options = stage.request(Method::Options);
         assert_eq!(stage.statuses(&options), [expected], "{allow}");
         // While it drains, everybody must hear that calls should go elsewhere.
-        stage.endpoint.set_draining(true);
+        stage.endpoint.set_draining(stage.now, true);
         let options = stage.request(Method::Options);
         assert_eq!(stage.statuses(&options), [503], "{allow}");
     }

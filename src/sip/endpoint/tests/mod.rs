@@ -9,3 +9,4 @@ mod keeping;
 mod lossy;
 mod mangled;
 mod script;
+mod upkeep;

@@ -68,7 +68,7 @@ pub(super) fn check_over(transport: Transport, settings: Settings, script: &str)
 
 pub(super) fn check_trunks(trunks: Vec<Trunk>, script: &str) {
     let mut stage = Stage::new(Transport::Udp, Settings::default());
-    stage.endpoint.set_trunks(trunks);
+    stage.endpoint.set_trunks(stage.now, trunks);
     play(stage, script);
 }
 
@@ -164,9 +164,9 @@ impl Stage {
             }
             ["cancel"] => endpoint.cancel(now, call),
             ["ack"] => endpoint.ack(now, call, Some(SDP.into())),
-            ["no", "trunks"] => endpoint.set_trunks(Vec::new()),
-            ["other", "trunks"] => endpoint.set_trunks(vec![trunk("renamed", "198.51.100.0/24")]),
-            ["drain"] => endpoint.set_draining(true),
+            ["no", "trunks"] => endpoint.set_trunks(now, Vec::new()),
+            ["other", "trunks"] => endpoint.set_trunks(now, vec![trunk("renamed", "198.51.100.0/24")]),
+            ["drain"] => endpoint.set_draining(now, true),
             ["break"] => endpoint.transport_failed(now, &self.flow.clone()),
             ["from", address] => self.flow.peer = address.parse().unwrap(),
             [status, method, ..] if status.parse::<u16>().is_ok() => {
