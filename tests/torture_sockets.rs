@@ -219,13 +219,13 @@ fn collect(case: &Case, mut poll: impl FnMut() -> Vec<u16>) -> Vec<u16> {
     answers
 }
 
-fn streamed(case: &Case, mut stream: impl Read + Write + Sock, write: fn(&mut dyn Write, &[u8])) -> Vec<u16> {
+fn streamed(case: &Case, mut stream: impl Write + Receive, write: fn(&mut dyn Write, &[u8])) -> Vec<u16> {
     write(&mut stream, &case.bytes);
     stream.sock().set_read_timeout(Some(Duration::from_millis(20))).expect("a time-out can be set");
     let (mut all, mut told) = (Vec::new(), 0);
     collect(case, || {
         let mut buffer = [0; 65_536];
-        if let Ok(length) = stream.read(&mut buffer) {
+        if let Ok(length) = stream.receive(&mut buffer) {
             all.extend_from_slice(&buffer[..length]);
         }
         let statuses = statuses(&all);
@@ -235,20 +235,32 @@ fn streamed(case: &Case, mut stream: impl Read + Write + Sock, write: fn(&mut dy
     })
 }
 
-/// What is under a stream.
-trait Sock {
+/// A stream that can be read although the other end takes nothing more.
+trait Receive {
     fn sock(&self) -> &TcpStream;
+    fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<usize>;
 }
 
-impl Sock for TcpStream {
+impl Receive for TcpStream {
     fn sock(&self) -> &TcpStream {
         self
     }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.read(buffer)
+    }
 }
 
-impl Sock for StreamOwned<ClientConnection, TcpStream> {
+impl Receive for StreamOwned<ClientConnection, TcpStream> {
     fn sock(&self) -> &TcpStream {
         &self.sock
+    }
+
+    /// Its own `read` would first write what could not be written.
+    fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.conn.read_tls(&mut self.sock)?;
+        self.conn.process_new_packets().map_err(std::io::Error::other)?;
+        self.conn.reader().read(buffer)
     }
 }
 
