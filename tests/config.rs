@@ -484,37 +484,6 @@ fn each_fault_names_file_key_and_reason() {
             r#"sip.listen: "udp:127.0.0.1:5060" twice, expected each address and port once"#,
         ),
         (
-            "an account without a registrar",
-            "name = \"a\"\n[register]\nuser = \"u\"",
-            "register.registrar: missing, expected such as \"sip.carrier.example\" beside user",
-        ),
-        (
-            "a registrar without an account",
-            "name = \"a\"\n[register]\nregistrar = \"c.example\"",
-            "register.user: missing, expected the account's user",
-        ),
-        (
-            "a registrar that is none",
-            "name = \"a\"\n[register]\nregistrar = \"c example\"\nuser = \"u\"\npassword_file = \"one\"",
-            "register.registrar: \"c example\": URI with white space, brackets or control characters, expected \
-             such as \"sip.carrier.example\" or \"sip:192.0.2.9:5060\"",
-        ),
-        (
-            "a registrar with a user",
-            "name = \"a\"\n[register]\nregistrar = \"u@c.example\"\nuser = \"u\"\npassword_file = \"one\"",
-            "register.registrar: with a user, expected the carrier's domain; the user has its own key",
-        ),
-        (
-            "a registration for a moment",
-            "name = \"a\"\n[register]\nexpires_seconds = 5",
-            "register.expires_seconds: 5, expected 60 to 86400",
-        ),
-        (
-            "a ping each second",
-            "name = \"a\"\n[ping]\ntarget = \"c.example\"\ninterval_seconds = 1",
-            "ping.interval_seconds: 1, expected 5 to 3600",
-        ),
-        (
             "no address",
             "[sip]\nexternal_address = \"example.org\"",
             r#"sip.external_address: "example.org", expected an IP address such as "192.0.2.10""#,
@@ -661,7 +630,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "a line in a key",
             "\"a\\nb\" = 1",
-            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, rtp, stir, http, store, mail, meetings, guessing, recording, limits, log, access_number"#,
+            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, sip.tls, rtp, stir, http, store, mail, meetings, guessing, recording, limits, log, access_number"#,
         ),
     ];
     for (name, config, expected) in cases {
@@ -674,6 +643,37 @@ fn each_fault_names_file_key_and_reason() {
 fn each_fault_of_a_trunk_names_its_file() {
     let cases: &[(&str, &str, &str)] = &[
         ("no name", "", r#"name: missing, expected such as "carrier""#),
+        (
+            "an account without a registrar",
+            "name = \"a\"\n[register]\nuser = \"u\"",
+            "register.registrar: missing, expected such as \"sip.carrier.example\" beside user",
+        ),
+        (
+            "a registrar without an account",
+            "name = \"a\"\n[register]\nregistrar = \"c.example\"",
+            "register.user: missing, expected the account's user",
+        ),
+        (
+            "a registrar that is none",
+            "name = \"a\"\n[register]\nregistrar = \"c example\"\nuser = \"u\"\npassword_file = \"one\"",
+            "register.registrar: \"c example\": URI with white space, brackets or control characters, expected \
+             such as \"sip.carrier.example\" or \"sip:192.0.2.9:5060\"",
+        ),
+        (
+            "a registrar with a user",
+            "name = \"a\"\n[register]\nregistrar = \"u@c.example\"\nuser = \"u\"\npassword_file = \"one\"",
+            "register.registrar: with a user, expected the carrier's domain; the user has its own key",
+        ),
+        (
+            "a registration for a moment",
+            "name = \"a\"\n[register]\nexpires_seconds = 5",
+            "register.expires_seconds: 5, expected 60 to 86400",
+        ),
+        (
+            "a ping each second",
+            "name = \"a\"\n[ping]\ntarget = \"c.example\"\ninterval_seconds = 1",
+            "ping.interval_seconds: 1, expected 5 to 3600",
+        ),
         (
             "a name with a space",
             "name = \"my trunk\"",
@@ -837,7 +837,7 @@ fn a_trunk_that_asks_a_password_and_takes_the_world() {
     assert_eq!(a.external_address, Some("203.0.113.5".parse().unwrap()));
     folder.write(
         "trunks.d/c.toml",
-        "name = \"c\"\n[register]\nregistrar = \"c.example:5070\"\ntransport = \"tcp\"\nuser = \"4420\"\n\
+        "name = \"carrier\"\n[register]\nregistrar = \"c.example:5070\"\ntransport = \"tcp\"\nuser = \"4420\"\n\
          auth_user = \"login\"\npassword_file = \"word\"\noutbound_proxy = \"edge.example\"\n[ping]\ntarget = \"c.example\"",
     );
     let settings = folder.load().unwrap();
@@ -1071,7 +1071,7 @@ fn every_trunk_template_is_good_and_lets_nobody_in_by_itself() {
         count += 1;
     }
     let settings = folder.load().unwrap_or_else(|faults| panic!("{faults:#?}"));
-    assert!(count >= 10 && settings.trunks.len() == count, "{count}");
+    assert!(count >= 12 && settings.trunks.len() == count, "{count}");
     assert!(settings.trunks.iter().all(|trunk| trunk.allow.is_empty()));
 }
 

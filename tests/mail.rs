@@ -704,7 +704,9 @@ fn the_whole_service_sends_each_version_once_through_kills_and_restarts() {
     sent(&doorline);
     let log = doorline.log();
     for secret in ["pin", "code"].map(|name| meeting[name].as_str().unwrap()) {
-        assert!(!log.contains(secret), "a secret is in the log");
+        // Four digits of a time or a port are no code.
+        let alone = log.split(|c: char| !c.is_ascii_digit()).any(|digits| digits == secret);
+        assert!(!alone, "a secret is in the log");
     }
     assert!(!log.contains(PASSWORD) && log.contains("invitation sent"));
 }

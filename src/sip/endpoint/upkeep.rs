@@ -420,7 +420,7 @@ impl Endpoint {
             Some(register::Want::LookUp(target)) => self.upkeep.lookups.push_back(Lookup { id, target }),
             Some(register::Want::Send(mut request, flow)) => {
                 // First of all: the answer must be read, and a call may come on its heels.
-                self.await_answer_of(&flow);
+                self.expect_answer_of(&flow);
                 let Work::Register(machine) = &keeper.work else { return };
                 let contact = self.contact_uri(&flow, &machine.account().contact_user, Some(&keeper.trunk));
                 request.contact = vec![NameAddr::new(contact)];
@@ -445,7 +445,7 @@ impl Endpoint {
     }
 
     fn send_options(&mut self, now: Instant, id: u64, flow: Flow, target: &Uri) -> TransactionId {
-        self.await_answer_of(&flow);
+        self.expect_answer_of(&flow);
         let trunk = self.trunks.of(flow.peer.ip()).cloned();
         let user = self.settings.contact_user.clone();
         let us = self.contact_uri(&flow, &user, trunk.as_deref());
@@ -500,7 +500,7 @@ impl Endpoint {
         self.upkeep.revision += 1;
     }
 
-    fn await_answer_of(&mut self, flow: &Flow) {
+    fn expect_answer_of(&mut self, flow: &Flow) {
         if self.upkeep.asked.len() >= ASKED_MAX {
             let asked = self.clients.values().filter(|client| matches!(client.purpose, Purpose::Keep(_)));
             self.upkeep.asked = asked.map(|client| client.flow.peer.ip().to_canonical()).collect();
