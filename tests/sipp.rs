@@ -198,7 +198,9 @@ fn every_scenario_passes_and_leaves_the_right_record() {
         ..Options::default()
     });
     door.write_secret("trunks.d/guarded-password", "bob:zanzibar\n");
-    let (allow, users) = (IpAddr::from(GUARDED), "users = [\"bob\"]\npassword_file = \"guarded-password\"");
+    // SIPp reads the first challenge alone, and answers MD5.
+    let users = "users = [\"bob\"]\npassword_file = \"guarded-password\"\nalgorithms = [\"MD5\"]";
+    let allow = IpAddr::from(GUARDED);
     door.write(
         "trunks.d/guarded.toml",
         &format!("name = \"guarded\"\nallow = [\"{allow}\"]\n[auth]\n{users}\n"),
