@@ -6,16 +6,12 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::sipp::{self, Scenario};
 use support::{Api, Doorline, Host, Meeting, Options};
-
-/// The source of a trunk that asks a password.
-const GUARDED: [u8; 4] = [127, 0, 0, 3];
 
 /// A host with its One Time Meeting, of which each scenario has its own.
 struct Scene {
@@ -94,20 +90,6 @@ const CHECKS: &[Check] = &[
         let call = Scenario::new("lost-ack", door.sip(), number).passes();
         let record = scene.api.record(&call.call_id);
         assert_eq!(record["ending"], "no-ack", "{record}");
-    }),
-    ("password", |door, _, number| {
-        let scenario = Scenario::new("password", door.sip(), number).calls_from(GUARDED);
-        let call = scenario.logs_in("bob", "zanzibar").passes();
-        let record = door.api().record(&call.call_id);
-        assert_eq!((&record["ending"], &record["trunk"]), (&json!("hung-up"), &json!("guarded")), "{record}");
-    }),
-    ("wrong-password", |door, scene, number| {
-        let scenario = Scenario::new("wrong-password", door.sip(), number).calls_from(GUARDED);
-        scenario.logs_in("bob", "open sesame").passes();
-        let told = "password not proved trunk=\"guarded\" source=127.0.0.3 why=\"wrong-password\"";
-        assert!(door.log().contains(told), "{}", door.log_tail());
-        let metrics = scene.api.text("/metrics");
-        assert!(metrics.contains("doorline_trunk_refused_total{trunk=\"guarded\",why=\"wrong-password\"} 1"));
     }),
     ("unknown-number", |door, scene, number| {
         let call = Scenario::new("unknown-number", door.sip(), number).dials("+442079460999").passes();
@@ -197,15 +179,6 @@ fn every_scenario_passes_and_leaves_the_right_record() {
         trunks: vec![trunk("secure", SECURE, "offer"), trunk("secure-alone", SECURE_ALONE, "require")],
         ..Options::default()
     });
-    door.write_secret("trunks.d/guarded-password", "bob:zanzibar\n");
-    // SIPp reads the first challenge alone, and answers MD5.
-    let users = "users = [\"bob\"]\npassword_file = \"guarded-password\"\nalgorithms = [\"MD5\"]";
-    let allow = IpAddr::from(GUARDED);
-    door.write(
-        "trunks.d/guarded.toml",
-        &format!("name = \"guarded\"\nallow = [\"{allow}\"]\n[auth]\n{users}\n"),
-    );
-    assert_eq!(door.api().order("/reload").good()["changes"][0], "trunk added guarded");
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for (n, (name, check)) in CHECKS.iter().enumerate() {
