@@ -384,7 +384,7 @@ section! {
     pub struct TrunkMedia {
         /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". The first two are wideband: a
         /// meeting with such a caller is mixed at 16 kHz. Opus repairs lost packets best and takes a third
-        /// of the bandwidth, and about five times the work of G.711.
+        /// of the bandwidth, and more work than G.711.
         codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
         /// Where key presses come from: "auto" (RFC 4733 events; tones in the sound only from a phone that
         /// does not agree to those), "rfc4733", "inband" (tones alone; others hear such a caller 20 ms
