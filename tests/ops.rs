@@ -231,7 +231,9 @@ fn metrics_tell_of_a_call_and_alerts_and_dashboard_know_their_names() {
         assert!(!scrape.contains(&format!("# TYPE {of} summary")), "{of} is no real histogram");
     }
     for secret in [host.pin.as_str(), meeting.code(), "5550100001"] {
-        assert!(!scrape.contains(secret), "a secret is told");
+        // As a number of its own: four digits of a figure are no code.
+        let alone = scrape.split(|c: char| !c.is_ascii_digit()).any(|digits| digits == secret);
+        assert!(!alone, "a secret is told");
     }
     for file in ["ops/prometheus/alerts.yml", "ops/grafana/doorline.json"] {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/").to_owned() + file;
