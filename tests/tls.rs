@@ -4,15 +4,21 @@
 #[path = "support/certificates.rs"]
 #[allow(dead_code)]
 mod certificates;
+#[path = "support/dns.rs"]
+#[allow(dead_code)]
+mod dns;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use certificates::Authority;
+use dns::NameServer;
 use doorline::signalling::tls::Files;
 use doorline::signalling::{Events, Handle, Limits, Listen, Settings, Signalling, Tls};
-use doorline::sip::endpoint::{Event, HowEnded, Outgoing};
+use doorline::sip::endpoint::{Event, HowEnded, Outgoing, Reach};
+use doorline::sip::ping::Ping;
 use doorline::sip::trunk::Trunk;
 use doorline::sip::wire::NameAddr;
 use doorline::sip::{Flow, TlsName, Transport};
@@ -39,13 +45,27 @@ fn trunk(name: &str, allow: &[&str], tls_names: &[&str]) -> Trunk {
 
 /// A service on UDP, TCP and TLS, in this order.
 async fn start(limits: Limits, tls: Tls, trunks: Vec<Trunk>) -> (Handle, Events) {
+    start_asking(Vec::new(), limits, tls, trunks).await
+}
+
+/// The same with name servers of its own.
+async fn start_asking(
+    name_servers: Vec<SocketAddr>,
+    limits: Limits,
+    tls: Tls,
+    trunks: Vec<Trunk>,
+) -> (Handle, Events) {
     let listen = |transport| Listen { transport, address: "127.0.0.1:0".parse().unwrap() };
     let settings = Settings {
         listen: [Transport::Udp, Transport::Tcp, Transport::Tls].map(listen).to_vec(),
         tls: Some(tls),
+        name_servers,
         ..Settings::default()
     };
-    Signalling::start(&settings, Default::default(), limits, trunks, [9; 32]).await.unwrap()
+    // Each has a seed of its own: whose tags a call bears tells whether it comes back to where it began.
+    static SEED: AtomicU8 = AtomicU8::new(0);
+    let seed = [SEED.fetch_add(1, Ordering::Relaxed); 32];
+    Signalling::start(&settings, Default::default(), limits, trunks, seed).await.unwrap()
 }
 
 fn at(handle: &Handle, transport: Transport) -> SocketAddr {
@@ -434,7 +454,8 @@ async fn two_of_us_talk_over_tls_and_a_second_call_takes_the_same_connection() {
     for _ in 0..2 {
         let outgoing = call_to(OURS, tls(&caller), tls(&called));
         let call = caller.invite(outgoing).await.unwrap().unwrap();
-        let Some(Event::Incoming(incoming)) = within(called_events.recv()).await else { panic!("no call") };
+        let event = within(called_events.recv()).await;
+        let Some(Event::Incoming(incoming)) = event else { panic!("no call but {event:?}") };
         assert_eq!(incoming.trunk, "in");
         flows.push(incoming.flow);
         called.answer(incoming.call, SDP.to_vec()).await.unwrap();
@@ -489,6 +510,42 @@ async fn nothing_is_sent_to_a_server_that_is_not_who_it_should_be() {
         let rejected = matches!(event, Some(Event::Rejected { call: c, status: 503, .. }) if c == call);
         assert!(rejected, "{what}: {event:?}");
         assert_eq!(caller.counters().failed_handshakes, u64::from(!believed), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_is_pinged_over_tls_and_must_prove_the_name_it_was_looked_up_by() {
+    let authority = Authority::new();
+    authority.issue("pinging", &["pinging.example.org"]);
+    authority.issue("carrier", &["carrier.test"]);
+    authority.issue("impostor", &["other.test", "127.0.0.1"]);
+    for (what, certificate, reach) in
+        [("itself", "carrier", Reach::Up), ("somebody else", "impostor", Reach::Down)]
+    {
+        let everybody = vec![trunk("lab", &["127.0.0.0/8"], &[])];
+        let (peer, _peer_events) = start(Limits::default(), authority.tls(certificate), everybody).await;
+        let zone = format!(
+            "_sips._tcp.carrier.test 60 SRV 10 0 {} edge.test\nedge.test 60 A 127.0.0.1",
+            tls(&peer).port()
+        );
+        let dns = NameServer::start(&zone);
+        let target = "sip:carrier.test;transport=tls".parse().unwrap();
+        let ping = Ping { target, interval: Duration::from_secs(5) };
+        // The peer's address is no source of this trunk: only its answers are read.
+        let pinging = Trunk { ping: Some(ping), ..trunk("carrier", &["192.0.2.1"], &[]) };
+        let (us, _events) =
+            start_asking(vec![dns.address()], Limits::default(), authority.tls("pinging"), vec![pinging])
+                .await;
+        let becomes = async || {
+            while us.trunks().first().is_none_or(|state| state.reach != reach) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), becomes())
+            .await
+            .unwrap_or_else(|_| panic!("{what}: {:?}", us.trunks()));
+        let failed = us.counters().failed_handshakes;
+        assert_eq!(failed > 0, reach == Reach::Down, "{what}: {failed} handshakes failed");
     }
 }
 

@@ -232,13 +232,15 @@ impl Driver {
 
     /// Looks a name up, in a task of its own.
     fn look_up(&mut self, Lookup { id, target }: Lookup) {
-        let mut supported = Vec::new();
-        if !self.sockets.is_empty() {
-            supported.push(Transport::Udp);
-        }
-        if !self.listeners.is_empty() {
-            supported.push(Transport::Tcp);
-        }
+        // What we listen on is what we can send over: a flow begins at an address of ours.
+        let listens = |transport| self.listeners.iter().any(|listener| listener.transport == transport);
+        let supported = [
+            (Transport::Udp, !self.sockets.is_empty()),
+            (Transport::Tcp, listens(Transport::Tcp)),
+            (Transport::Tls, listens(Transport::Tls)),
+        ];
+        let supported: Vec<Transport> =
+            supported.into_iter().filter_map(|(transport, can)| can.then_some(transport)).collect();
         self.lots += 1;
         let (resolver, sender, lot) = (self.resolver.clone(), self.found_sender.clone(), self.lots);
         tokio::spawn(async move {

@@ -257,6 +257,10 @@ impl Trunks {
         let mut learned = HashMap::new();
         for (name, addresses) in addresses {
             let Some(trunk) = self.all.iter().find(|trunk| trunk.name == *name) else { continue };
+            // Where names are asked for, an address alone proves nothing.
+            if !trunk.tls_names.is_empty() {
+                continue;
+            }
             for address in addresses {
                 learned.entry(address.to_canonical()).or_insert_with(|| trunk.clone());
             }
@@ -426,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_name_decides_where_a_trunk_asks_for_one_and_an_address_no_longer_does() {
-        let trunks = Trunks::new(vec![
+        let mut trunks = Trunks::new(vec![
             trunk("anywhere", &[], &["sbc.example.net", "sip:example.net"]),
             trunk("both", &["192.0.2.0/24"], &["edge.example.org"]),
             trunk("plain", &["198.51.100.0/24"], &[]),
@@ -446,7 +450,10 @@ mod tests {
             let found = trunks.of_peer(source.parse().unwrap(), &names).map(|trunk| trunk.name.as_str());
             assert_eq!(found, expected, "{source} {names:?}");
         }
+        let registered = [("anywhere", "203.0.113.50"), ("plain", "203.0.113.51")];
+        trunks.learn(&registered.map(|(name, address)| (name.to_owned(), vec![address.parse().unwrap()])));
         let of = |source: &str| trunks.of(source.parse().unwrap()).is_some();
+        assert!(!of("203.0.113.50") && of("203.0.113.51"), "a registration alone proves no name");
         assert!(!of("192.0.2.1") && of("198.51.100.1"), "without TLS only where no name is asked for");
         let only_both = Trunks::new(vec![trunk("both", &["192.0.2.0/24"], &["edge.example.org"])]);
         let may = |source: &str| only_both.by_proof(source.parse().unwrap()).is_some();

@@ -39,7 +39,7 @@ impl Endpoint {
     }
 
     /// The peer of a new TLS connection has shown a verified certificate with these names, or none.
-    /// `false`: no trunk takes anything from it, and it must be closed unread.
+    /// `false`: no trunk takes anything from it, and we have asked it nothing: it must be closed unread.
     pub fn prove(&mut self, flow: &Flow, names: Vec<TlsName>) -> bool {
         self.proofs.proved.remove(flow);
         let ip = flow.peer.ip();
@@ -47,7 +47,7 @@ impl Endpoint {
         if known && !names.is_empty() {
             self.proofs.proved.insert(*flow, names.into());
         }
-        known
+        known || self.is_asked(ip)
     }
 
     /// The connection is closed: the next one of this flow proves anew.
@@ -87,15 +87,22 @@ impl Endpoint {
         self.trunks.of_peer(ip, self.proofs.of(flow)).or_else(at)
     }
 
-    /// A name in the URI of a call of ours is what the other end must prove, unless something else was
-    /// said of it.
-    pub(super) fn expect_host_of(&mut self, flow: &Flow, to: &Uri) {
+    /// The peer that was looked up as `target` must prove to be it (RFC 5922 §7.2: the domain that was
+    /// asked for, not the one that the DNS leads to).
+    pub(super) fn expect_target(&mut self, flow: &Flow, target: &Uri) {
         if flow.transport == Transport::Tls
-            && !self.proofs.expected.contains_key(&flow.peer)
-            && let Some(Host::Name(name)) = to.host()
+            && let Some(Host::Name(name)) = target.host()
             && let Some(name) = TlsName::of_dns(name)
         {
             self.expect_name(flow.peer, name);
+        }
+    }
+
+    /// A name in the URI of a call of ours is what the other end must prove, unless something else was
+    /// said of it.
+    pub(super) fn expect_host_of(&mut self, flow: &Flow, to: &Uri) {
+        if !self.proofs.expected.contains_key(&flow.peer) {
+            self.expect_target(flow, to);
         }
     }
 }

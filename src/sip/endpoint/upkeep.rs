@@ -117,6 +117,17 @@ enum Work {
     Probe(Box<Probe>),
 }
 
+impl Work {
+    /// What is looked up, to send to it.
+    fn target(&self) -> Uri {
+        match self {
+            Self::Register(machine) => machine.account().first_hop(),
+            Self::Ping(machine) => machine.ping().target.clone(),
+            Self::Probe(probe) => probe.target.clone(),
+        }
+    }
+}
+
 /// One question of an operator's.
 struct Probe {
     target: Uri,
@@ -225,6 +236,10 @@ impl Endpoint {
     pub fn looked_up(&mut self, now: Instant, id: u64, found: Result<Vec<Flow>, String>) {
         let word = self.tokens.next();
         let Some(mut keeper) = self.upkeep.keepers.remove(&id) else { return };
+        if let Ok(flows) = &found {
+            let target = keeper.work.target();
+            flows.iter().for_each(|flow| self.expect_target(flow, &target));
+        }
         match &mut keeper.work {
             Work::Register(machine) => {
                 let want = machine.looked_up(now, found, &word);
