@@ -5,14 +5,19 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use doorline::audio::g711::Law;
-use doorline::audio::goertzel::{amplitude, tone};
-use doorline::audio::{FRAME, level};
+use doorline::audio::goertzel::{amplitude, tone, tone_at};
+use doorline::audio::{Codec, Encoder, FRAME, level, opus};
+use doorline::rtp::Srtp;
 use doorline::rtp::packet::Header;
+use doorline::rtp::srtp::TRAILER_MAX;
 
 /// Sockets that share the callers; each has a receive buffer of its own.
 const SOCKETS: usize = 32;
 const BATCH: usize = 64;
 const PACKET: usize = 12 + FRAME;
+const PACKET_MAX: usize = PACKET + TRAILER_MAX;
+/// Ticks between two sounds of a probe.
+const PROBE_EVERY: u32 = 26;
 
 pub struct Callers {
     sockets: Vec<UdpSocket>,
@@ -26,6 +31,46 @@ pub struct Talk {
     pub took: Duration,
     /// Processor time that the service's thread used in it.
     pub busy: Duration,
+    /// From the packet of a probe to the first packet that has it, all of them, the shortest first.
+    pub delays: Vec<Duration>,
+    /// How much too late the callers themselves began each of their milliseconds, the least late first.
+    pub late: Vec<Duration>,
+}
+
+/// What one leg says, over and over.
+pub struct Says {
+    codec: Codec,
+    payload: Vec<u8>,
+    srtp: Option<Box<Srtp>>,
+}
+
+impl Says {
+    /// Its tone, or silence. The payload is one packet of it after a while, so that codecs that remember
+    /// have come to rest.
+    pub fn new(codec: Codec, leg: usize, talks: bool, srtp: Option<Box<Srtp>>) -> Self {
+        let loudness = if talks { 6_000.0 } else { 0.0 };
+        let rate = codec.rate();
+        let (mut encoder, mut payload) = (Encoder::new(codec), [0; FRAME]);
+        for tick in 0..20 {
+            let sound: Vec<i16> =
+                tone_at(rate.hz(), frequency(leg), loudness, tick * rate.frame(), rate.frame()).collect();
+            encoder.encode(&sound, &mut payload);
+        }
+        let payload = if codec == Codec::Opus { opus::packet(&payload).to_vec() } else { payload.to_vec() };
+        Self { codec, payload, srtp }
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+}
+
+/// Two callers alone in a room: one is silent but for a packet now and then, and how long it takes until
+/// the other gets it is measured.
+#[derive(Clone, Copy)]
+pub struct Probe {
+    pub from: usize,
+    pub to: usize,
 }
 
 /// What one leg got in the window.
@@ -74,37 +119,32 @@ impl Callers {
         self.sockets[leg % SOCKETS].local_addr().unwrap()
     }
 
-    /// Every leg that `talks` says its tone and the rest say silence, for a while and then for the
-    /// window. The callers' own lateness counts against the trial: what they could not send in
-    /// time was not carried.
+    /// Every leg says what it says, for a while and then for the window. The callers' own lateness
+    /// counts against the trial: what they could not send in time was not carried.
     pub fn talk(
         &self,
         legs: &[SocketAddr],
-        talks: impl Fn(usize) -> bool,
+        says: &mut [Says],
+        probes: &[Probe],
         window: Duration,
         service: &str,
     ) -> Talk {
-        let payloads: Vec<[u8; FRAME]> = (0..legs.len())
-            .map(|leg| {
-                let mut payload = [Law::Mu.silence(); FRAME];
-                if talks(leg) {
-                    let sound: Vec<i16> = tone(frequency(leg), 6_000.0, 0, FRAME).collect();
-                    Law::Mu.encode(&sound, &mut payload);
-                }
-                payload
-            })
-            .collect();
         let used = || super::processor_time().get(service).copied().unwrap_or_default();
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 super::pin(self.core);
                 super::before_others();
-                let mut load = Load::new(self, legs, &payloads);
+                let mut load = Load::new(self, legs, says, probes);
                 load.run(Duration::from_millis(1_500));
                 load.heard.fill(Heard { packets: 0, last: [0xff; FRAME] });
+                load.delays.clear();
+                load.late.clear();
                 let (before, begun) = (used(), Instant::now());
                 load.run(window);
-                Talk { heard: load.heard, took: begun.elapsed(), busy: used() - before }
+                let (took, busy) = (begun.elapsed(), used() - before);
+                load.delays.sort_unstable();
+                load.late.sort_unstable();
+                Talk { heard: load.heard, took, busy, delays: load.delays, late: load.late }
             });
             thread.join().unwrap()
         })
@@ -113,7 +153,12 @@ impl Callers {
 
 struct Load<'a> {
     callers: &'a Callers,
-    payloads: &'a [[u8; FRAME]],
+    says: &'a mut [Says],
+    probes: &'a [Probe],
+    /// When each probe's sound left, until it has come.
+    left: Vec<Option<Instant>>,
+    delays: Vec<Duration>,
+    late: Vec<Duration>,
     names: Vec<libc::sockaddr_in>,
     /// Which leg has which port at the service.
     leg_of: Vec<u32>,
@@ -126,7 +171,7 @@ struct Load<'a> {
 const SLICES: usize = 20;
 
 impl<'a> Load<'a> {
-    fn new(callers: &'a Callers, legs: &[SocketAddr], payloads: &'a [[u8; FRAME]]) -> Self {
+    fn new(callers: &'a Callers, legs: &[SocketAddr], says: &'a mut [Says], probes: &'a [Probe]) -> Self {
         let mut leg_of = vec![u32::MAX; 65_536];
         let names = legs
             .iter()
@@ -143,12 +188,15 @@ impl<'a> Load<'a> {
             })
             .collect();
         let heard = vec![Heard { packets: 0, last: [0xff; FRAME] }; legs.len()];
-        Self { callers, payloads, names, leg_of, heard, tick: 0, next: Instant::now() }
+        let (left, delays) = (vec![None; probes.len()], Vec::with_capacity(100_000));
+        let (late, next) = (Vec::with_capacity(100_000), Instant::now());
+        Self { callers, says, probes, left, delays, late, names, leg_of, heard, tick: 0, next }
     }
 
     fn run(&mut self, time: Duration) {
         for _ in 0..time.as_millis() / 20 {
             for slice in 0..SLICES {
+                self.late.push(self.next.elapsed());
                 self.send(slice);
                 self.receive();
                 self.next += Duration::from_millis(20) / SLICES as u32;
@@ -160,7 +208,9 @@ impl<'a> Load<'a> {
 
     /// The legs of a slice, by socket.
     fn send(&mut self, slice: usize) {
-        let mut packets = [[0_u8; PACKET]; BATCH];
+        let mut packets = [[0_u8; PACKET_MAX]; BATCH];
+        let mut loud = [0; FRAME];
+        Law::Mu.encode(&tone(500.0, 12_000.0, 0, FRAME).collect::<Vec<i16>>(), &mut loud);
         for socket in 0..SOCKETS {
             let legs = (socket..self.names.len()).step_by(SOCKETS);
             let mut legs = legs.filter(|leg| leg / SOCKETS % SLICES == slice).peekable();
@@ -173,17 +223,28 @@ impl<'a> Load<'a> {
                     let mut count = 0;
                     for leg in legs.by_ref().take(BATCH) {
                         let packet = &mut packets[count];
-                        packet[12..].copy_from_slice(&self.payloads[leg]);
+                        let Says { codec, payload, srtp } = &mut self.says[leg];
+                        let mut length = 12 + payload.len();
+                        packet[12..length].copy_from_slice(payload);
+                        if self.tick.wrapping_add(leg as u32).is_multiple_of(PROBE_EVERY)
+                            && let Some(probe) = self.probes.iter().position(|probe| probe.from == leg)
+                        {
+                            packet[12..length].copy_from_slice(&loud);
+                            self.left[probe] = Some(Instant::now());
+                        }
                         Header {
-                            payload_type: 0,
+                            payload_type: codec.payload_type(),
                             marker: false,
                             sequence: self.tick as u16,
-                            timestamp: self.tick * FRAME as u32,
+                            timestamp: self.tick * FRAME as u32 * codec.clock_ratio(),
                             ssrc: leg as u32,
                         }
                         .write(packet);
+                        if let Some(srtp) = srtp {
+                            length = srtp.sender.protect(packet, length);
+                        }
                         vectors[count].iov_base = packet.as_mut_ptr().cast();
-                        vectors[count].iov_len = PACKET;
+                        vectors[count].iov_len = length;
                         headers[count].msg_hdr.msg_iov = &raw mut vectors[count];
                         headers[count].msg_hdr.msg_iovlen = 1;
                         headers[count].msg_hdr.msg_name = (&raw mut self.names[leg]).cast();
@@ -198,7 +259,7 @@ impl<'a> Load<'a> {
     }
 
     fn receive(&mut self) {
-        let mut packets = [[0_u8; PACKET + 8]; BATCH];
+        let mut packets = [[0_u8; PACKET_MAX + 8]; BATCH];
         for socket in &self.callers.sockets {
             loop {
                 // SAFETY: as above.
@@ -224,11 +285,18 @@ impl<'a> Load<'a> {
                     let got = usize::try_from(got).unwrap_or(0);
                     for n in 0..got {
                         let leg = self.leg_of[usize::from(u16::from_be(names[n].sin_port))];
-                        if let Some(heard) = self.heard.get_mut(leg as usize)
-                            && headers[n].msg_len as usize == PACKET
+                        let Some(heard) = self.heard.get_mut(leg as usize) else { continue };
+                        heard.packets += u32::from(headers[n].msg_len > 12);
+                        if headers[n].msg_len as usize != PACKET {
+                            continue;
+                        }
+                        heard.last.copy_from_slice(&packets[n][12..PACKET]);
+                        if let Some(probe) = self.probes.iter().position(|probe| probe.to == leg as usize)
+                            && self.left[probe].is_some()
+                            && heard.loudest() > 3_000
+                            && let Some(since) = self.left[probe].take()
                         {
-                            heard.packets += 1;
-                            heard.last.copy_from_slice(&packets[n][12..PACKET]);
+                            self.delays.push(since.elapsed());
                         }
                     }
                     got

@@ -4,6 +4,7 @@
 //!     cargo bench --bench legs                # two to four minutes
 //!     cargo bench --bench legs -- --full      # windows of 20 s
 //!     cargo bench --bench legs -- --cost      # processor time alone, on a machine that is not idle
+//!     cargo bench --bench legs -- --delay     # from packet in to packet out, at 10, 50 and 80 % of full load
 //!
 //! The service has core 0, the callers have core 1. "Legs per core" is the most legs at which every
 //! leg still gets at least 99.5 % of its 50 packets a second, everybody talks (G.711, rooms of
@@ -18,11 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use callers::{Callers, Talk};
+use callers::{Callers, Probe, Says, Talk};
 use doorline::audio::Codec;
 use doorline::media::socket::{self, Inbox};
 use doorline::media::{Engine, Error, LegSettings, Settings, SoundSettings};
-use doorline::types::{CallId, MeetingId};
+use doorline::rtp::Srtp;
+use doorline::types::{CallId, MediaKey, MediaKeys, MeetingId, Suite};
 
 /// The cores of the service and of the callers.
 const SERVICE: usize = 0;
@@ -33,6 +35,7 @@ const SHARE: f64 = 0.995;
 fn main() {
     let full = std::env::args().any(|argument| argument == "--full");
     let cost_alone = std::env::args().any(|argument| argument == "--cost");
+    let delay_alone = std::env::args().any(|argument| argument == "--delay");
     let window = Duration::from_secs(if full { 20 } else { 4 });
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     if cores < 2 {
@@ -42,6 +45,9 @@ fn main() {
     raise_descriptor_limit();
     pin(SERVICE);
 
+    if delay_alone {
+        return delay(window);
+    }
     println!("stages, µs per leg and tick (rooms of 3, everybody talks, 900 legs, one core)");
     stages::print();
     memory();
@@ -50,13 +56,15 @@ fn main() {
         legs_per_core(window);
     }
     cost(window);
+    kinds(window);
+    delay(window);
 }
 
 fn legs_per_core(window: Duration) {
     println!("{:<34} {:>6} {:>8} {:>12} {:>9}", "", "legs", "least", "per packet", "hear all");
     println!("(late: what 99.9 % of the phases, set-up included, were not later than)");
     let echo = most(&|legs| run_echo(legs, window), 12_000, "bare UDP echo");
-    let talking = Scene { room: 3, talkers: usize::MAX };
+    let talking = Scene { room: 3, ..Scene::default() };
     let mixed = most(&|legs| run_engine(legs, talking, window), 12_000, "rooms of 3, all talk");
     println!();
     println!("legs per core, bare echo             {:>6}", echo.legs);
@@ -76,9 +84,9 @@ fn cost(window: Duration) {
         let echo = run_echo(legs, window);
         println!("{legs:>5} legs  {:<28} {:>6.2}", "bare UDP echo", echo.cost_us);
         for (name, scene) in [
-            ("rooms of 3, all talk", Scene { room: 3, talkers: usize::MAX }),
-            ("one room, 3 talk", Scene { room: legs, talkers: 3 }),
-            ("one room, all talk", Scene { room: legs, talkers: usize::MAX }),
+            ("rooms of 3, all talk", Scene { room: 3, ..Scene::default() }),
+            ("one room, 3 talk", Scene { room: legs, talkers: 3, ..Scene::default() }),
+            ("one room, all talk", Scene { room: legs, ..Scene::default() }),
         ] {
             let trial = run_engine(legs, scene, window);
             let share = 100.0 * echo.cost_us / trial.cost_us;
@@ -87,11 +95,123 @@ fn cost(window: Duration) {
     }
 }
 
-/// Who is in a room, and how many of them talk.
+/// The same by codec, and with encryption. "A core carries" is the processor time of a tick by the cost of a
+/// leg, less the part (8 %) that is left free where legs are counted; it is not counted.
+fn kinds(window: Duration) {
+    const LEGS: usize = 600;
+    const MIXED: [Codec; 4] = [Codec::Pcmu, Codec::G722, Codec::Opus, Codec::Pcma];
+    let echo = run_echo(LEGS, window).cost_us;
+    println!();
+    println!("by codec, {LEGS} legs, µs of processor per leg and tick; bare UDP echo {echo:.2}");
+    println!("{:<14} {:<22} {:>8} {:>14} {:>14}", "", "", "µs", "a core carries", "echo is of it");
+    let rows: [(&str, &[Codec], Option<Suite>); 7] = [
+        ("PCMU", &[Codec::Pcmu], None),
+        ("PCMU, SRTP", &[Codec::Pcmu], Some(Suite::AesCm128HmacSha1_80)),
+        ("PCMU, SRTP GCM", &[Codec::Pcmu], Some(Suite::AeadAes128Gcm)),
+        ("G.722", &[Codec::G722], None),
+        ("Opus", &[Codec::Opus], None),
+        ("all four", &MIXED, None),
+        ("all four, SRTP", &MIXED, Some(Suite::AesCm128HmacSha1_80)),
+    ];
+    for (name, codecs, suite) in rows {
+        for (what, room, talkers) in [("rooms of 3, all talk", 3, usize::MAX), ("one room, 3 talk", LEGS, 3)]
+        {
+            let trial = run_engine(LEGS, Scene { room, talkers, codecs, suite }, window);
+            let (carries, share) = (20_000.0 * 0.92 / trial.cost_us, 100.0 * echo / trial.cost_us);
+            let short = if trial.least < SHARE { "   packets were missing" } else { "" };
+            println!("{name:<14} {what:<22} {:>8.2} {carries:>14.0} {share:>12.0} %{short}", trial.cost_us);
+        }
+    }
+}
+
+/// From a packet that comes in to the first packet that goes out with it, at parts of what one core carries.
+/// The jitter buffer's delay is in it, and told apart.
+fn delay(window: Duration) {
+    const PROBES: usize = 24;
+    let small = run_engine(600, Scene { room: 3, ..Scene::default() }, window);
+    let full = 20_000.0 * 0.92 / small.cost_us;
+    println!();
+    println!(
+        "delay from packet in to packet out, ms (PCMU, rooms of 3, all talk; {full:.0} legs are full load)"
+    );
+    println!(
+        "(buffer: the most that a jitter buffer added; late: how much too late 99 % of the callers' milliseconds were)"
+    );
+    println!(
+        "{:>6} {:>6} {:>7} {:>8} {:>8} {:>8} {:>8}",
+        "load", "legs", "probes", "buffer", "late", "p50", "p99"
+    );
+    for percent in [10, 50, 80] {
+        let legs = (full as usize * percent / 100).max(2 * PROBES + 3) / 3 * 3;
+        let callers = Callers::new(CALLERS);
+        let (engine, mut events) = start();
+        let scene = Scene { room: 3, ..Scene::default() };
+        let mut says = scene.says(legs);
+        let mut addresses = fill(&engine, &callers, &says, scene, 0);
+        // Pairs in rooms of their own, behind the others.
+        let quiet = Scene { room: 2, talkers: 0, ..scene };
+        let probes: Vec<Probe> =
+            (0..PROBES).map(|pair| Probe { from: legs + 2 * pair, to: legs + 2 * pair + 1 }).collect();
+        let silent = quiet.says(2 * PROBES);
+        addresses.extend(fill(&engine, &callers, &silent, quiet, legs));
+        says.extend(silent);
+        let talk =
+            callers.talk(&addresses, &mut says, &probes, window.max(Duration::from_secs(8)), "media-0");
+        probes.iter().for_each(|probe| engine.close(CallId::numbered(probe.from as u128 + 1)));
+        std::thread::sleep(Duration::from_millis(100));
+        let mut buffer = 0.0_f32;
+        while let Some(event) = events.try_next() {
+            if let doorline::media::Event::Closed { quality, .. } = event {
+                buffer = buffer.max(quality.buffer_ms);
+            }
+        }
+        let at = |delays: &[Duration], share: f64| {
+            let place = ((delays.len() as f64 * share) as usize).min(delays.len().saturating_sub(1));
+            delays.get(place).map_or(f64::NAN, |delay| delay.as_secs_f64() * 1e3)
+        };
+        let count = talk.delays.len();
+        let [late, p50, p99] =
+            [(&talk.late, 0.99), (&talk.delays, 0.5), (&talk.delays, 0.99)].map(|(of, share)| at(of, share));
+        println!("{percent:>4} % {legs:>6} {count:>7} {buffer:>8.0} {late:>8.1} {p50:>8.1} {p99:>8.1}");
+        drop((engine, events));
+    }
+}
+
+/// Who is in a room, how many of them talk, and how.
 #[derive(Clone, Copy)]
 struct Scene {
     room: usize,
     talkers: usize,
+    /// The legs have them in turn.
+    codecs: &'static [Codec],
+    suite: Option<Suite>,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self { room: 3, talkers: usize::MAX, codecs: &[Codec::Pcmu], suite: None }
+    }
+}
+
+impl Scene {
+    fn talks(&self, leg: usize) -> bool {
+        leg % self.room < self.talkers
+    }
+
+    fn says(&self, legs: usize) -> Vec<Says> {
+        let srtp = |leg| self.suite.map(|suite| Box::new(Srtp::new(&keys(suite, leg, false))));
+        let codec = |leg: usize| self.codecs[leg % self.codecs.len()];
+        (0..legs).map(|leg| Says::new(codec(leg), leg, self.talks(leg), srtp(leg))).collect()
+    }
+}
+
+/// One key for each way of each leg.
+fn keys(suite: Suite, leg: usize, service: bool) -> MediaKeys {
+    let key = |way: u8| {
+        MediaKey::from_random(suite, std::array::from_fn(|n| (leg >> (8 * (n % 4))) as u8 ^ n as u8 ^ way))
+    };
+    let (ours, theirs) = if service { (1, 2) } else { (2, 1) };
+    MediaKeys { ours: key(ours), theirs: key(theirs) }
 }
 
 struct Trial {
@@ -170,7 +290,8 @@ fn run_echo(legs: usize, window: Duration) -> Trial {
         let stop = stop.clone();
         std::thread::Builder::new().name("echo".to_owned()).spawn(move || echo(&sockets, &stop)).unwrap()
     };
-    let talk = callers.talk(&addresses, |_| true, window, "echo");
+    let mut says = Scene::default().says(legs);
+    let talk = callers.talk(&addresses, &mut says, &[], window, "echo");
     stop.store(true, Relaxed);
     server.join().unwrap();
     trial(&talk, None, None)
@@ -202,11 +323,21 @@ fn echo(sockets: &[(UdpSocket, SocketAddr)], stop: &AtomicBool) {
 fn run_engine(legs: usize, scene: Scene, window: Duration) -> Trial {
     let callers = Callers::new(CALLERS);
     let (engine, events) = start();
-    let addresses = fill(&engine, &callers, legs, scene.room);
-    let talks = |leg: usize| leg % scene.room < scene.talkers;
-    let talk = callers.talk(&addresses, talks, window, "media-0");
-    let hear_all = talk
-        .heard
+    let mut says = scene.says(legs);
+    let addresses = fill(&engine, &callers, &says, scene, 0);
+    let talk = callers.talk(&addresses, &mut says, &[], window, "media-0");
+    // What is encrypted, or comes from an encoder that remembers, is counted and not listened to.
+    let is_read = scene.suite.is_none() && scene.codecs == [Codec::Pcmu];
+    let hear_all = is_read.then(|| who_hears_all(&talk, scene));
+    let late = engine.figures()[0].lateness_quantile(0.999);
+    drop((engine, events));
+    trial(&talk, hear_all, late)
+}
+
+/// How many hear whom they should, and nobody else.
+fn who_hears_all(talk: &Talk, scene: Scene) -> usize {
+    let talks = |leg: usize| scene.talks(leg);
+    talk.heard
         .iter()
         .enumerate()
         .filter(|(leg, heard)| {
@@ -218,14 +349,11 @@ fn run_engine(legs: usize, scene: Scene, window: Duration) -> Trial {
             (room..room + 3.min(scene.room))
                 .all(|other| heard.hears(other) == (other != *leg && talks(other)))
         })
-        .count();
-    let late = engine.figures()[0].lateness_quantile(0.999);
-    drop((engine, events));
-    trial(&talk, Some(hear_all), late)
+        .count()
 }
 
 fn trial(talk: &Talk, hear_all: Option<usize>, late: Option<Duration>) -> Trial {
-    let Talk { heard, took, busy } = talk;
+    let Talk { heard, took, busy, .. } = talk;
     let due = took.as_secs_f64() * 50.0;
     let least = heard.iter().map(|heard| heard.packets).min().unwrap_or(0);
     // A packet more or less may fall to either side of the window's edges.
@@ -245,10 +373,11 @@ fn start() -> (Engine, doorline::media::Events) {
     .unwrap()
 }
 
-/// Opens and joins legs, slowly enough for the order ring.
-fn fill(engine: &Engine, callers: &Callers, legs: usize, room: usize) -> Vec<SocketAddr> {
+/// Opens and joins legs from number `first` on, slowly enough for the order ring.
+fn fill(engine: &Engine, callers: &Callers, says: &[Says], scene: Scene, first: usize) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
-    for leg in 0..legs {
+    for (place, says) in says.iter().enumerate() {
+        let (leg, codec) = (first + place, says.codec());
         let call = CallId::numbered(leg as u128 + 1);
         let address = loop {
             match engine.open(call) {
@@ -264,19 +393,19 @@ fn fill(engine: &Engine, callers: &Callers, legs: usize, room: usize) -> Vec<Soc
                 remote_rtcp: None,
                 signalling_ip: [127, 0, 0, 1].into(),
                 latch: false,
-                codec: Codec::Pcmu,
-                payload_type: 0,
+                codec,
+                payload_type: codec.payload_type(),
                 event_payload_type: Some(101),
                 ptime: Duration::from_millis(20),
                 they_send: true,
                 they_receive: true,
                 rtcp_mux: false,
-                srtp: None,
+                srtp: scene.suite.map(|suite| Box::new(Srtp::new(&keys(suite, place, true)))),
                 sound: SoundSettings::default(),
             },
         );
         // Ids as real ones are: random below.
-        let id = (leg / room + 1) as u128;
+        let id = (first + place / scene.room + 1) as u128;
         engine.join(call, MeetingId::numbered(id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)));
         addresses.push(address);
         if leg % 200 == 199 {
@@ -294,8 +423,9 @@ fn memory() {
     let (engine, events) = start();
     std::thread::sleep(Duration::from_millis(50));
     let before = resident_kib();
-    let addresses = fill(&engine, &callers, LEGS, 3);
-    callers.talk(&addresses, |_| true, Duration::from_secs(1), "media-0");
+    let mut says = Scene::default().says(LEGS);
+    let addresses = fill(&engine, &callers, &says, Scene::default(), 0);
+    callers.talk(&addresses, &mut says, &[], Duration::from_secs(1), "media-0");
     let after = resident_kib();
     println!(
         "memory per leg                       {:>6.1} KiB (target: 100)",
