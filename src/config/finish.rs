@@ -240,7 +240,9 @@ fn media(rtp: &Rtp, faults: &mut Faults) -> Option<media::Settings> {
     let address: Option<IpAddr> = faults.keep("rtp.address", address);
     let ports = faults.keep("rtp.ports", ports(&rtp.ports));
     let threads = rtp.threads.and_then(|threads| faults.keep("rtp.threads", within(threads, 1..=256)));
-    Some(media::Settings { address: address?, ports: ports?, threads })
+    let busy_max = faults.keep("rtp.busy_max", within(rtp.busy_max, 10..=100));
+    let busy_max = busy_max.and_then(|percent| u8::try_from(percent).ok());
+    Some(media::Settings { address: address?, ports: ports?, threads, busy_max: busy_max? })
 }
 
 /// Of `20000-39999`.

@@ -66,6 +66,9 @@ section! {
         ports: String = Default("\"20000-39999\""),
         /// Threads that mix sound, 1 to 256. Absent: one per core.
         threads: Option<usize> = Absent("2"),
+        /// How many percent of their time these threads may work, 10 to 100. When the least busy one works more, or
+        /// any leaves sound out, new callers get 503 and those who are there notice nothing. 100: never.
+        busy_max: usize = Default("85"),
     }
 }
 

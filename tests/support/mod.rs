@@ -15,6 +15,7 @@ pub mod hear;
 pub mod kamailio;
 pub mod ports;
 pub mod postgres;
+pub mod scene;
 pub mod sipp;
 pub mod torture;
 
