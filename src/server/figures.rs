@@ -44,6 +44,7 @@ impl Figures {
         counter!("doorline_socket_errors_total").absolute(counters.socket_errors);
         counter!("doorline_tls_handshake_failures_total").absolute(counters.failed_handshakes);
         for (queue, count) in [
+            ("admission", counters.too_fast),
             ("endpoint", counters.overloaded),
             ("events", counters.refused_busy),
             ("connections", counters.refused_connections),
