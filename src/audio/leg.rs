@@ -15,19 +15,20 @@ use std::time::Duration;
 
 use super::conceal;
 use super::echo::Echo;
+use super::jitter_buffer::Insert;
 use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
 use super::ramp::Ramp;
 use super::resample::{Down, Up};
 use super::voice::{self, Voice};
-use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, opus};
+use super::{Codec, Denoiser, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, opus};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::srtp::TRAILER_MAX;
 use crate::rtp::telephone_event::{Event, Receiver};
-use crate::rtp::{Latch, Moment, Packet, Reception, Srtp, Verdict};
-use crate::types::Digit;
-use clock::Clock;
+use crate::rtp::{Bursts, Latch, Moment, Packet, Reception, Srtp, Verdict};
+use crate::types::{Digit, OpusWishes};
+use clock::{Clock, Steady};
 pub use reports::Quality;
 use reports::REPORT_EVERY;
 use tones::Tones;
@@ -66,6 +67,10 @@ pub struct SoundSettings {
     /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
     /// key.
     pub tones_are_keys: bool,
+    /// Others hear the caller without the noise; see [`Denoiser`].
+    pub noise_suppression: bool,
+    /// How the peer would like Opus, where that is the codec.
+    pub opus: OpusWishes,
     pub voice: voice::Wishes,
 }
 
@@ -79,6 +84,9 @@ pub struct Seed {
     pub spread: u32,
 }
 
+/// A leg is served so often, and a tick that comes so much later than the one before should make it is late.
+const TICK: Duration = Duration::from_millis(20);
+const LATE: Duration = Duration::from_millis(5);
 /// Nothing from the peer for this long, neither RTP nor RTCP: it is gone.
 pub const MEDIA_LOST: Duration = Duration::from_secs(60);
 /// So long the first prompt waits for a peer that must prove its address; nobody would hear it.
@@ -96,16 +104,26 @@ pub struct Leg {
 
     // -- from the peer --
     reception: Reception,
+    /// Whether what was lost came in bursts, and how long the last packet sounds, in ticks.
+    bursts: Bursts,
+    packet_ticks: usize,
+    steady: Steady,
     clock: Clock,
     playout: Playout,
     keys: Receiver,
     /// Others do not hear the leg before this: a key is down.
     key_until: Duration,
     tones: Tones,
+    /// Once it has been needed it stays.
+    denoiser: Option<Box<Denoiser>>,
     voice: Voice,
     echo: Echo,
     /// How loud the last frame was that came from it, in dBov.
     came: f32,
+    /// When it was served last; ticks that came late since it is there, and by how much the worst.
+    served: Option<Duration>,
+    ticks_late: u64,
+    late_most: Duration,
     last_heard: Duration,
     /// The loss has been told and nothing has come since.
     lost_told: bool,
@@ -172,14 +190,21 @@ impl Leg {
             srtp: None,
             spread: seed.spread | 1,
             reception: Reception::default(),
+            bursts: Bursts::default(),
+            packet_ticks: FRAME,
+            steady: Steady::default(),
             clock: Clock::default(),
             playout: Playout::default(),
             keys: Receiver::default(),
             key_until: Duration::ZERO,
             tones: Tones::default(),
+            denoiser: None,
             voice: Voice::default(),
             echo: Echo::default(),
             came: level::NOTHING,
+            served: None,
+            ticks_late: 0,
+            late_most: Duration::ZERO,
             last_heard: now.elapsed,
             lost_told: false,
             refused: 0,
@@ -223,6 +248,9 @@ impl Leg {
         if self.codec() != settings.codec {
             self.change_codec(settings.codec);
         }
+        if let (Codec::Opus, Some(opus)) = (settings.codec, &mut self.encoder.opus) {
+            opus.wish(settings.sound.opus);
+        }
         self.packetizer.set(settings.ptime);
         self.joiner.set(settings.ptime.as_millis());
         self.voice.wish(settings.sound.voice);
@@ -251,6 +279,7 @@ impl Leg {
         self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
         self.encoder.begin(codec);
         self.clock = Clock::default();
+        self.steady = Steady::default();
         if self.speaks {
             self.spoken_tail =
                 Some(conceal::tail(&self.spoken[..self.spoken_rate.frame()], self.spoken_rate));
@@ -297,26 +326,38 @@ impl Leg {
         }
         self.last_heard = now.elapsed;
         self.lost_told = false;
-        let ticks = self.clock.ticks(settings.codec, header.timestamp);
+        let mut at = header.timestamp;
+        if self.reception.ssrc() != Some(header.ssrc) {
+            self.steady = Steady::default();
+        }
+        if is_sound && let Some(lasts) = settings.codec.duration(packet.payload) {
+            self.packet_ticks = lasts;
+            at = self.steady.timestamp(header.sequence, at, lasts as u32 * settings.codec.clock_ratio());
+        }
+        let ticks = self.clock.ticks(settings.codec, at);
         let timestamp = is_sound.then_some(ticks);
         if self.reception.note(header.ssrc, header.sequence, timestamp, now.rtp_units()) {
             self.playout.restart();
             self.keys = Receiver::default();
-            self.clock = Clock(Some((header.timestamp, ticks)));
+            self.clock = Clock(Some((at, ticks)));
+            self.bursts.new_source();
         }
         if is_event {
+            self.bursts.note(header.sequence, true);
             let event = Event::parse(packet.payload).ok()?;
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
             return self.keys.receive(header.sequence, header.timestamp, event);
         }
         let wanted = self.in_room || self.take.is_some() || settings.sound.tones_are_keys;
+        let mut in_time = true;
         if wanted && settings.they_send {
             if is_sound {
-                self.playout.insert(ticks, packet.payload);
+                in_time = self.playout.insert(ticks, packet.payload) != Insert::Late;
             } else {
                 self.playout.be_silent(ticks, packet.payload);
             }
         }
+        self.bursts.note(header.sequence, in_time);
         None
     }
 
@@ -325,6 +366,11 @@ impl Leg {
     pub fn equip(&mut self, encoder: opus::Encoder, decoder: opus::Decoder) {
         self.encoder.equip(encoder);
         self.playout.equip(decoder);
+    }
+
+    /// Gives it what noise suppression needs; until then nothing is suppressed.
+    pub fn equip_denoiser(&mut self, denoiser: Box<Denoiser>) {
+        self.denoiser = Some(denoiser);
     }
 
     /// Forgets what waits to be sent; how many ticks that was.
@@ -400,6 +446,17 @@ impl Leg {
         lost
     }
 
+    /// Once a tick: whether it comes late.
+    fn note_served(&mut self, now: Moment) {
+        let Some(before) = self.served.replace(now.elapsed) else { return };
+        let late = now.elapsed.saturating_sub(before).saturating_sub(TICK);
+        if late > LATE {
+            // One, or as many as were left out.
+            self.ticks_late += (late.as_millis() / TICK.as_millis()).max(1) as u64;
+            self.late_most = self.late_most.max(late);
+        }
+    }
+
     // -- saying a name --
 
     /// Keeps what the peer says from now on, while in no room. The take before, if any, comes back.
@@ -414,6 +471,7 @@ impl Leg {
     /// Once a tick in no room: listens for keys, if it must. The take when it is complete. Keys are not
     /// part of a name.
     pub fn say_name(&mut self, now: Moment) -> Option<Take> {
+        self.note_served(now);
         let tones_are_keys = self.tones_are_keys();
         if self.take.is_none() && !tones_are_keys {
             return None;
@@ -470,10 +528,15 @@ impl Leg {
         self.codec().rate()
     }
 
+    pub(super) fn opus_wishes(&self) -> OpusWishes {
+        self.settings.as_ref().map(|settings| settings.sound.opus).unwrap_or_default()
+    }
+
     /// Takes the bytes of one tick; `send` is handed each packet that is full now, header and all:
     /// none to two, as the peer asked for long or short ones.
     pub fn packets(&mut self, payload: &[u8; FRAME], mut transmit: impl FnMut(&[u8])) {
         let codec = self.codec();
+        let pauses = self.opus_wishes().pauses;
         let Self { sending, srtp, packetizer, joiner, begins, packets_sent, bytes_sent, .. } = self;
         let mut send = |payload: &[u8], ticks: usize| {
             let mut packet = [0; Header::LENGTH + PACKET_MAX + TRAILER_MAX];
@@ -491,7 +554,12 @@ impl Leg {
             transmit(&packet[..length]);
         };
         if codec == Codec::Opus {
-            joiner.push(opus::packet(payload), |packet, frames| send(packet, frames * FRAME));
+            let packet = opus::packet(payload);
+            if pauses && opus::is_pause(packet) {
+                joiner.end(|packet, frames| send(packet, frames * FRAME));
+                return self.pause();
+            }
+            joiner.push(packet, |packet, frames| send(packet, frames * FRAME));
         } else {
             packetizer.push(payload, |bytes| send(bytes, bytes.len()));
         }

@@ -6,7 +6,7 @@ use crate::audio::conference::Shared;
 use crate::audio::player::Filled;
 use crate::audio::ramp::{Ramp, UNITY};
 use crate::audio::resample::{Down, Up};
-use crate::audio::{Codec, FADE_MAX, FRAME, Frame, Rate, SILENCE, level, mixer};
+use crate::audio::{Codec, FADE_MAX, FRAME, Frame, Rate, SILENCE, level, mixer, opus};
 use crate::rtp::Moment;
 
 /// What a prompt leaves of the room's sound: -12 dB.
@@ -19,6 +19,8 @@ const SETTLING_OPUS: u8 = 25;
 impl Leg {
     pub fn enter_room(&mut self) {
         self.in_room = true;
+        // A room has its own turn in the tick.
+        self.served = None;
         self.playout.restart();
         self.begin_hearing();
     }
@@ -48,6 +50,7 @@ impl Leg {
         let tail = conceal::tail(&self.spoken[..rate.frame()], rate);
         self.break_off(sum, rate, shared);
         self.in_room = false;
+        self.served = None;
         tail
     }
 
@@ -80,6 +83,7 @@ impl Leg {
     /// Makes this tick's frame at the room's rate, which is no lower than the leg's own; then
     /// [`Leg::spoken`] has it. False: others hear nothing of it.
     pub fn speak(&mut self, rate: Rate, now: Moment) -> bool {
+        self.note_served(now);
         let settings = self.settings.as_ref();
         let heard = !self.muted && settings.is_some_and(|settings| settings.they_send);
         let target = if heard && now.elapsed >= self.key_until { UNITY } else { 0 };
@@ -96,8 +100,24 @@ impl Leg {
             any = self.tones.delay(samples, any);
         }
         // An idle line is passed by: it is neither loud nor made louder.
-        let sounds = any && !level::is_silent(samples);
+        let mut sounds = any && !level::is_silent(samples);
         self.came = if sounds { level::dbov(samples) } else { level::NOTHING };
+        let suppressed = settings.is_some_and(|settings| settings.sound.noise_suppression);
+        if let Some(denoiser) = self.denoiser.as_mut().filter(|_| suppressed) {
+            if self.spoken_gain.is_closed() {
+                denoiser.rest();
+            } else if sounds || denoiser.sounds() {
+                if !any {
+                    samples.fill(0);
+                }
+                denoiser.process(own, samples);
+                (any, sounds) = (true, !level::is_silent(samples));
+            }
+            if key {
+                // It holds a part of the key.
+                denoiser.rest();
+            }
+        }
         match sounds {
             _ if key || !heard => self.voice.unheard(),
             true => self.voice.hear(samples),
@@ -164,7 +184,8 @@ impl Leg {
         if self.codec().law().is_some() && rate == Rate::Narrow {
             return hears;
         }
-        if !hears {
+        // Made for all, it has what all like.
+        if !hears || (self.codec() == Codec::Opus && !opus::may_share(self.opus_wishes())) {
             self.settled = 0;
             self.take_own_stream(shared);
             return false;
@@ -195,10 +216,12 @@ impl Leg {
 
     /// Goes on by itself where the shared stream is.
     pub(in crate::audio) fn take_own_stream(&mut self, shared: &Shared) {
+        let wishes = self.opus_wishes();
         if std::mem::take(&mut self.on_shared) {
             self.encoder.g722.clone_from(shared.g722());
             if let (Codec::Opus, Some(opus)) = (self.codec(), &mut self.encoder.opus) {
                 opus.go_on_as(shared.opus());
+                opus.wish(wishes);
             }
             self.down.clone_from(shared.down());
         }

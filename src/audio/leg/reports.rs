@@ -44,6 +44,9 @@ pub struct Quality {
     pub packets_rejected: u64,
     /// What encrypted the sound at the end; `None`: it was plain.
     pub srtp: Option<Suite>,
+    /// Ticks of ours that came more than 5 ms late for it, or not at all, and by how much the worst of them.
+    pub ticks_late: u64,
+    pub tick_late_max_ms: f32,
 }
 
 impl Leg {
@@ -154,6 +157,8 @@ impl Leg {
             buffer_ms: self.playout.delay() as f32 / 8.0,
             opinion: (self.reception.received > 0).then(|| e_model::opinion(self.met().rating())),
             peer_opinion: self.peer_opinion,
+            ticks_late: self.ticks_late,
+            tick_late_max_ms: self.late_most.as_secs_f32() * 1_000.0,
         }
     }
 
@@ -179,6 +184,7 @@ impl Leg {
         VoipMetrics {
             lost: share(lost),
             discarded: share(self.playout.late()),
+            bursts: self.bursts.figures(self.packet_ticks as f32 / 8.0),
             round_trip_ms: self.round_trip_ms.unwrap_or(0.0) as u16,
             end_system_ms: (self.playout.delay() / 8) as u16 + 40,
             rating: Some(met.rating() as u8),

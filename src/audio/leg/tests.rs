@@ -231,6 +231,59 @@ fn a_held_leg_is_sent_nothing_and_its_clock_goes_on() {
     assert_eq!(after.timestamp, before.timestamp.wrapping_add(51 * 160));
 }
 
+#[test]
+fn ticks_that_come_late_are_counted_and_a_change_of_turn_is_none() {
+    let mut leg = leg(settings());
+    leg.enter_room();
+    let mut ms = 0;
+    let mut tick = |leg: &mut Leg, after: u64| {
+        ms += after;
+        leg.speak(Rate::Narrow, at(ms));
+        (leg.quality().ticks_late, leg.quality().tick_late_max_ms)
+    };
+    // A little early, a little late, as threads are.
+    for after in [20, 24, 17, 22, 18] {
+        assert_eq!(tick(&mut leg, after), (0, 0.0));
+    }
+    assert_eq!(tick(&mut leg, 28), (1, 8.0));
+    assert_eq!(tick(&mut leg, 12), (1, 8.0));
+    // Five left out.
+    assert_eq!(tick(&mut leg, 120), (6, 100.0));
+    // Another room, whose turn comes later.
+    leg.enter_room();
+    assert_eq!(tick(&mut leg, 35), (6, 100.0));
+    assert_eq!(tick(&mut leg, 20), (6, 100.0));
+}
+
+#[test]
+fn reports_tell_bursts_from_single_losses() {
+    let mut leg = leg(settings());
+    leg.enter_room();
+    let from = PEER.parse().unwrap();
+    // Two in a row are lost now and then, a single one between them.
+    for n in 0..1_000_u16 {
+        if !matches!(n % 100, 40 | 41 | 80) {
+            leg.receive(&packet(0, n, u32::from(n) * 160, &[0x10; 160]), from, at(u64::from(n) * 20));
+        }
+        leg.speak(Rate::Narrow, at(u64::from(n) * 20));
+    }
+    let mut buffer = [0; REPORT_MAX];
+    let length = leg.last_report(at(20_000), &mut buffer);
+    let mut told = None;
+    rtcp::read(&buffer[..length], |item| {
+        if let rtcp::Item::Voice { metrics, .. } = item {
+            told = Some(metrics.bursts);
+        }
+    })
+    .unwrap();
+    let bursts = told.unwrap();
+    println!("{bursts:?}");
+    assert!(bursts.burst_density > 0.95 && (bursts.burst_ms - 40.0).abs() < 3.0, "{bursts:?}");
+    // 98 packets in 100, one or two of them lost.
+    assert!((0.005..0.03).contains(&bursts.gap_density), "{bursts:?}");
+    assert!((bursts.gap_ms - 1_960.0).abs() < 100.0, "{bursts:?}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_datagrams_panic(datagrams: Vec<(Vec<u8>, bool)>) {
