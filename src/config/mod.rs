@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::types::{Country, Language, PhoneNumber, Token};
 use crate::{bridge, http, mail, media, signalling, sip, stir, store, telemetry};
 
+mod addresses;
 pub mod explain;
 mod fault;
 mod file;
