@@ -1072,6 +1072,8 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# contact_user =", "\ncontact_user =")
             .replace("\n# target =", "\ntarget =")
             .replace("\n# external =", "\nexternal =")
+            .replace("\n# external_v6 =", "\nexternal_v6 =")
+            .replace("\n# address_v6 =", "\naddress_v6 =")
             .replace("\n# certificate_file =", "\ncertificate_file =")
             .replace("\n# private_key_file =", "\nprivate_key_file =")
             .replace("\n# client_ca_file =", "\nclient_ca_file =")

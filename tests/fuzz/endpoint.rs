@@ -344,10 +344,9 @@ impl Life {
         }
         assert!(matches!(response.status, 100..=501 | 503 | 504), "{response:?}");
         let branch = response.via.first().and_then(|via| via.branch()).unwrap_or_default();
-        if response.status >= 200
-            && response.cseq.method.as_str() == "INVITE"
-            && !self.source.transport.is_reliable()
-        {
+        // What is answered without a transaction, such as a copy that arrives damaged, may differ.
+        let is_decided = matches!(response.status, 200 | 480 | 486 | 487);
+        if is_decided && response.cseq.method.as_str() == "INVITE" && !self.source.transport.is_reliable() {
             // Later the same bytes are another INVITE.
             let key = format!("{branch} {}", response.to.tag().unwrap_or_default());
             let (status, at) = *self.finals.entry(key).or_insert((response.status, self.now));
