@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run build test lint faults soak bench bench-quality prompts clean
 
+# How long each fuzz target runs in `make test`.
+FUZZ_SECONDS ?= 60
+
 # Where rustup puts cargo on a machine that had none.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
@@ -29,13 +32,13 @@ lint: ## formatting and clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
-test: lint ## everything: lints, documentation examples, all tests, real SIPp; the summary comes last
+test: lint ## everything: lints, documentation examples, all tests, real SIPp, a minute of fuzzing each; the summary comes last
 	@tools/need $(TEST_NEEDS)
 	@python3 -c "import ensurepip" 2>/dev/null || tools/need pyvenv=python3-venv
 	@cargo nextest --version >/dev/null 2>&1 || { \
 	  echo "installing cargo-nextest with cargo" >&2; cargo install --locked cargo-nextest; }
 	cargo test --locked --doc --quiet
-	cargo nextest run --locked --profile ci
+	DOORLINE_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo nextest run --locked --profile ci
 
 faults: ## what must hold when something fails, the long forms; prints figures
 	@tools/need $(TEST_NEEDS)

@@ -12,9 +12,9 @@ use std::time::Duration;
 use certificates::Authority;
 use doorline::config::{self, Settings};
 use doorline::mail::Security;
-use doorline::sip::Transport;
 use doorline::sip::bucket::Rate;
 use doorline::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, SrtpMode, Verstats};
+use doorline::sip::{Outside, Transport};
 use doorline::telemetry::LogFormat;
 use doorline::types::{Token, Trust};
 use tempfile::TempDir;
@@ -115,7 +115,8 @@ fn a_whole_configuration_becomes_the_settings_of_every_room() {
     assert_eq!(settings.signalling.listen.len(), 2);
     assert_eq!(settings.signalling.listen[1].transport, Transport::Tcp);
     assert_eq!(settings.signalling.listen[1].address, "127.0.0.1:5060".parse().unwrap());
-    assert_eq!(settings.signalling.external_address, None);
+    assert_eq!(settings.signalling.external_address, Outside::default());
+    assert_eq!(settings.media.address_v6, None);
     assert_eq!(settings.media.ports, 20_000..=39_999);
     assert_eq!(settings.media.threads, None);
     assert_eq!(settings.http.listen, "127.0.0.1:8080".parse().unwrap());
@@ -154,7 +155,9 @@ fn every_key_reaches_its_setting() {
         [sip]
         listen = ["udp:[::1]:5070"]
         external_address = "192.0.2.10"
+        external_address_v6 = "2001:db8::10"
         [rtp]
+        address_v6 = "::1"
         ports = "30000-30099"
         threads = 3
         [store]
@@ -186,7 +189,10 @@ fn every_key_reaches_its_setting() {
     );
     let settings = folder.load().unwrap();
     assert_eq!(settings.data_dir, folder.path("data"));
-    assert_eq!(settings.signalling.external_address, Some("192.0.2.10".parse().unwrap()));
+    let outside = settings.signalling.external_address;
+    assert_eq!(outside.v4, Some("192.0.2.10".parse().unwrap()));
+    assert_eq!(outside.v6, Some("2001:db8::10".parse().unwrap()));
+    assert_eq!(settings.media.address_v6, Some("::1".parse().unwrap()));
     assert_eq!((settings.media.ports, settings.media.threads), (30_000..=30_099, Some(3)));
     assert_eq!(settings.signalling.calls_rate, Some(Rate::per_second(20, 30)));
     assert_eq!(settings.store.url, "sqlite:/srv/meetings.db");
@@ -533,6 +539,36 @@ fn each_fault_names_file_key_and_reason() {
             r#"rtp.ports: "20001-39999", expected an even first and an odd last port, pairs of RTP and RTCP"#,
         ),
         (
+            "an IPv4 address for IPv6",
+            "[rtp]\naddress_v6 = \"127.0.0.1\"",
+            r#"rtp.address_v6: "127.0.0.1", expected an IPv6 address such as "2001:db8::10""#,
+        ),
+        (
+            "IPv6 twice for sound",
+            "[rtp]\naddress = \"::1\"\naddress_v6 = \"2001:db8::1\"",
+            "rtp.address_v6: 2001:db8::1 beside ::1 in rtp.address, expected an IPv4 address there",
+        ),
+        (
+            "IPv6 twice outside",
+            "[sip]\nexternal_address = \"2001:db8::1\"\nexternal_address_v6 = \"2001:db8::2\"",
+            "sip.external_address_v6: 2001:db8::2 beside 2001:db8::1 in sip.external_address, expected an IPv4 address there",
+        ),
+        (
+            "all addresses of IPv6, and nobody knows which",
+            "[sip]\nlisten = [\"udp:[::]:5060\"]\nexternal_address = \"192.0.2.1\"\n[rtp]\naddress = \"192.0.2.1\"",
+            "sip.external_address_v6: empty, expected our address as peers see it, because sip.listen has ::",
+        ),
+        (
+            "a loopback outside for IPv6",
+            "[sip]\nlisten = [\"udp:[2001:db8::1]:5060\"]\nexternal_address_v6 = \"::1\"\n[rtp]\naddress = \"192.0.2.1\"",
+            "sip.external_address_v6: ::1 cannot be reached by who calls 2001:db8::1, expected our address as peers see it",
+        ),
+        (
+            "sound at this machine alone",
+            "[sip]\nlisten = [\"udp:[2001:db8::1]:5060\"]\n[rtp]\naddress = \"192.0.2.1\"\naddress_v6 = \"::1\"",
+            "rtp.address_v6: ::1 cannot be reached by who calls 2001:db8::1, expected an address that they can send sound to",
+        ),
+        (
             "ports of the system",
             "[rtp]\nports = \"80-1023\"",
             r#"rtp.ports: "80-1023", expected ports from 1024 on"#,
@@ -838,7 +874,7 @@ fn a_trunk_that_asks_a_password_and_takes_the_world() {
     folder.write(
         "trunks.d/a.toml",
         "name = \"a\"\nallow = [\"0.0.0.0/0\"]\nany_source = true\n[auth]\nusers = [\"u\", \"v\"]\n\
-         password_file = \"words\"\n[limits]\ncalls_per_second = 5\n[address]\npublic = true\nexternal = \"203.0.113.5\"",
+         password_file = \"words\"\n[limits]\ncalls_per_second = 5\n[address]\npublic = true\nexternal = \"203.0.113.5\"\nexternal_v6 = \"2001:db8::5\"",
     );
     folder.write(
         "trunks.d/b.toml",
@@ -854,7 +890,8 @@ fn a_trunk_that_asks_a_password_and_takes_the_world() {
     assert_eq!((users(a), users(b)), (vec!["u a:b".to_owned(), "v c".to_owned()], vec!["x a:b".to_owned()]));
     let rate = a.calls_rate.unwrap();
     assert_eq!((rate.every, rate.burst), (Duration::from_millis(200), 10));
-    assert_eq!(a.external_address, Some("203.0.113.5".parse().unwrap()));
+    let outside: Vec<String> = a.external_address.all().map(|ip| ip.to_string()).collect();
+    assert_eq!(outside, ["203.0.113.5", "2001:db8::5"]);
     folder.write(
         "trunks.d/c.toml",
         "name = \"carrier\"\n[register]\nregistrar = \"c.example:5070\"\ntransport = \"tcp\"\nuser = \"4420\"\n\
@@ -1045,6 +1082,8 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# contact_user =", "\ncontact_user =")
             .replace("\n# target =", "\ntarget =")
             .replace("\n# external =", "\nexternal =")
+            .replace("\n# external_v6 =", "\nexternal_v6 =")
+            .replace("\n# address_v6 =", "\naddress_v6 =")
             .replace("\n# certificate_file =", "\ncertificate_file =")
             .replace("\n# private_key_file =", "\nprivate_key_file =")
             .replace("\n# client_ca_file =", "\nclient_ca_file =")

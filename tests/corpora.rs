@@ -1,10 +1,12 @@
-//! The fuzz targets on stable: over their kept corpora, the torture messages, and mutations of both
-//! from fixed seeds. A failure names target, seed and step, and gives the bytes to keep.
+//! The fuzz targets on stable: over their kept corpora, the torture messages, and mutations of both, for
+//! seconds or, in `make test`, for a minute each. A failure names target, seed and step, and keeps the
+//! bytes: one that is understood goes into the corpus.
 
+use std::collections::HashSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 #[path = "fuzz/targets.rs"]
 mod targets;
@@ -12,8 +14,13 @@ mod targets;
 #[path = "support/torture.rs"]
 mod torture;
 
-/// Mutated inputs for each target; with the bounds below some seconds in all.
-const STEPS: u64 = 150_000;
+/// Environment: how many seconds each target is fuzzed, instead of [`QUICK`] ones.
+const SECONDS: &str = "DOORLINE_FUZZ_SECONDS";
+const QUICK: u64 = 2;
+/// Environment: the seed of an earlier run. The same inputs come again as long as both are equally fast.
+const SEED: &str = "DOORLINE_FUZZ_SEED";
+/// Inputs that are mutated, those of the corpus included.
+const POOL: usize = 4_000;
 /// What one input may cost. It is microseconds; this is what a hang would exceed on a loaded machine.
 const LONGEST: Duration = Duration::from_secs(1);
 /// Mutations may grow an input up to here: past the 64 KiB of a message.
@@ -32,28 +39,72 @@ fn every_kept_input_passes_its_target() {
 
 #[test]
 fn mutated_datagrams_neither_panic_nor_hang_nor_read_back_differently() {
-    mutate("sip_datagram", targets::sip_datagram);
+    fuzz("sip_datagram");
 }
 
 #[test]
 fn mutated_streams_neither_panic_nor_hang_nor_depend_on_their_pieces() {
-    mutate("sip_stream", targets::sip_stream);
+    fuzz("sip_stream");
 }
 
 #[test]
 fn mutated_uris_and_addresses_print_as_they_were_read() {
-    mutate("uri", targets::uri);
+    fuzz("uri");
 }
 
 #[test]
 fn mutated_descriptions_are_refused_or_answered_with_one_we_understand() {
-    mutate("sdp", targets::sdp);
+    fuzz("sdp");
 }
 
 #[test]
-fn mutated_media_packets_neither_panic_nor_press_keys_twice() {
-    mutate("rtp_packet", targets::rtp_packet);
-    mutate("telephone_event", targets::telephone_event);
+fn mutated_media_packets_neither_panic_nor_read_back_differently() {
+    fuzz("rtp_packet");
+}
+
+#[test]
+fn mutated_key_presses_are_no_more_than_their_packets() {
+    fuzz("telephone_event");
+}
+
+#[test]
+fn mutated_lives_of_calls_leave_nothing_and_send_strangers_nothing() {
+    fuzz("endpoint");
+}
+
+#[test]
+fn mutated_identities_neither_panic_nor_show_numbers() {
+    fuzz("identity");
+}
+
+#[test]
+fn mutated_certificates_neither_panic_nor_hang() {
+    fuzz("certificate");
+}
+
+#[test]
+fn mutated_challenges_and_credentials_neither_panic_nor_let_anybody_in() {
+    fuzz("digest");
+}
+
+#[test]
+fn mutated_numbers_are_refused_or_whole_ones() {
+    fuzz("number");
+}
+
+#[test]
+fn mutated_configurations_are_refused_in_one_line_a_fault() {
+    fuzz("config");
+}
+
+#[test]
+fn every_target_is_fuzzed() {
+    let this = include_str!("corpora.rs");
+    for (name, _) in targets::ALL {
+        assert!(this.contains(&format!("    fuzz(\"{name}\");")), "nothing fuzzes {name}");
+        let binary = folder().join(format!("fuzz_targets/{name}.rs"));
+        assert!(binary.is_file(), "libFuzzer has no {name}");
+    }
 }
 
 #[test]
@@ -94,19 +145,44 @@ fn the_worst_shapes_we_can_think_of_cost_no_more_than_their_length() {
     }
 }
 
-/// From the corpus of `name`, for [`STEPS`] steps: a random input, one to six random changes.
-fn mutate(name: &str, target: targets::Target) {
-    let corpus = corpus(name);
+/// Mutations of the corpus of `name` for [`SECONDS`]: a random input, one to six random changes. Inputs
+/// that are like no other are mutated in their turn.
+fn fuzz(name: &str) {
+    let (_, target) =
+        targets::ALL.into_iter().find(|(other, _)| *other == name).expect("a target of that name");
+    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let longer = variable(SECONDS);
+    // A run of its own finds its own; a quick one is the same each time.
+    let seed = variable(SEED).unwrap_or_else(|| match longer {
+        Some(_) => {
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos() as u64
+        }
+        None => 0x0d00_4711,
+    });
+    let mut random = Random((seed ^ name.bytes().fold(0_u64, |sum, byte| sum << 5 ^ u64::from(byte))).max(1));
+    let until = Instant::now() + Duration::from_secs(longer.unwrap_or(QUICK));
     let words = dictionary();
-    let mut random = Random(0x0d00_4711 ^ name.bytes().fold(0_u64, |sum, byte| sum << 5 ^ u64::from(byte)));
-    for step in 0..STEPS {
-        let mut bytes = corpus[random.below(corpus.len())].1.clone();
+    let mut pool = corpus(name);
+    let kept = pool.len();
+    let mut known: HashSet<u64> = pool.iter().map(|(_, bytes)| target(bytes)).collect();
+    let mut step = 0_u64;
+    while Instant::now() < until {
+        step += 1;
+        let mut bytes = pool[random.below(pool.len())].1.clone();
         for _ in 0..=random.below(6) {
-            change(&mut bytes, &corpus, &words, &mut random);
+            change(&mut bytes, &pool, &words, &mut random);
         }
         bytes.truncate(BYTES);
-        run(name, target, &bytes, &format!("step {step}"));
+        let what = format!("step {step} of {SEED}={seed}");
+        if known.insert(run(name, target, &bytes, &what)) {
+            match pool.len() {
+                POOL.. => pool[kept + random.below(POOL - kept)].1 = bytes,
+                _ => pool.push((what, bytes)),
+            }
+        }
     }
+    println!("{name}: {step} inputs, {} of them like no other, {SEED}={seed}", known.len());
+    assert!(step > 100, "{name}: {step} inputs are too few to say anything");
 }
 
 fn change(bytes: &mut Vec<u8>, corpus: &[(String, Vec<u8>)], words: &[Vec<u8>], random: &mut Random) {
@@ -159,11 +235,25 @@ impl Random {
     }
 }
 
-fn run(name: &str, target: targets::Target, bytes: &[u8], what: &str) {
+/// What the input was like. A faulty one is kept in `target/fuzz-failures`.
+fn run(name: &str, target: targets::Target, bytes: &[u8], what: &str) -> u64 {
     let begin = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| target(bytes)));
     let took = begin.elapsed();
-    assert!(outcome.is_ok() && took < LONGEST, "{name}, {what}, {took:?}: {}", bytes.escape_ascii());
+    match outcome {
+        Ok(like) if took < LONGEST => like,
+        outcome => {
+            let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/fuzz-failures");
+            let file = folder.join(format!("{name}-{}", std::process::id()));
+            let kept = fs::create_dir_all(&folder).and_then(|()| fs::write(&file, bytes));
+            let fault = if outcome.is_err() { "panicked" } else { "took too long" };
+            panic!(
+                "{name} {fault} after {took:?}, {what}; the input is in {} ({kept:?}): {}",
+                file.display(),
+                bytes[..bytes.len().min(2_000)].escape_ascii()
+            );
+        }
+    }
 }
 
 /// The kept inputs of a target; those of SIP have the torture messages with them.

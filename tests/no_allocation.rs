@@ -79,6 +79,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
         address: [127, 0, 0, 1].into(),
         ports: 26_000..=26_999,
         threads: Some(2),
+        address_v6: None,
         busy_max: 100,
     })
     .unwrap();

@@ -117,7 +117,7 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
                             events = agreed.event_payload_type;
                             sdp
                         }
-                        None => offer::offer(&ours, None),
+                        None => offer::offer(&ours, None, None),
                     };
                     last = Some(sdp.clone());
                     sip_side.answer(now, incoming.call, sdp);

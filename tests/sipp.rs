@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::sipp::{self, Scenario};
-use support::{Api, Doorline, Host, Meeting, Options};
+use support::{Api, Doorline, Host, Ipv6, Meeting, Options};
 
 /// A host with its One Time Meeting, of which each scenario has its own.
 struct Scene {
@@ -100,6 +100,12 @@ const CHECKS: &[Check] = &[
         let call = Scenario::new("no-codec", door.sip(), number).passes();
         let record = scene.api.record(&call.call_id);
         assert_eq!(record["ending"], "no-usable-codec", "{record}");
+    }),
+    ("no-address", |door, _, number| {
+        passes(door, "no-address", number, "no-usable-address");
+    }),
+    ("repeated-lines", |door, _, number| {
+        passes(door, "repeated-lines", number, "hung-up");
     }),
     ("secure-media", |door, scene, number| {
         for from in [SECURE, SECURE_ALONE] {
@@ -198,6 +204,27 @@ fn every_scenario_passes_and_leaves_the_right_record() {
     });
     let failed = failed.into_inner().expect("nobody panics with it");
     assert!(failed.is_empty(), "failed, see above: {}", failed.join(", "));
+}
+
+#[test]
+fn scenarios_pass_over_ipv6_too() {
+    let door = Doorline::start(Options { ipv6: Ipv6::All, ..Options::default() });
+    let api = door.api();
+    let (host, run) = (api.new_host("Ada"), |name: &'static str, number: &str| {
+        Scenario::new(name, door.sip_v6(), number).over_ipv6()
+    });
+    let meeting = api.new_one_time_meeting(&host);
+    let first = run("first-time-caller", "+15550102001").key("pin", &host.pin).key("code", meeting.code());
+    let record = api.record(&first.passes().call_id);
+    entered(&record, "proved-code");
+    assert_eq!(record["keys"][0]["source"], "rtp", "{record}");
+    for (name, ending) in
+        [("hold", "hung-up"), ("prack", "hung-up"), ("t38", "hung-up"), ("no-codec", "no-usable-codec")]
+    {
+        let record = api.record(&run(name, "+15550102002").passes().call_id);
+        assert_eq!(record["ending"], ending, "{name}: {record}");
+    }
+    run("not-allowed", "+15550102003").over_tcp().passes();
 }
 
 #[test]

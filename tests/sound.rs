@@ -122,6 +122,7 @@ impl Lab {
             address: [127, 0, 0, 1].into(),
             ports: 20_000..=25_999,
             threads: Some(threads),
+            address_v6: None,
             busy_max: 100,
         })
         .unwrap();
@@ -771,8 +772,13 @@ fn a_call_with_more_orders_than_fit_is_told_once_and_can_still_be_closed() {
 #[test]
 fn ports_run_out_and_rest() {
     let _turn = alone();
-    let settings =
-        Settings { address: [127, 0, 0, 1].into(), ports: 25_991..=25_999, threads: Some(1), busy_max: 100 };
+    let settings = Settings {
+        address: [127, 0, 0, 1].into(),
+        address_v6: None,
+        ports: 25_991..=25_999,
+        threads: Some(1),
+        busy_max: 100,
+    };
     let (engine, mut events) = Engine::start(&settings).unwrap();
     let mut opened = Vec::new();
     for call in 0..4 {

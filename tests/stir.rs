@@ -238,6 +238,32 @@ fn a_signed_call_is_believed_and_no_call_waits_longer_than_a_second() {
 }
 
 #[test]
+fn other_roots_are_taken_over_while_the_service_runs() {
+    let carriers = Carriers::new();
+    let door = service(&carriers);
+    let api = door.api();
+    let sign = || carriers.carrier.identity(&carriers.repository.url("/709J.pem"), ADA, DOOR);
+    let overheard = sign();
+    let (_, record) = call(&door, &api, Presentation::Plain, Some(overheard.clone()));
+    assert_eq!(record["trust"], "signed", "{record}");
+
+    let root = carriers.authority.root_pem();
+    door.write("roots.pem", &format!("{}{root}", Authority::new().root_pem()));
+    assert_eq!(api.order("/reload").good()["changes"], serde_json::json!(["stir changed"]));
+    let (_, record) = call(&door, &api, Presentation::Plain, Some(sign()));
+    assert_eq!(record["trust"], "signed", "with one more beside it: {record}");
+    let (_, record) = call(&door, &api, Presentation::Plain, Some(overheard));
+    assert_ne!(record["trust"], "signed", "what was heard before the change is not taken again: {record}");
+
+    door.write("roots.pem", &Authority::new().root_pem());
+    assert_eq!(api.order("/reload").good()["needs_restart"], serde_json::json!([]));
+    let (_, record) = call(&door, &api, Presentation::Plain, Some(sign()));
+    assert_eq!(record["trust"], "none", "its authority is gone: {record}");
+    door.write("roots.pem", "no certificate");
+    assert_eq!(api.order("/reload").status, 422);
+}
+
+#[test]
 fn a_caller_who_gives_up_before_the_verdict_has_a_record() {
     let carriers = Carriers::new();
     let door = service(&carriers);

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use doorline::cli::phone::{Call, Certificates, Happening, Plan, Voice, Who};
 use doorline::sip::Transport;
+use doorline::types::Suite;
 use serde_json::json;
 use support::certificates::Authority;
 use support::{Api, Doorline, Host, Meeting, NOBODY, Options, eventually};
@@ -147,6 +148,89 @@ fn a_phone_does_not_talk_to_a_service_that_nobody_vouches_for() {
     let ca = authority.ca_file().display().to_string();
     let told = door.other(&["phone", &uri, "--ca", &ca, "--duration", "0.2"]);
     assert_eq!(told.status.code(), Some(0), "{told:?}");
+}
+
+/// Trunks that take encrypted sound, and nothing else.
+const OFFER: [u8; 4] = [127, 0, 6, 1];
+const REQUIRE: [u8; 4] = [127, 0, 6, 2];
+
+#[test]
+fn sound_is_encrypted_with_keys_that_came_over_tls_and_plain_sound_is_refused_where_it_is_required() {
+    let authority = Authority::new();
+    authority.issue("door", &["127.0.0.1"]);
+    let trunk = |name: &'static str, address: [u8; 4], srtp: &str| {
+        let address = std::net::IpAddr::from(address);
+        (
+            name,
+            format!(
+                "name = \"{name}\"\nallow = [\"{address}\"]\n[media]\nsrtp = \"{srtp}\"\nautomatic_gain = false\n"
+            ),
+        )
+    };
+    let mut door = Doorline::start(Options {
+        tls: Some(authority.section("door")),
+        trunks: vec![trunk("offer", OFFER, "offer"), trunk("require", REQUIRE, "require")],
+        log: "trace",
+        ..Options::default()
+    });
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    let planned = |from: [u8; 4], n: u32, hz: f64, srtp: Option<Suite>| {
+        let number = format!("+1555017000{n}");
+        let ours = certificates(&authority, None);
+        Plan {
+            local: from.into(),
+            number,
+            voice: Voice::tone(hz),
+            srtp,
+            ..plan(&door, &host, &meeting, ours)
+        }
+    };
+    let cases = [
+        (REQUIRE, 440.0, Some(Suite::ALL[0]), false),
+        // It leaves the offer to the service.
+        (REQUIRE, 620.0, Some(Suite::ALL[1]), true),
+        (OFFER, 860.0, Some(Suite::ALL[3]), false),
+        (OFFER, 1_150.0, None, false),
+    ];
+    let calls: Vec<(Call, f64)> = cases
+        .into_iter()
+        .zip(1..)
+        .map(|((from, hz, srtp, late_offer), n)| {
+            let call =
+                Call::dial(Plan { late_offer, ..planned(from, n, hz, srtp) }).expect("the phone works");
+            call.wait_for_answer(SOON).expect("the service answers");
+            assert_eq!(call.srtp(), srtp, "caller {n}");
+            (call, hz)
+        })
+        .collect();
+    in_meeting(&api, &meeting, calls.len());
+    for (listener, own) in &calls {
+        for (_, hz) in calls.iter().filter(|(_, hz)| hz != own) {
+            listener.wait_for_tone(*hz, -40.0, JOINED).expect("everybody hears everybody");
+        }
+    }
+    let refused = Call::dial(planned(REQUIRE, 9, 440.0, None)).expect("the phone works");
+    let end = refused.wait_for_end(SOON).expect("it is refused");
+    assert!(matches!(end, Happening::Refused { status: 488, .. }), "{end}");
+    assert_eq!(api.record(refused.call_id())["ending"], "no-usable-encryption");
+
+    for ((call, _), (_, _, srtp, _)) in calls.iter().zip(cases) {
+        call.hang_up();
+        call.wait_for_end(SOON).expect("the call ends");
+        let record = api.record(call.call_id());
+        assert_eq!(record["quality"]["srtp"].as_str(), srtp.map(Suite::name), "{record}");
+        assert_eq!(
+            (call.packets_rejected(), &record["quality"]["packets_rejected"]),
+            (0, &json!(0)),
+            "{record}"
+        );
+    }
+    door.stop();
+    let log = door.log();
+    let keys = log.lines().find(|line| line.contains("inline:") || line.contains("a=crypto"));
+    assert!(log.lines().count() > 20 && keys.is_none(), "{keys:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub enum Ending {
     // before the answer
     UnknownAccessNumber,
     NoUsableCodec,
+    NoUsableAddress,
     NoUsableEncryption,
     OverCapacity,
     Draining,
@@ -67,9 +68,10 @@ pub struct Facts {
 }
 
 impl Ending {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::UnknownAccessNumber,
         Self::NoUsableCodec,
+        Self::NoUsableAddress,
         Self::NoUsableEncryption,
         Self::OverCapacity,
         Self::Draining,
@@ -113,6 +115,7 @@ impl Ending {
         match self {
             Self::UnknownAccessNumber => row("unknown-access-number", 404, 1, None, "the dialled number is not one of ours"),
             Self::NoUsableCodec => row("no-usable-codec", 488, 88, None, "the offer had no codec we speak"),
+            Self::NoUsableAddress => row("no-usable-address", 488, 88, None, "the offer named no address that we can send sound to"),
             Self::NoUsableEncryption => row("no-usable-encryption", 488, 88, None, "the trunk and the offer did not agree on encryption"),
             Self::OverCapacity => row("over-capacity", 503, 42, None, "the service or the trunk was full"),
             Self::Draining => row("draining", 503, 41, None, "the service was shutting down"),

@@ -17,7 +17,7 @@ use super::raw::{
     SipTls, Stir, Store, Top, Trace, Webhook,
 };
 use super::read::{choice, within};
-use super::{Settings, keeping, outgoing, signatures, traces, transports, trunks, webhooks};
+use super::{Settings, addresses, keeping, outgoing, signatures, traces, transports, trunks, webhooks};
 use crate::bridge::guess;
 use crate::prompt::Pack;
 use crate::signalling::Listen;
@@ -67,7 +67,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
         .map(|signalling| signalling::Settings { calls_rate, ..signalling });
     let media = media(&rtp, faults);
     if let (Some(signalling), Some(media)) = (&signalling, &media) {
-        reachable(signalling, media, faults);
+        addresses::reachable(signalling, media, faults);
     }
     let stir = signatures::stir(&stir, &folder, faults);
     let http = self::http(&http, &folder, token, faults);
@@ -93,7 +93,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let ours = signalling.as_ref().zip(media.as_ref()).map(|(signalling, media)| trunks::Ours {
         listen: signalling.listen.iter().map(|listen| listen.address.ip()).collect(),
         external: signalling.external_address,
-        media: media.address,
+        media: media.addresses().collect(),
     });
     let trunks = trunks::load(&folder.join(&top.trunks), ours.as_ref(), faults, &mut in_trunks);
 
@@ -183,10 +183,11 @@ fn signalling(
         }
         listen.push(one);
     }
-    let external_address = match sip.external_address.as_str() {
-        "" => None,
-        text => faults.keep("sip.external_address", address(text)),
-    };
+    let external_address = addresses::outside(
+        ("sip.external_address", &sip.external_address),
+        ("sip.external_address_v6", &sip.external_address_v6),
+        faults,
+    );
     let servers = sip.name_servers.iter();
     let name_servers =
         servers.filter_map(|text| faults.keep("sip.name_servers", name_server(text))).collect();
@@ -227,20 +228,10 @@ fn listener(text: &str) -> Result<Listen, String> {
 }
 
 /// Whether both cannot be bound at once.
-fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+pub(super) fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     let same_family = a.is_ipv4() == b.is_ipv4();
     let same_address = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && same_family && same_address
-}
-
-pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    let shown: String = text.chars().take(60).collect();
-    let address: IpAddr =
-        text.parse().map_err(|_| format!("{shown:?}, expected an IP address such as \"192.0.2.10\""))?;
-    if address.is_unspecified() || address.is_multicast() {
-        return Err(format!("{address}, expected an address that peers can send to"));
-    }
-    Ok(address)
 }
 
 fn media(rtp: &Rtp, faults: &mut Faults) -> Option<media::Settings> {
@@ -248,11 +239,17 @@ fn media(rtp: &Rtp, faults: &mut Faults) -> Option<media::Settings> {
     let address =
         rtp.address.parse().map_err(|_| format!("{shown:?}, expected an IP address such as \"192.0.2.10\""));
     let address: Option<IpAddr> = faults.keep("rtp.address", address);
+    let address_v6 =
+        rtp.address_v6.as_ref().and_then(|text| faults.keep("rtp.address_v6", addresses::v6(text)));
+    if let (Some(IpAddr::V6(first)), Some(second)) = (address, address_v6) {
+        let what = format!("{second} beside {first} in rtp.address, expected an IPv4 address there");
+        faults.push("rtp.address_v6", what);
+    }
     let ports = faults.keep("rtp.ports", ports(&rtp.ports));
     let threads = rtp.threads.and_then(|threads| faults.keep("rtp.threads", within(threads, 1..=256)));
     let busy_max = faults.keep("rtp.busy_max", within(rtp.busy_max, 10..=100));
     let busy_max = busy_max.and_then(|percent| u8::try_from(percent).ok());
-    Some(media::Settings { address: address?, ports: ports?, threads, busy_max: busy_max? })
+    Some(media::Settings { address: address?, address_v6, ports: ports?, threads, busy_max: busy_max? })
 }
 
 /// Of `20000-39999`.
@@ -269,52 +266,6 @@ fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
             Err(format!("{shown:?}, expected an even first and an odd last port, pairs of RTP and RTCP"))
         }
         Some((first, last)) => Ok(first..=last),
-    }
-}
-
-/// Whether peers can send to what we will tell them.
-fn reachable(signalling: &signalling::Settings, media: &media::Settings, faults: &mut Faults) {
-    let external = signalling.external_address;
-    for listen in &signalling.listen {
-        let ip = listen.address.ip();
-        if ip.is_unspecified() && external.is_none() {
-            faults.push(
-                "sip.external_address",
-                format!("empty, expected our address as peers see it, because sip.listen has {ip}"),
-            );
-        } else if !ip.is_loopback() && external.is_some_and(|address| address.is_loopback()) {
-            faults.push(
-                "sip.external_address",
-                format!(
-                    "{} cannot be reached by who calls {ip}, expected our address as peers see it",
-                    external.unwrap_or(ip)
-                ),
-            );
-        }
-        let in_ports = listen.transport == Transport::Udp
-            && media.ports.contains(&listen.address.port())
-            && clash(listen.address, SocketAddr::new(media.address, listen.address.port()));
-        if in_ports {
-            let port = listen.address.port();
-            faults.push("rtp.ports", format!("hold port {port}, which sip.listen takes, expected others"));
-        }
-    }
-    if media.address.is_unspecified() && external.is_none() {
-        faults.push(
-            "sip.external_address",
-            format!("empty, expected our address as peers see it, because rtp.address is {}", media.address),
-        );
-    }
-    let public = signalling.listen.iter().find(|listen| !listen.address.ip().is_loopback());
-    if let (Some(public), true) = (public, media.address.is_loopback()) {
-        faults.push(
-            "rtp.address",
-            format!(
-                "{} cannot be reached by who calls {}, expected an address that they can send sound to",
-                media.address,
-                public.address.ip()
-            ),
-        );
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::types::{Country, Language, PhoneNumber, Token};
 use crate::{bridge, http, mail, media, server, signalling, sip, stir, store, telemetry, trace};
 
+mod addresses;
 pub mod explain;
 mod fault;
 mod file;

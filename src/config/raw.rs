@@ -30,6 +30,9 @@ section! {
         /// behind NAT, or when listening on 0.0.0.0. An IP address; empty: the listening one. If it is
         /// wrong, calls are answered and nobody hears anything.
         external_address: String = Default("\"\""),
+        /// The same for peers that we speak IPv6 with. Empty: the listening one. An address of IPv4 stands
+        /// for those of IPv4 alone.
+        external_address_v6: String = Default("\"\""),
         /// DNS servers that say where the names of registrars, proxies and peers lead, as
         /// "ADDRESS" or "ADDRESS:PORT". Empty: the system's (/etc/resolv.conf).
         name_servers: Vec<String> = Default("[]"),
@@ -60,6 +63,9 @@ section! {
     pub struct Rtp {
         /// The address that calls' sockets are bound to.
         address: String = Default("\"127.0.0.1\""),
+        /// The same for calls whose sound is IPv6, when address is of IPv4. Absent: such calls get 488. A
+        /// call's sound is of the family that its offer names, whatever its signalling is.
+        address_v6: Option<String> = Absent("\"::1\""),
         /// UDP ports, first to last: each call takes an even one for RTP and the next for RTCP. Open
         /// them in the firewall. Begin with an even and end with an odd one, from 1024 on. Too few, and
         /// new callers get 503; a port rests before it is used again, so leave some more than needed.
@@ -422,6 +428,8 @@ section! {
     pub struct Address {
         /// Goes into Contact, Via and SDP for this trunk, in place of sip.external_address. An IP address.
         external: Option<String> = Absent("\"203.0.113.5\""),
+        /// The same in place of sip.external_address_v6.
+        external_v6: Option<String> = Absent("\"2001:db8::5\""),
         /// The peer is reached over the Internet: the service does not start if it would tell it a
         /// private or loopback address, to which no sound ever comes.
         public: bool = Default("false"),

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::addresses;
 use super::fault::{Fault, Faults};
 use super::file::Document;
-use super::finish::address;
 use super::raw::{self, Address, Auth, CallerId, PingTable, Register, TrunkLimits, TrunkMedia};
 use super::read::{choice, within};
 use super::{remote, secrets};
+use crate::sip::Outside;
 use crate::sip::bucket::Rate;
 use crate::sip::register::Account;
 use crate::sip::trunk::{
@@ -22,8 +23,8 @@ const TRUNKS_MAX: usize = 1_000;
 /// What the configuration file says of our addresses.
 pub struct Ours {
     pub listen: Vec<IpAddr>,
-    pub external: Option<IpAddr>,
-    pub media: IpAddr,
+    pub external: Outside,
+    pub media: Vec<IpAddr>,
 }
 
 /// Every `*.toml` of `folder`, by name; faults go to `found`. `named` is where the folder is named.
@@ -132,14 +133,19 @@ fn rate(limits: &TrunkLimits, faults: &mut Faults) -> Option<Rate> {
     per_second.map(|per_second| Rate::per_second(per_second, burst.unwrap_or(per_second * 2)))
 }
 
-/// Our address for this trunk, and whether a public one can send to it.
-fn external(told: &Address, ours: Option<&Ours>, faults: &mut Faults) -> Option<IpAddr> {
-    let external = told.external.as_deref().and_then(|text| faults.keep("address.external", address(text)));
+/// Our addresses for this trunk, and whether a public one can send to them.
+fn external(told: &Address, ours: Option<&Ours>, faults: &mut Faults) -> Outside {
+    let text = |address: &Option<String>| address.clone().unwrap_or_default();
+    let external = addresses::outside(
+        ("address.external", &text(&told.external)),
+        ("address.external_v6", &text(&told.external_v6)),
+        faults,
+    );
     let Some(ours) = ours.filter(|_| told.public && !told.private_address_ok) else { return external };
-    let shown: Vec<IpAddr> = match external.or(ours.external) {
-        Some(address) => vec![address],
-        None => ours.listen.iter().copied().chain([ours.media]).collect(),
-    };
+    let mut shown: Vec<IpAddr> = external.or(&ours.external).all().collect();
+    if shown.is_empty() {
+        shown.extend(ours.listen.iter().chain(&ours.media));
+    }
     if let Some(private) = shown.iter().find(|ip| is_private(**ip)) {
         faults.push(
             "address.external",

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -154,6 +154,11 @@ impl Engine {
     /// Opens a leg: binds its ports and listens. Nothing is sent before [`Engine::configure`].
     /// Returns the RTP address; RTCP is on the next port.
     pub fn open(&self, call: CallId) -> Result<SocketAddr, Error> {
+        self.open_at(call, self.shared.settings.address)
+    }
+
+    /// The same at another address of this machine: its family is the one of the leg's packets.
+    pub fn open_at(&self, call: CallId, ip: IpAddr) -> Result<SocketAddr, Error> {
         let mut control = self.shared.lock();
         if control.calls.contains_key(&call) {
             return Err(Error::OpenAlready(call));
@@ -169,7 +174,7 @@ impl Engine {
             // A sequence number in the lower half: a peer that misses our first packets should not miss the
             // first turn of SRTP's rollover counter with them (RFC 4568 §6.4).
             Seed { ssrc: random()?, sequence: random()? as u16 >> 1, timestamp: random()?, spread: random()? };
-        let (port, rtp, rtcp) = self.bind(&mut control)?;
+        let (port, rtp, rtcp) = Self::bind(&mut control, ip)?;
         let now = Moment::new(self.shared.started_ntp, self.shared.started.elapsed());
         let leg = Box::new(Line::new(call, port, Leg::new(seed, now), rtp, rtcp));
         let phase = control.next_phase();
@@ -178,7 +183,7 @@ impl Engine {
         hand.legs += 1;
         control.calls.insert(call, Call::new(worker, line));
         control.must(worker, Order::Open { line, phase, leg });
-        Ok(SocketAddr::new(self.shared.settings.address, port))
+        Ok(SocketAddr::new(ip, port))
     }
 
     /// What offer and answer agreed on; again at each re-INVITE. Unknown calls are passed over, here
@@ -353,9 +358,11 @@ impl Engine {
     }
 
     /// Ports that another program holds are put back and the next are tried.
-    fn bind(&self, control: &mut Control) -> Result<(u16, std::net::UdpSocket, std::net::UdpSocket), Error> {
+    fn bind(
+        control: &mut Control,
+        ip: IpAddr,
+    ) -> Result<(u16, std::net::UdpSocket, std::net::UdpSocket), Error> {
         let now = Instant::now();
-        let ip = self.shared.settings.address;
         let mut last = None;
         for _ in 0..64 {
             let Some(port) = control.ports.take(now) else { break };

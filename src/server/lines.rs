@@ -20,10 +20,10 @@ use crate::server::reload::Tables;
 use crate::server::signatures::{Signatures, Signed};
 use crate::server::translate;
 use crate::signalling;
-use crate::sip::Transport;
 use crate::sip::endpoint::{self, Event, TurnedAway};
 use crate::sip::offer::{self, Local, Offer};
 use crate::sip::trunk::{DtmfMode, SrtpMode, Trunk};
+use crate::sip::{Flow, Outside, Transport};
 use crate::stir::Verdict;
 use crate::trace::Traces;
 use crate::types::{CallId, Country, Language, MediaKey, Now, PhoneNumber, Suite};
@@ -39,14 +39,14 @@ pub(super) struct Lines {
     trunks: HashMap<String, Arc<Trunk>>,
     /// None at all: every dialled number is answered.
     access_numbers: Vec<AccessNumber>,
-    /// Where legs are bound.
-    media_address: IpAddr,
+    /// Where legs are bound, one of each family at most.
+    media_addresses: Vec<IpAddr>,
     /// Who talks and whose phone echoes now, and how often that has changed.
     talking: HashSet<CallId>,
     echoing: HashSet<CallId>,
     heard: u64,
-    /// Goes into SDP in place of the leg's own.
-    external_address: Option<IpAddr>,
+    /// Go into SDP in place of the leg's own.
+    external_address: Outside,
 }
 
 struct Line {
@@ -57,10 +57,14 @@ struct Line {
     transport: Transport,
     /// The offer of the INVITE, until it is answered.
     offer: Option<Offer>,
+    /// Where its leg is bound: of the family of the caller's sound.
+    media_ip: IpAddr,
     /// Ours, once the leg is open.
     local: Option<Local>,
     /// The description we sent last.
     described: Option<Vec<u8>>,
+    /// The one we heard last.
+    heard: Option<Vec<u8>>,
     /// Both sides have described the session once.
     agreed: bool,
     /// The caller acknowledges our ringing, which describes the session (RFC 3262).
@@ -93,7 +97,7 @@ impl Lines {
             traces,
             trunks: by_name(&settings.trunks),
             access_numbers: settings.access_numbers.clone(),
-            media_address: settings.media.address,
+            media_addresses: settings.media.addresses().collect(),
             external_address: settings.signalling.external_address,
         }
     }
@@ -103,6 +107,9 @@ impl Lines {
         // Ours first: a call that signalling lets in finds its trunk here.
         self.trunks = by_name(&tables.trunks);
         self.access_numbers = tables.access_numbers;
+        if let Some(verifier) = tables.verifier {
+            self.signatures.renew(verifier);
+        }
         if let Some(tls) = tables.tls {
             told(self.signalling.set_tls(tls).await);
         }
@@ -157,7 +164,7 @@ impl Lines {
                         info!(%call, %unusable, "answer refused");
                         inputs.push_back(Input::HungUp { call, how: HangUp::NoUsableAnswer });
                         self.note_refusal(call, 488);
-                        told(self.signalling.refuse(call, 488, None, None).await);
+                        told(self.signalling.refuse(call, 488, Some(unusable.warning()), None).await);
                         self.media.close(call);
                     }
                     // The session goes on as it was (RFC 3264 §8): the peer keeps to what it has.
@@ -221,12 +228,11 @@ impl Lines {
             return Some(self.refuse(&known, signalled, Ending::OverCapacity, None).await);
         }
         let transport = incoming.flow.transport;
-        let offer = match self.usable(incoming.offer.as_deref(), &trunk, transport) {
-            Ok(offer) => offer,
+        let (offer, media_ip) = match self.usable(incoming.offer.as_deref(), &trunk, &incoming.flow) {
+            Ok(usable) => usable,
             Err(unusable) => {
                 info!(%call, %unusable, "offer refused");
-                let status = Some(unusable.status());
-                return Some(self.refuse(&known, signalled, ending(&unusable), status).await);
+                return Some(self.refuse(&known, signalled, ending(&unusable), Some(&unusable)).await);
             }
         };
         let request_user = incoming.request_user.as_deref();
@@ -240,8 +246,10 @@ impl Lines {
             signalling_ip: incoming.flow.peer.ip(),
             transport,
             offer,
+            media_ip,
             local: None,
             described: None,
+            heard: incoming.offer,
             agreed: false,
             reliable: incoming.reliable,
             signalled,
@@ -313,22 +321,33 @@ impl Lines {
             .map_or(Dialled::Unknown, Dialled::Ours)
     }
 
-    /// The offer, if a session can come of it, or of ours where there is none.
+    /// The offer, if a session can come of it, or none where it is ours to make; and where the leg is to
+    /// be bound: at our address of the family that the offer names, else of the signalling's.
     fn usable(
         &self,
         sdp: Option<&[u8]>,
         trunk: &Trunk,
-        transport: Transport,
-    ) -> Result<Option<Offer>, offer::Unusable> {
-        let any_port = SocketAddr::new(self.media_address, 9);
-        let local = self.local(any_port, trunk, transport, 0);
-        let Some(sdp) = sdp else {
-            let none = local.srtp.required && local.srtp.keys.is_empty();
-            return if none { Err(offer::Unusable::Plain) } else { Ok(None) };
-        };
-        let offer = Offer::parse(sdp)?;
-        offer::answer(&offer, &local, None)?;
-        Ok(Some(offer))
+        flow: &Flow,
+    ) -> Result<(Option<Offer>, IpAddr), offer::Unusable> {
+        let is_v4 = |ip: IpAddr| ip.to_canonical().is_ipv4();
+        let mut addresses = self.media_addresses.clone();
+        addresses.sort_by_key(|ip| is_v4(*ip) != is_v4(flow.peer.ip()));
+        let offer = sdp.map(Offer::parse).transpose()?;
+        let mut refused = offer::Unusable::Address;
+        for (n, ip) in addresses.into_iter().enumerate() {
+            let local = self.local(SocketAddr::new(ip, 9), trunk, flow.transport, 0);
+            let answered = match &offer {
+                Some(offer) => offer::answer(offer, &local, None).map(drop),
+                None if local.srtp.required && local.srtp.keys.is_empty() => Err(offer::Unusable::Plain),
+                None => Ok(()),
+            };
+            match answered {
+                Ok(()) => return Ok((offer, ip)),
+                Err(unusable) if n == 0 => refused = unusable,
+                Err(_) => {}
+            }
+        }
+        Err(refused)
     }
 
     /// Refuses a call that the bridge has not heard of, and says so in a record.
@@ -337,10 +356,11 @@ impl Lines {
         incoming: &Incoming,
         signalled: Signalled,
         ending: Ending,
-        status: Option<u16>,
+        unusable: Option<&offer::Unusable>,
     ) -> CallRecord {
-        let status = status.unwrap_or(ending.facts().status);
-        told(self.signalling.refuse(incoming.call, status, None, retry_after(status)).await);
+        let status = unusable.map_or(ending.facts().status, offer::Unusable::status);
+        let warning = unusable.map(offer::Unusable::warning);
+        told(self.signalling.refuse(incoming.call, status, warning, retry_after(status)).await);
         let mut record = CallRecord::refused(incoming, ending, Now::read().date);
         record.signalled = Signalled { refused_with: Some(status), ..signalled };
         record
@@ -366,18 +386,19 @@ impl Lines {
     async fn offered(&mut self, call: CallId, sdp: Option<Vec<u8>>) {
         let Some(line) = self.lines.get_mut(&call) else { return };
         let Some(local) = &line.local else {
-            return told(self.signalling.refuse_offer(call, 488).await);
+            return told(self.signalling.refuse_offer(call, 488, None).await);
         };
         let previous = line.described.as_deref();
-        let answered = match sdp {
-            Some(sdp) => Offer::parse(&sdp)
+        let answered = match &sdp {
+            Some(sdp) => Offer::parse(sdp)
                 .and_then(|offer| offer::answer(&offer, local, previous))
                 .map(|(answer, negotiated)| (answer, Some(negotiated))),
-            None => Ok((offer::offer(local, previous), None)),
+            None => Ok((offer::offer(local, previous, line.heard.as_deref()), None)),
         };
         match answered {
             Ok((description, negotiated)) => {
                 line.described = Some(description.clone());
+                line.heard = sdp.or(line.heard.take());
                 if let Some(negotiated) = negotiated {
                     self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
                 }
@@ -385,7 +406,8 @@ impl Lines {
             }
             Err(unusable) => {
                 info!(%call, %unusable, "change refused");
-                told(self.signalling.refuse_offer(call, unusable.status()).await);
+                let (status, warning) = (unusable.status(), unusable.warning());
+                told(self.signalling.refuse_offer(call, status, Some(warning)).await);
             }
         }
     }
@@ -395,6 +417,7 @@ impl Lines {
         let ours = line.described.as_deref().unwrap_or_default();
         let negotiated = offer::accept_answer(ours, answer)?;
         line.agreed = true;
+        line.heard = Some(answer.to_owned());
         self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
         Ok(())
     }
@@ -496,7 +519,7 @@ impl Lines {
         if let Some(described) = &line.described {
             return Some(described.clone());
         }
-        let port = match self.media.open(call) {
+        let port = match self.media.open_at(call, line.media_ip) {
             Ok(address) => address,
             Err(error) => {
                 warn!(%call, %error, "no leg for a call");
@@ -518,7 +541,7 @@ impl Lines {
                 }
                 Err(unusable) => unreachable!("the offer was found good when it came: {unusable}"),
             },
-            None => offer::offer(&local, None),
+            None => offer::offer(&local, None, None),
         };
         line.local = Some(local);
         line.described = Some(description.clone());
@@ -534,7 +557,7 @@ impl Lines {
 
     /// Our side of a session whose leg listens at `rtp`.
     fn local(&self, rtp: SocketAddr, trunk: &Trunk, transport: Transport, session_id: u64) -> Local {
-        let external = trunk.external_address.or(self.external_address);
+        let external = trunk.external_address.or(&self.external_address).of(rtp.ip());
         Local {
             rtp: SocketAddr::new(external.unwrap_or(rtp.ip()), rtp.port()),
             rtcp_port: rtp.port() + 1,
@@ -596,7 +619,13 @@ enum Dialled<'a> {
 }
 
 fn ending(unusable: &offer::Unusable) -> Ending {
-    if unusable.is_about_encryption() { Ending::NoUsableEncryption } else { Ending::NoUsableCodec }
+    if unusable.is_about_encryption() {
+        Ending::NoUsableEncryption
+    } else if unusable.is_about_addresses() {
+        Ending::NoUsableAddress
+    } else {
+        Ending::NoUsableCodec
+    }
 }
 
 /// Only an answer that says "later" says when.

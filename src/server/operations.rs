@@ -15,6 +15,7 @@ use crate::server::figures;
 use crate::server::reload::{Tables, difference, new_tls};
 use crate::server::trunks::{self, Load, believes, judge};
 use crate::signalling;
+use crate::stir::Verifier;
 use crate::telemetry;
 use crate::types::Now;
 
@@ -129,11 +130,16 @@ impl Operations {
         let read = tokio::task::spawn_blocking(move || reread()).await;
         let read = read.map_err(|_| failed("reading it failed"))??;
         let difference = difference(&running, &read);
-        let tables = Tables { tls: new_tls(&running, &read).cloned(), ..Tables::of(&read) };
+        let verifier = (running.stir != read.stir)
+            .then(|| read.stir.clone().map(Verifier::new).transpose())
+            .transpose()
+            .map_err(|error| failed(&format!("stir: {error}")))?;
+        let tls = new_tls(&running, &read).cloned();
+        let tables = Tables { tls, verifier, ..Tables::of(&read) };
         self.order(|done| Order::Swap(Box::new(tables.clone()), done))
             .await
             .ok_or_else(|| failed("the service is too busy to take it over, please try again"))?;
-        self.tables.send_replace(Arc::new(tables));
+        self.tables.send_replace(Arc::new(Tables::of(&read)));
         if running.log_level != read.log_level {
             telemetry::set_log_level(&read.log_level);
         }
@@ -144,6 +150,7 @@ impl Operations {
         running.trunks = read.trunks;
         running.access_numbers = read.access_numbers;
         running.log_level = read.log_level;
+        running.stir = read.stir;
         Ok(Reloaded {
             changes: difference.changes,
             needs_restart: difference.needs_restart.into_iter().map(str::to_owned).collect(),

@@ -1,12 +1,13 @@
 //! What differs between the configuration that runs and the one that was read again.
 //!
-//! Trunks, access numbers, certificates and the log level change while calls go on. The rest is named, and stays
-//! as it is until a restart.
+//! Trunks, access numbers, certificates, the roots of signatures and the log level change while calls go on. The
+//! rest is named, and stays as it is until a restart.
 
 use crate::bridge;
 use crate::config::{AccessNumber, Settings};
 use crate::signalling::{self, Tls};
 use crate::sip::trunk::Trunk;
+use crate::stir::Verifier;
 
 /// What the switchboard looks up for each new call. Swapped as a whole.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Tables {
     pub access_numbers: Vec<AccessNumber>,
     /// For new connections.
     pub tls: Option<Tls>,
+    /// `Some`: signatures are verified by this one from now on, or by none.
+    pub verifier: Option<Option<Verifier>>,
 }
 
 impl Tables {
@@ -25,6 +28,7 @@ impl Tables {
             trunks: settings.trunks.clone(),
             access_numbers: settings.access_numbers.clone(),
             tls: settings.signalling.tls.clone(),
+            verifier: None,
         }
     }
 }
@@ -50,6 +54,9 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
     if let Some(tls) = new_tls(running, read) {
         changes.push(format!("sip.tls changed: certificate of {}", tls.certificate().shown()));
     }
+    if running.stir != read.stir {
+        changes.push("stir changed".to_owned());
+    }
     let rate = running.signalling.calls_rate;
     let listens = |settings: &Settings| signalling::Settings {
         tls: None,
@@ -62,7 +69,6 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
         ("prompts", running.prompts != read.prompts),
         ("[sip]", listens(running) != listens(read)),
         ("[rtp]", running.media != read.media),
-        ("[stir]", running.stir != read.stir),
         ("[recording]", running.recording != read.recording),
         ("[retention]", running.retention != read.retention),
         ("[[webhook]]", running.webhooks != read.webhooks),

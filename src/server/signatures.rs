@@ -38,6 +38,14 @@ impl Signatures {
         (Self { verifier, verdicts, waiting: HashMap::new() }, heard)
     }
 
+    /// Verifies by other settings from the next call on.
+    pub(super) fn renew(&mut self, verifier: Option<Verifier>) {
+        self.verifier = match (&self.verifier, verifier) {
+            (Some(before), Some(verifier)) => Some(verifier.after(before)),
+            (_, verifier) => verifier,
+        };
+    }
+
     /// Begins to verify, if there is anything to verify. `Some`: there is not, and here the call is
     /// again. A number that no header of the call names cannot have been signed for it.
     pub(super) fn begin(

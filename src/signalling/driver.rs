@@ -552,12 +552,14 @@ impl Driver {
         match command {
             Command::Ring(call, sdp) => endpoint.ring(now, call, sdp),
             Command::Answer(call, sdp) => endpoint.answer(now, call, sdp),
-            Command::Refuse { call, status, reason, retry_after } => {
-                endpoint.refuse(now, call, status, reason.as_deref(), retry_after);
+            Command::Refuse { call, status, warning, retry_after } => {
+                endpoint.refuse(now, call, status, warning.as_ref(), retry_after);
             }
             Command::HangUp(call, farewell) => endpoint.hang_up(now, call, farewell),
             Command::AcceptOffer(call, sdp) => endpoint.accept_offer(now, call, sdp),
-            Command::RefuseOffer(call, status) => endpoint.refuse_offer(now, call, status),
+            Command::RefuseOffer(call, status, warning) => {
+                endpoint.refuse_offer(now, call, status, warning.as_ref());
+            }
             Command::Reinvite(call, sdp) => endpoint.reinvite(now, call, sdp),
             Command::SendInfo(call, kind, body) => endpoint.send_info(now, call, &kind, body),
             Command::Invite(mut outgoing, reply) => {

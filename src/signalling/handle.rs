@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{Listen, Tap, Tls};
 use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing, REFUSALS, TrunkState};
 use crate::sip::trunk::Trunk;
-use crate::sip::{Farewell, Flow, TlsName};
+use crate::sip::{Farewell, Flow, TlsName, Warning};
 use crate::types::CallId;
 
 /// Cheap to clone. Signalling stops when the last one is dropped, or by [`Handle::stop`].
@@ -50,10 +50,10 @@ pub struct Gone;
 pub(super) enum Command {
     Ring(CallId, Option<Vec<u8>>),
     Answer(CallId, Vec<u8>),
-    Refuse { call: CallId, status: u16, reason: Option<String>, retry_after: Option<u32> },
+    Refuse { call: CallId, status: u16, warning: Option<Warning>, retry_after: Option<u32> },
     HangUp(CallId, Farewell),
     AcceptOffer(CallId, Vec<u8>),
-    RefuseOffer(CallId, u16),
+    RefuseOffer(CallId, u16, Option<Warning>),
     Reinvite(CallId, Vec<u8>),
     SendInfo(CallId, String, Vec<u8>),
     Invite(Box<Outgoing>, oneshot::Sender<Result<CallId, CannotCall>>),
@@ -186,10 +186,10 @@ impl Handle {
         &self,
         call: CallId,
         status: u16,
-        reason: Option<String>,
+        warning: Option<Warning>,
         retry_after: Option<u32>,
     ) -> Result<(), Gone> {
-        self.send(Command::Refuse { call, status, reason, retry_after }).await
+        self.send(Command::Refuse { call, status, warning, retry_after }).await
     }
 
     /// BYE with a Reason; before the answer 480, of a call of ours CANCEL.
@@ -203,8 +203,13 @@ impl Handle {
     }
 
     /// Usually 488.
-    pub async fn refuse_offer(&self, call: CallId, status: u16) -> Result<(), Gone> {
-        self.send(Command::RefuseOffer(call, status)).await
+    pub async fn refuse_offer(
+        &self,
+        call: CallId,
+        status: u16,
+        warning: Option<Warning>,
+    ) -> Result<(), Gone> {
+        self.send(Command::RefuseOffer(call, status, warning)).await
     }
 
     pub async fn reinvite(&self, call: CallId, sdp: Vec<u8>) -> Result<(), Gone> {

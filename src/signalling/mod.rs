@@ -64,7 +64,7 @@ impl Signalling {
         if settings.listen.is_empty() {
             return Err(Error::NoAddress);
         }
-        endpoint.external_address = settings.external_address.or(endpoint.external_address);
+        endpoint.external_address = settings.external_address.or(&endpoint.external_address);
         endpoint.calls_rate = settings.calls_rate.or(endpoint.calls_rate);
         let (mut sockets, mut listeners, mut local) = (Vec::new(), Vec::new(), Vec::new());
         for listen in &settings.listen {
@@ -86,6 +86,7 @@ impl Signalling {
             };
             local.push(Listen { transport: listen.transport, address });
         }
+        endpoint.tcp = local.iter().filter(|l| l.transport == Transport::Tcp).map(|l| l.address).collect();
         let endpoint = Endpoint::new(endpoint, trunks, seed, Box::new(CallId::fresh));
         let resolver = dns::Resolver::new(&settings.name_servers);
         Ok(driver::start(endpoint, sockets, listeners, local, settings.tls.clone(), limits, resolver))

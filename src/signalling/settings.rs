@@ -1,17 +1,17 @@
 //! What signalling must know before it starts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::Tls;
-use crate::sip::Transport;
 use crate::sip::bucket::Rate;
+use crate::sip::{Outside, Transport};
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Settings {
     /// At least one.
     pub listen: Vec<Listen>,
-    /// Our address as peers see it, for Contact and SDP; `None`: the one a message came in on.
-    pub external_address: Option<IpAddr>,
+    /// Our addresses as peers see them, for Contact and SDP, in place of the one a message came in on.
+    pub external_address: Outside,
     /// New calls of all trunks together; `None`: as many as come.
     pub calls_rate: Option<Rate>,
     /// For addresses of TLS; `None`: there are none, and nothing is sent over it.

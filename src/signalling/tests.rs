@@ -305,6 +305,36 @@ async fn a_connection_that_cannot_be_opened_rejects_the_call() {
 }
 
 #[tokio::test]
+async fn a_large_request_goes_by_tcp_and_by_datagram_where_nobody_takes_a_connection() {
+    let (caller, _events) = start().await;
+    let invite = async |peer: SocketAddr| {
+        let outgoing = Outgoing {
+            to: format!("sip:100@{peer}").parse().unwrap(),
+            flow: Flow { transport: Transport::Udp, local: udp(&caller), peer },
+            from: NameAddr::parse("<sip:+441@127.0.0.1>").unwrap(),
+            headers: vec![("X-Padding".to_owned(), "x".repeat(2_000))],
+            sdp: None,
+        };
+        caller.invite(outgoing).await.unwrap().unwrap();
+    };
+    let both = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let peer = both.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::bind(peer).await.unwrap();
+    invite(peer).await;
+    let (mut stream, _) = within(listener.accept()).await.unwrap();
+    let text = read_some(&mut stream).await;
+    let via = format!("Via: SIP/2.0/TCP {};", tcp(&caller));
+    assert!(text.starts_with("INVITE ") && text.contains(&via), "{text}");
+    assert_eq!(both.try_recv(&mut [0; 100]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+
+    let alone = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    invite(alone.local_addr().unwrap()).await;
+    let text = heard(&alone).await;
+    let via = format!("Via: SIP/2.0/UDP {};", udp(&caller));
+    assert!(text.starts_with("INVITE ") && text.contains(&via), "{text}");
+}
+
+#[tokio::test]
 async fn an_address_that_cannot_be_had_is_named() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::sip::bucket::Rate;
 use crate::sip::digest::Guard;
+use crate::sip::outside::Outside;
 use crate::sip::ping::Ping;
 use crate::sip::register::Account;
 use crate::sip::tls_name::TlsName;
@@ -52,8 +53,8 @@ pub struct Trunk {
     pub calls_rate: Option<Rate>,
     /// Its callers prove a password; `None`: their address is proof enough.
     pub guard: Option<Guard>,
-    /// Our address as this peer sees it; `None`: as all others do.
-    pub external_address: Option<IpAddr>,
+    /// Our addresses as this peer sees them; without one: as all others do.
+    pub external_address: Outside,
     /// Where we register for its calls. The registrar's addresses are its sources, beside `allow`.
     pub registration: Option<Account>,
     /// Where we ask whether it is there.

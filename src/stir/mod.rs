@@ -97,7 +97,17 @@ pub struct Asked {
 
 /// Verifies signatures. Clones share what was fetched.
 #[derive(Clone)]
-pub struct Verifier(Arc<Inner>);
+pub struct Verifier {
+    inner: Arc<Inner>,
+    /// The Call-ID that each PASSporT came with, by what it says. Outlives a change of settings.
+    seen: Arc<Mutex<Cache<[u8; 32], String>>>,
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier").finish_non_exhaustive()
+    }
+}
 
 struct Inner {
     settings: Settings,
@@ -110,8 +120,6 @@ struct Known {
     chains: Cache<String, Outcome>,
     /// Fetches under way: calls that need the same certificate wait for the same fetch.
     under_way: HashMap<String, Shared<BoxFuture<'static, Outcome>>>,
-    /// The Call-ID that each PASSporT came with, by what it says.
-    seen: Cache<[u8; 32], String>,
 }
 
 /// A chain, or what is wrong with it, or why there is none.
@@ -119,14 +127,20 @@ type Outcome = Result<Result<Arc<Chain>, Failure>, NotFetched>;
 
 impl Verifier {
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let known =
-            Known { chains: Cache::new(CHAINS_KEPT), under_way: HashMap::new(), seen: Cache::new(SEEN_MAX) };
-        Ok(Self(Arc::new(Inner {
+        let known = Known { chains: Cache::new(CHAINS_KEPT), under_way: HashMap::new() };
+        let inner = Inner {
             fetcher: Fetcher::new(&settings)?,
             settings,
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
             known: Mutex::new(known),
-        })))
+        };
+        Ok(Self { inner: Arc::new(inner), seen: Arc::new(Mutex::new(Cache::new(SEEN_MAX))) })
+    }
+
+    /// In the place of `before`: a PASSporT that was heard before the change is not taken once more.
+    #[must_use]
+    pub fn after(self, before: &Self) -> Self {
+        Self { seen: before.seen.clone(), ..self }
     }
 
     /// The verdict, after [`PATIENCE`] at most.
@@ -149,7 +163,7 @@ impl Verifier {
                 Err(Failure::WrongCalled) if passports.diverted => return unjudged(Unjudged::Diverted),
                 Err(failure) => return Verdict::Bad(failure),
             }
-            if !self.0.fetcher.may(passport.url()) {
+            if !self.inner.fetcher.may(passport.url()) {
                 return Verdict::Bad(Failure::BadUrl);
             }
         }
@@ -160,7 +174,7 @@ impl Verifier {
                 Ok(Err(failure)) => return Verdict::Bad(failure),
                 Err(why) => return unjudged(Unjudged::NotFetched(why)),
             };
-            match passport.judge(&chain, &self.0.settings.roots, now) {
+            match passport.judge(&chain, &self.inner.settings.roots, now) {
                 Err(failure) => return Verdict::Bad(failure),
                 Ok(_) if self.seen_before(passport.signed(), asked) => {
                     return unjudged(Unjudged::SeenBefore);
@@ -177,11 +191,11 @@ impl Verifier {
         let digest = digest::digest(&digest::SHA256, signed);
         let Ok(key) = <[u8; 32]>::try_from(digest.as_ref()) else { return true };
         let now = Instant::now();
-        let mut known = self.known();
-        match known.seen.get(&key, now) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.get(&key, now) {
             Some(call) => call != asked.sip_call_id,
             None => {
-                known.seen.put(key, asked.sip_call_id.clone(), SEEN_FOR, now);
+                seen.put(key, asked.sip_call_id.clone(), SEEN_FOR, now);
                 false
             }
         }
@@ -197,7 +211,7 @@ impl Verifier {
             match known.under_way.get(key) {
                 Some(fetch) => fetch.clone(),
                 None => {
-                    let Ok(permit) = self.0.fetches.clone().try_acquire_owned() else {
+                    let Ok(permit) = self.inner.fetches.clone().try_acquire_owned() else {
                         return Err(NotFetched::Busy);
                     };
                     // A task of its own: a call that gives up does not take it from the others.
@@ -218,7 +232,7 @@ impl Verifier {
 
     /// Fetches and keeps what came of it.
     async fn fetch(&self, url: &Url) -> Outcome {
-        let fetched = tokio::time::timeout(PATIENCE, self.0.fetcher.fetch(url)).await;
+        let fetched = tokio::time::timeout(PATIENCE, self.inner.fetcher.fetch(url)).await;
         let (outcome, keep) = match fetched.unwrap_or(Err(NotFetched::InTime)) {
             Ok((pem, keep)) => (Ok(Chain::from_pem(&pem).map(Arc::new)), keep),
             Err(why) => (Err(why), LEFT_ALONE),
@@ -230,7 +244,7 @@ impl Verifier {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -368,6 +368,7 @@ fn start() -> (Engine, doorline::media::Events) {
         address: [127, 0, 0, 1].into(),
         ports: 10_000..=31_999,
         threads: Some(1),
+        address_v6: None,
         busy_max: 100,
     })
     .unwrap()

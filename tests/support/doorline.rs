@@ -37,12 +37,23 @@ pub struct Options {
     /// `[sip.tls]` as [`Authority::section`](super::certificates::Authority::section) writes it; then it
     /// listens on TLS too.
     pub tls: Option<String>,
+    /// Calls over IPv6 at [::1], the lab's too.
+    pub ipv6: Ipv6,
     /// Its database.
     pub store: String,
     /// Ports for sound, where a block of the tests' own has too few.
     pub rtp: Option<RangeInclusive<u16>>,
     /// More of its environment.
     pub environment: Vec<(&'static str, String)>,
+}
+
+/// What a service does with IPv6.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ipv6 {
+    Off,
+    /// SIP is heard there, sound is not.
+    Signalling,
+    All,
 }
 
 impl Default for Options {
@@ -56,6 +67,7 @@ impl Default for Options {
             files: Vec::new(),
             one_access_number: true,
             tls: None,
+            ipv6: Ipv6::Off,
             store: "sqlite:doorline.db".to_owned(),
             rtp: None,
             environment: Vec::new(),
@@ -95,6 +107,11 @@ impl Doorline {
     /// Where it takes calls, the same for UDP and TCP.
     pub fn sip(&self) -> SocketAddr {
         SocketAddr::new(IpAddr::from(LAB), self.ports.sip())
+    }
+
+    /// Where it takes calls over IPv6, if it does.
+    pub fn sip_v6(&self) -> SocketAddr {
+        SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, self.ports.sip()))
     }
 
     /// Where it takes calls over TLS, if it does.
@@ -221,6 +238,14 @@ url = "{}"
             let and_tls = format!("{tcp}, \"tls:{}\"", self.sip_tls());
             config = config.replacen(&tcp, &and_tls, 1) + section;
         }
+        if self.options.ipv6 != Ipv6::Off {
+            let udp = format!("[\"udp:127.0.0.1:{sip}\"");
+            let and_v6 = format!("{udp}, \"udp:[::1]:{sip}\", \"tcp:[::1]:{sip}\"");
+            config = config.replacen(&udp, &and_v6, 1);
+        }
+        if self.options.ipv6 == Ipv6::All {
+            config = config.replacen("[rtp]\n", "[rtp]\naddress_v6 = \"::1\"\n", 1);
+        }
         config.push_str(&self.options.config);
         for (name, text) in &self.options.files {
             match name.starts_with("secrets/") {
@@ -232,7 +257,7 @@ url = "{}"
         put(
             &self.folder.path().join("trunks.d/lab.toml"),
             &format!(
-                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n{}\n\
+                "name  = \"lab\"\nallow = [\"{}\", \"127.0.5.0/24\", \"::1\"]\n{}\n[caller_id]\ntrust   = \"pai\"\ncountry = \"GB\"\n{}\n\
                  # Tests measure how loud callers are.\n[media]\nautomatic_gain = false\n",
                 IpAddr::from(LAB),
                 self.options.lab_trunk,

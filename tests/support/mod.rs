@@ -21,7 +21,7 @@ pub mod torture;
 
 pub use api::{Api, Host, Meeting};
 pub use dns::NameServer;
-pub use doorline::{Doorline, Options};
+pub use doorline::{Doorline, Ipv6, Options};
 pub use kamailio::Kamailio;
 
 use std::time::{Duration, Instant};

@@ -76,6 +76,12 @@ impl<'a> Scenario<'a> {
         self
     }
 
+    /// From the same address that it calls: over IPv6.
+    pub fn over_ipv6(mut self) -> Self {
+        self.from = self.to.ip();
+        self
+    }
+
     pub fn over_tcp(mut self) -> Self {
         self.tcp = true;
         self
@@ -88,13 +94,17 @@ impl<'a> Scenario<'a> {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (sip, media) = (free_port(self.from), free_even_port(self.from, run));
         let call_id = format!("{}-{run}-{}@sipp", self.name, std::process::id());
+        let from = match self.from {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
         let seconds = self.limit.as_secs().to_string();
         let mut sipp = Command::new("sipp");
         sipp.arg("-sf")
             .arg(file(self.name))
             .arg(self.to.to_string())
-            .args(["-i", &self.from.to_string(), "-p", &sip.to_string()])
-            .args(["-mi", &self.from.to_string(), "-mp", &media.to_string()])
+            .args(["-i", &from, "-p", &sip.to_string()])
+            .args(["-mi", &from, "-mp", &media.to_string()])
             .args(["-s", &self.service, "-m", "1", "-nostdin", "-cid_str", &call_id])
             .args(["-timeout", &seconds, "-timeout_error"])
             .args(["-trace_err", "-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log"])

@@ -107,7 +107,7 @@ fn examine(settings: &Settings) -> anyhow::Result<Vec<Finding>> {
     findings.extend(
         settings.signalling.tls.as_ref().map(|tls| certificate(tls.certificate(), SystemTime::now())),
     );
-    findings.push(address(settings));
+    findings.extend(addresses(settings));
     findings.push(bindable("http", Transport::Tcp, settings.http.listen));
     findings.extend(rtp(&settings.media, settings.bridge.calls_max));
     findings.push(folder(&settings.data_dir));
@@ -212,15 +212,33 @@ fn certificate(certificate: &Certificate, now: SystemTime) -> Finding {
 }
 
 /// What we tell peers to send to.
-fn address(settings: &Settings) -> Finding {
-    let told = settings.signalling.external_address.unwrap_or(settings.media.address);
+fn addresses(settings: &Settings) -> Vec<Finding> {
+    let external = &settings.signalling.external_address;
+    let media = &settings.media;
+    let mut findings: Vec<Finding> =
+        media.addresses().map(|inside| address(external.of(inside).unwrap_or(inside))).collect();
+    let listens_v6 = settings.signalling.listen.iter().any(|listen| listen.address.is_ipv6());
+    if listens_v6 && media.addresses().all(|ip| ip.is_ipv4()) {
+        findings.push(warn(
+            "address",
+            "SIP listens on IPv6, but calls with sound over IPv6 get 488: set rtp.address_v6".to_owned(),
+        ));
+    }
+    findings
+}
+
+fn address(told: IpAddr) -> Finding {
+    let is_private = match told {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    let key = if told.is_ipv4() { "sip.external_address" } else { "sip.external_address_v6" };
     match told {
         ip if ip.is_loopback() => warn("address", format!("{ip}: only this machine can call")),
-        IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() => warn(
+        ip if is_private => warn(
             "address",
             format!(
-                "{ip} is private: carriers on the Internet cannot send sound to it; behind NAT set \
-                 sip.external_address"
+                "{ip} is private: carriers on the Internet cannot send sound to it; behind NAT set {key}"
             ),
         ),
         ip => ok("address", format!("peers are told {ip}")),
@@ -231,35 +249,41 @@ fn address(settings: &Settings) -> Finding {
 const PORTS_TRIED: usize = 1_000;
 
 fn rtp(media: &media::Settings, calls_max: usize) -> Vec<Finding> {
-    let pairs: Vec<u16> = media.ports.clone().filter(|port| port % 2 == 0).collect();
-    let (step, room) = (pairs.len().div_ceil(PORTS_TRIED).max(1), pairs.len());
-    let bind = |port: u16| UdpSocket::bind(SocketAddr::new(media.address, port));
-    // One at a time: there may be more of them than we may open files.
-    let tried = pairs.iter().step_by(step).map(|port| bind(*port).and_then(|_| bind(port + 1)).is_ok());
-    let tried: Vec<bool> = tried.collect();
-    let taken = tried.iter().filter(|free| !**free).count();
-    let all = tried.len();
-    let ports = match taken {
-        0 => ok("rtp", format!("{} ports tried at {}: all free", all * 2, media.address)),
-        taken if taken == all => {
-            let error = bind(pairs.first().copied().unwrap_or_default()).err();
-            let why = error.map_or_else(String::new, |error| format!(": {error}"));
-            fail("rtp", format!("none of {all} port pairs at {} can be bound{why}", media.address))
-        }
-        taken => {
-            warn("rtp", format!("{taken} of {all} port pairs are taken by other programs: see ss -lunp"))
-        }
-    };
+    let mut findings: Vec<Finding> = media.addresses().map(|ip| ports_at(media, ip)).collect();
+    let room = media.ports.clone().filter(|port| port % 2 == 0).count();
     // A pair rests for some seconds after a call.
-    let room = if room < calls_max + calls_max / 10 {
+    findings.push(if room < calls_max + calls_max / 10 {
         warn(
             "rtp",
             format!("{room} port pairs for {calls_max} calls: ports rest after a call, leave a tenth more"),
         )
     } else {
         ok("rtp", format!("{room} port pairs for up to {calls_max} calls"))
-    };
-    vec![ports, room]
+    });
+    findings
+}
+
+/// Whether ports for sound can be had at an address of ours.
+fn ports_at(media: &media::Settings, ip: IpAddr) -> Finding {
+    let pairs: Vec<u16> = media.ports.clone().filter(|port| port % 2 == 0).collect();
+    let step = pairs.len().div_ceil(PORTS_TRIED).max(1);
+    let bind = |port: u16| UdpSocket::bind(SocketAddr::new(ip, port));
+    // One at a time: there may be more of them than we may open files.
+    let tried = pairs.iter().step_by(step).map(|port| bind(*port).and_then(|_| bind(port + 1)).is_ok());
+    let tried: Vec<bool> = tried.collect();
+    let taken = tried.iter().filter(|free| !**free).count();
+    let all = tried.len();
+    match taken {
+        0 => ok("rtp", format!("{} ports tried at {ip}: all free", all * 2)),
+        taken if taken == all => {
+            let error = bind(pairs.first().copied().unwrap_or_default()).err();
+            let why = error.map_or_else(String::new, |error| format!(": {error}"));
+            fail("rtp", format!("none of {all} port pairs at {ip} can be bound{why}"))
+        }
+        taken => {
+            warn("rtp", format!("{taken} of {all} port pairs are taken by other programs: see ss -lunp"))
+        }
+    }
 }
 
 /// Whether we may write where the data lies or will lie.
@@ -429,6 +453,7 @@ mod tests {
     fn too_few_ports_and_files_are_told() {
         let media = media::Settings {
             address: IpAddr::from([127, 0, 0, 1]),
+            address_v6: None,
             ports: 10_000..=10_199,
             threads: None,
             busy_max: 100,

@@ -5,7 +5,7 @@
 //! machine has the ports. What it cannot: the way to the carrier. Its database lies in a folder that is
 //! removed again.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,8 +51,9 @@ fn call(settings: &Settings) -> anyhow::Result<()> {
     let runtime = runtime()?;
     let service = runtime.block_on(start(settings, &folder.0))?;
     let called = runtime.block_on(schedule(&service, settings.bridge.pin_length)).and_then(|(pin, code)| {
-        let port = service.sip_addresses().first().context("no SIP address was bound")?.address;
-        talk(port, &pin, &code)
+        let doors = service.sip_addresses();
+        let (first, last) = doors.first().zip(doors.last()).context("no SIP address was bound")?;
+        talk([first.address, last.address], &pin, &code)
     });
     runtime.block_on(service.stop());
     called
@@ -69,18 +70,23 @@ async fn start(settings: &Settings, folder: &Path) -> anyhow::Result<Service> {
         password_file: None,
         key_file: folder.join("doorline.key"),
     };
+    // Where calls over IPv6 are meant to come, one of the two phones calls over it.
+    let is_both = settings.media.address_v6.is_some();
+    let second = is_both.then(|| SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
+    let doors = [Some(any_port), second].into_iter().flatten();
     ours.signalling = signalling::Settings {
-        listen: vec![Listen { transport: Transport::Udp, address: any_port }],
+        listen: doors.map(|address| Listen { transport: Transport::Udp, address }).collect(),
         ..signalling::Settings::default()
     };
     ours.media.address = loopback;
+    ours.media.address_v6 = is_both.then_some(Ipv6Addr::LOCALHOST);
     ours.media.threads = Some(1);
     ours.http.listen = any_port;
     ours.mail = None;
     ours.access_numbers.clear();
     ours.trunks = vec![Trunk {
         name: "self-call".to_owned(),
-        allow: vec!["127.0.0.0/8".parse().expect("the loopback block")],
+        allow: ["127.0.0.0/8", "::1"].map(|block| block.parse().expect("a loopback block")).to_vec(),
         believe: Believe::Pai,
         codecs: vec![CodecName::Pcma, CodecName::Pcmu],
         ..Trunk::default()
@@ -110,16 +116,16 @@ async fn schedule(service: &Service, pin_length: usize) -> anyhow::Result<(Pin, 
     Ok((host.pin, meeting.code.context("a One Time Meeting has a code")?))
 }
 
-fn talk(door: SocketAddr, pin: &Pin, code: &Code) -> anyhow::Result<()> {
+fn talk(doors: [SocketAddr; 2], pin: &Pin, code: &Code) -> anyhow::Result<()> {
     let keys = format!("{}{}", pin.reveal(), code.reveal());
-    let dial = |number: &str, voice: Voice| -> anyhow::Result<Call> {
+    let dial = |door: SocketAddr, number: &str, voice: Voice| -> anyhow::Result<Call> {
         let mut plan = Plan::new(&format!("sip:doctor@{door}"), number)?;
         plan.keys = keys.parse::<Keys>().map_err(anyhow::Error::msg)?;
         plan.voice = voice;
         Ok(Call::dial(plan)?)
     };
-    let speaks = dial(CALLERS[0], Voice::tone(TONE_HZ))?;
-    let hears = dial(CALLERS[1], Voice::default())?;
+    let speaks = dial(doors[0], CALLERS[0], Voice::tone(TONE_HZ))?;
+    let hears = dial(doors[1], CALLERS[1], Voice::default())?;
     for call in [&speaks, &hears] {
         call.wait_for_answer(STEP).context("the call was not answered")?;
         call.wait_for_keys(STEP).context("PIN and code were not keyed")?;

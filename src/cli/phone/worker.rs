@@ -46,6 +46,8 @@ pub(super) struct Worker {
     /// What a re-INVITE of ours asks for.
     wanted_hold: Option<bool>,
     heard_reason: Option<String>,
+    /// What the other side described last.
+    theirs: Option<Vec<u8>>,
     /// Since when we wait for the end.
     leaving: Option<Instant>,
     told_keys: usize,
@@ -76,7 +78,7 @@ impl Worker {
         let settings = Settings { is_focus: false, contact_user: "phone".to_owned(), ..Settings::default() };
         let mut endpoint = Endpoint::new(settings, vec![trunk_to(plan.peer)], seed, Box::new(CallId::fresh));
         let began = Instant::now();
-        let described = (!plan.late_offer).then(|| offer::offer(&local, None));
+        let described = (!plan.late_offer).then(|| offer::offer(&local, None, None));
         let flow = wire.flow(plan.peer);
         let outgoing = Outgoing {
             to: plan.to.clone(),
@@ -111,6 +113,7 @@ impl Worker {
             early: None,
             wanted_hold: None,
             heard_reason: None,
+            theirs: None,
             leaving: None,
             told_keys: 0,
             over: false,
@@ -204,7 +207,7 @@ impl Worker {
     }
 
     fn ask_to_hold(&mut self, now: Instant, hold: bool) {
-        let mut sdp = offer::offer(&self.local, self.described.as_deref());
+        let mut sdp = offer::offer(&self.local, self.described.as_deref(), self.theirs.as_deref());
         if hold {
             sdp = String::from_utf8_lossy(&sdp).replace("a=sendrecv", "a=sendonly").into_bytes();
         }
@@ -251,6 +254,7 @@ impl Worker {
                     && let Ok(agreed) = offer::accept_answer(ours, answer)
                 {
                     self.sound.agree(agreed);
+                    self.theirs = Some(answer.clone());
                 }
                 if let Some(hold) = self.wanted_hold.take() {
                     self.sound.holding = hold;
@@ -283,6 +287,7 @@ impl Worker {
     /// A description before the answer: theirs to our offer, or an offer that is to be answered.
     fn described_early(&mut self, now: Instant, sdp: Option<&[u8]>) {
         let Some(theirs) = sdp else { return };
+        self.theirs = Some(theirs.to_owned());
         if let Some(ours) = &self.described {
             self.early = offer::accept_answer(ours, theirs).ok().or(self.early.take());
         } else if let Ok((ours, agreed)) =
@@ -295,6 +300,7 @@ impl Worker {
     }
 
     fn accepted(&mut self, now: Instant, sdp: Option<&[u8]>) {
+        self.theirs = sdp.map(<[u8]>::to_owned).or(self.theirs.take());
         let theirs = sdp.unwrap_or_default();
         let agreed = match (&self.described, self.early.take()) {
             // All was said before.
@@ -336,7 +342,7 @@ impl Worker {
     fn offered(&mut self, now: Instant, sdp: Option<&[u8]>) {
         let previous = self.described.as_deref();
         let ours = match sdp {
-            None => Ok(offer::offer(&self.local, previous)),
+            None => Ok(offer::offer(&self.local, previous, self.theirs.as_deref())),
             Some(theirs) => Offer::parse(theirs)
                 .and_then(|theirs| offer::answer(&theirs, &self.local, previous))
                 .map(|(ours, agreed)| {
@@ -347,9 +353,10 @@ impl Worker {
         match ours {
             Ok(ours) => {
                 self.described = Some(ours.clone());
+                self.theirs = sdp.map(<[u8]>::to_owned).or(self.theirs.take());
                 self.endpoint.accept_offer(now, self.call, ours);
             }
-            Err(error) => self.endpoint.refuse_offer(now, self.call, error.status()),
+            Err(error) => self.endpoint.refuse_offer(now, self.call, error.status(), Some(&error.warning())),
         }
     }
 

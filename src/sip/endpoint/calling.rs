@@ -108,17 +108,18 @@ impl Endpoint {
         self.keep(session);
     }
 
-    pub(super) fn acknowledge(&mut self, _now: Instant, session: &mut Session, sdp: Option<Vec<u8>>) {
+    pub(super) fn acknowledge(&mut self, now: Instant, session: &mut Session, sdp: Option<Vec<u8>>) {
         if let State::Accepted { invite, cseq, .. } = session.state {
             session.state = State::Established;
             session.ours.clone_from(&sdp);
-            self.send_ack(session, invite, cseq, sdp);
+            self.send_ack(now, session, invite, cseq, sdp);
         }
     }
 
     /// The ACK of a 2xx, kept with the INVITE's transaction for copies of the 2xx.
     pub(super) fn send_ack(
         &mut self,
+        now: Instant,
         session: &Session,
         invite: TransactionId,
         cseq: u32,
@@ -134,8 +135,10 @@ impl Endpoint {
             ack.headers.push("Content-Type", "application/sdp");
             ack.body = sdp;
         }
-        let transmit = Transmit { flow, bytes: ack.to_bytes().into() };
+        let (flow, bytes, fallback) = self.fit(now, flow, &mut ack);
+        let transmit = Transmit { flow, bytes };
         if let Some(client) = self.clients.get_mut(&invite) {
+            client.ack_fallback = fallback.map(Box::new);
             client.acknowledged = Some((session.dialog.remote_tag().into(), transmit.clone()));
         }
         self.transmits.push_back(transmit);
@@ -167,6 +170,7 @@ impl Endpoint {
             return;
         };
         let Some(client) = self.clients.get_mut(&id) else { return };
+        client.fallback = None;
         let heard = match &mut client.machine {
             ClientMachine::Invite(machine) => machine.hear(now, response.status),
             ClientMachine::NonInvite(machine) => machine.hear(now, response.status),
@@ -363,7 +367,7 @@ impl Endpoint {
                 session.theirs = sdp.clone().or(session.theirs.take());
                 if offered || cancel != Cancel::No {
                     session.state = State::Established;
-                    self.send_ack(&session, invite, cseq, None);
+                    self.send_ack(now, &session, invite, cseq, None);
                 } else {
                     session.state =
                         State::Accepted { invite, cseq, until: now + self.settings.timers.patience() };

@@ -8,6 +8,7 @@ use super::{Endpoint, Event, HowEnded, Purpose};
 use crate::sip::reason::Farewell;
 use crate::sip::session::{Cancel, Change, Ringing, Session, State, TransactionId, Unacknowledged};
 use crate::sip::timer::Timer;
+use crate::sip::warning::Warning;
 use crate::sip::wire::{Method, Request, Response};
 use crate::types::CallId;
 
@@ -33,19 +34,24 @@ impl Endpoint {
         self.keep(session);
     }
 
-    /// A final refusal of an INVITE, 300–699. `reason` takes the place of the standard phrase.
-    /// The call is over at once; its refusal is repeated until the ACK by itself.
+    /// A final refusal of an INVITE, 300–699; `warning` says what is wrong with its description. The call is over at once; its refusal is repeated until the ACK by itself.
     pub fn refuse(
         &mut self,
         now: Instant,
         call: CallId,
         status: u16,
-        reason: Option<&str>,
+        warning: Option<&Warning>,
         retry_after: Option<u32>,
     ) {
-        self.refuse_with(now, call, status, reason, |response| match retry_after {
-            Some(seconds) => response.with_header("Retry-After", &seconds.to_string()),
-            None => response,
+        let agent = self.settings.contact_user.clone();
+        self.refuse_with(now, call, status, |mut response| {
+            if let Some(warning) = warning {
+                response.headers.push("Warning", &warning.header(&agent));
+            }
+            if let Some(seconds) = retry_after {
+                response.headers.push("Retry-After", &seconds.to_string());
+            }
+            response
         });
     }
 
@@ -55,7 +61,7 @@ impl Endpoint {
         match &mut session.state {
             State::Ringing(_) => {
                 self.keep(session);
-                return self.refuse_with(now, call, 480, None, |response| {
+                return self.refuse_with(now, call, 480, |response| {
                     response.with_header("Reason", &farewell.header())
                 });
             }
@@ -104,11 +110,16 @@ impl Endpoint {
     }
 
     /// Refuses a re-INVITE or UPDATE, usually with 488; the session stays as it was.
-    pub fn refuse_offer(&mut self, now: Instant, call: CallId, status: u16) {
+    pub fn refuse_offer(&mut self, now: Instant, call: CallId, status: u16, warning: Option<&Warning>) {
         let Some(mut session) = self.take(call) else { return };
         if let Change::Theirs { transaction, .. } = session.change {
             session.change = Change::None;
-            self.reply_status(now, transaction, status);
+            if let Some(mut response) = self.draft_for(&session, transaction, status) {
+                if let Some(warning) = warning {
+                    response.headers.push("Warning", &warning.header(&self.settings.contact_user));
+                }
+                self.reply(now, transaction, &response);
+            }
             self.answer_if_free(now, &mut session);
         }
         self.keep(session);
@@ -148,15 +159,11 @@ impl Endpoint {
         now: Instant,
         call: CallId,
         status: u16,
-        reason: Option<&str>,
         complete: impl FnOnce(Response) -> Response,
     ) {
         let Some(session) = self.take(call) else { return };
         let State::Ringing(Ringing { invite, .. }) = session.state else { return self.keep(session) };
-        if let Some(mut response) = self.draft_for(&session, invite, status.clamp(300, 699)) {
-            if let Some(reason) = reason {
-                reason.clone_into(&mut response.reason);
-            }
+        if let Some(response) = self.draft_for(&session, invite, status.clamp(300, 699)) {
             self.reply(now, invite, &complete(response));
         }
         self.end(session, HowEnded::ByUs);

@@ -145,6 +145,9 @@ impl Endpoint {
             self.clients.iter().filter(|(_, client)| client.flow == *flow).map(|(id, _)| *id).collect();
         failed.sort_unstable();
         for id in failed {
+            if self.fall_back(now, id) {
+                continue;
+            }
             let is_open = self.clients.get(&id).is_some_and(|client| match &client.machine {
                 ClientMachine::Invite(machine) => machine.is_open(),
                 ClientMachine::NonInvite(machine) => machine.is_open(),
@@ -153,6 +156,7 @@ impl Endpoint {
                 self.unanswered(now, client.purpose, 503);
             }
         }
+        self.acknowledge_by_datagram(now, flow);
         self.keepers_lost(now, flow);
     }
 }

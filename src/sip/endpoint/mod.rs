@@ -20,6 +20,7 @@ mod commands;
 mod deadlines;
 mod event;
 mod expire;
+mod large;
 mod notice;
 mod ours;
 mod receive;
@@ -53,6 +54,7 @@ use crate::types::CallId;
 
 use admit::Admission;
 use deadlines::{Deadlines, Sleeper};
+use large::{Fallback, WithoutTcp};
 use tokens::Tokens;
 use upkeep::Upkeep;
 
@@ -65,6 +67,7 @@ pub struct Endpoint {
     proofs: tls::Proofs,
     tokens: Tokens,
     admission: Admission,
+    without_tcp: WithoutTcp,
     upkeep: Upkeep,
     new_call: Box<dyn FnMut() -> CallId + Send>,
     draining: bool,
@@ -149,10 +152,14 @@ struct Client {
     flow: Flow,
     machine: ClientMachine,
     purpose: Purpose,
+    /// Went by TCP for its size, and nobody has answered yet.
+    fallback: Option<Box<Fallback>>,
     /// Of an INVITE, until its final answer: its ACK and CANCEL are made from it.
     request: Option<Box<Request>>,
     /// The ACK of a 2xx and the To tag it is for; sent again with each copy of that 2xx.
     acknowledged: Option<(Box<str>, Transmit)>,
+    /// That ACK went by TCP for its size.
+    ack_fallback: Option<Box<Fallback>>,
     scheduled: Option<Instant>,
 }
 
@@ -196,6 +203,7 @@ impl Endpoint {
             proofs: tls::Proofs::default(),
             tokens: Tokens::new(seed),
             admission: Admission::new(seed),
+            without_tcp: WithoutTcp::default(),
             upkeep: Upkeep::default(),
             new_call,
             draining: false,

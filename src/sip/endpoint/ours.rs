@@ -105,7 +105,7 @@ impl Endpoint {
         if response.status < 300 {
             session.dialog.refresh_target(&response.contact);
             if response.cseq.method == Method::Invite {
-                self.send_ack(&session, id, response.cseq.number, None);
+                self.send_ack(now, &session, id, response.cseq.number, None);
             }
         }
         if !matches!(session.change, Change::Ours(_)) {

@@ -172,13 +172,19 @@ impl Endpoint {
         mut request: Request,
         purpose: Purpose,
     ) -> TransactionId {
-        if request.via.is_empty() {
+        // A CANCEL has its INVITE's Via, and its way.
+        let is_new = request.via.is_empty();
+        if is_new {
             let via = self.via(&flow);
             request.via.push(via);
         }
+        let (flow, bytes, fallback) = match is_new {
+            true => self.fit(now, flow, &mut request),
+            false => (flow, request.to_bytes().into(), None),
+        };
+        let fallback = fallback.map(Box::new);
         let branch = request.via.first().and_then(Via::branch).unwrap_or_default();
         let key = client_key(branch, &request.method);
-        let bytes: Bytes = request.to_bytes().into();
         let (timers, reliable) = (self.settings.timers, flow.transport.is_reliable());
         let is_invite = request.method == Method::Invite;
         let machine = if is_invite {
@@ -191,7 +197,17 @@ impl Endpoint {
         let id = self.last_transaction;
         self.client_keys.insert(key.clone(), id);
         let request = is_invite.then(|| Box::new(request));
-        let client = Client { key, flow, machine, purpose, request, acknowledged: None, scheduled: None };
+        let client = Client {
+            key,
+            flow,
+            machine,
+            purpose,
+            fallback,
+            request,
+            acknowledged: None,
+            ack_fallback: None,
+            scheduled: None,
+        };
         self.clients.insert(id, client);
         self.schedule_client(id);
         self.transmit(flow, bytes);
@@ -252,9 +268,8 @@ impl Endpoint {
 
     /// Where `trunk` reaches us, when it asks for `user`.
     pub(super) fn contact_uri(&self, flow: &Flow, user: &str, trunk: Option<&Trunk>) -> Uri {
-        let external = trunk.and_then(|trunk| trunk.external_address).or(self.settings.external_address);
-        let ip = external.unwrap_or_else(|| flow.local.ip());
-        let mut uri = Uri::sip(Some(user), ip, Some(flow.local.port()));
+        let address = self.outside(flow.local, trunk);
+        let mut uri = Uri::sip(Some(user), address.ip(), Some(address.port()));
         let transport = match flow.transport {
             Transport::Udp => None,
             Transport::Tcp | Transport::Tls => Some(flow.transport.name()),
@@ -266,11 +281,14 @@ impl Endpoint {
     }
 
     /// As the trunk sees it.
-    fn our_address(&self, flow: &Flow) -> SocketAddr {
-        let external =
-            self.peer_trunk(flow).and_then(|trunk| trunk.external_address).or(self.settings.external_address);
-        let ip = external.unwrap_or_else(|| flow.local.ip());
-        SocketAddr::new(ip, flow.local.port())
+    pub(super) fn our_address(&self, flow: &Flow) -> SocketAddr {
+        self.outside(flow.local, self.peer_trunk(flow).map(|trunk| &**trunk))
+    }
+
+    fn outside(&self, local: SocketAddr, trunk: Option<&Trunk>) -> SocketAddr {
+        let all = &self.settings.external_address;
+        let outside = trunk.map_or(*all, |trunk| trunk.external_address.or(all));
+        SocketAddr::new(outside.of(local.ip()).unwrap_or(local.ip()), local.port())
     }
 }
 

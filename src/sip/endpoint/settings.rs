@@ -1,15 +1,19 @@
 //! What the endpoint must know before it starts.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::sip::bucket::Rate;
+use crate::sip::outside::Outside;
 use crate::sip::transaction::Timers;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
-    /// Our address as peers see it, for Contact and Via; `None`: the one of the flow.
-    pub external_address: Option<IpAddr>,
+    /// Our addresses as peers see them, for Contact and Via, in place of the flow's.
+    pub external_address: Outside,
+    /// Where we listen over TCP: from there requests go that are too large for a datagram. None: they
+    /// are datagrams all the same.
+    pub tcp: Vec<SocketAddr>,
     pub timers: Timers,
     /// Transactions at once, both sides. Over it a request is answered 503 and leaves no state.
     pub transactions_max: usize,
@@ -34,7 +38,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            external_address: None,
+            external_address: Outside::default(),
+            tcp: Vec::new(),
             timers: Timers::default(),
             transactions_max: 200_000,
             calls_max: 20_000,

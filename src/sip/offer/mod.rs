@@ -18,6 +18,7 @@ pub use direction::Direction;
 pub use negotiate::{accept_answer, answer, offer};
 
 pub use super::trunk::CodecName;
+use super::warning::Warning;
 use crate::types::{MediaKey, MediaKeys, OpusWishes};
 
 /// Our side of a session.
@@ -93,6 +94,9 @@ pub enum Unusable {
     NoCodec,
     #[error("audio at no address that we can send to")]
     Address,
+    /// `IPv4` or `IPv6`.
+    #[error("audio over {0}, of which we have no address")]
+    Family(&'static str),
     #[error("answer that refuses our stream or is not one to our offer")]
     Refused,
 }
@@ -113,15 +117,22 @@ impl Unusable {
         matches!(self, Self::Transport("SRTP" | "DTLS") | Self::Keys(_) | Self::Plain)
     }
 
-    /// The code of a Warning header (RFC 3261 §20.43) that tells the peer what to change.
+    /// It is about where the peer receives.
     #[must_use]
-    pub const fn warning(&self) -> u16 {
-        match self {
+    pub const fn is_about_addresses(&self) -> bool {
+        matches!(self, Self::Address | Self::Family(_))
+    }
+
+    /// What a refusal tells the peer to change (RFC 3261 §20.43).
+    #[must_use]
+    pub fn warning(&self) -> Warning {
+        let code = match self {
             Self::NotSdp(_) | Self::TooManyMedia | Self::Refused | Self::Keys(_) => 399,
             Self::NoAudio => 304,
             Self::Transport(_) | Self::Plain => 302,
             Self::NoCodec => 305,
-            Self::Address => 301,
-        }
+            Self::Address | Self::Family(_) => 301,
+        };
+        Warning { code, text: self.to_string() }
     }
 }

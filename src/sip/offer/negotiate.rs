@@ -39,40 +39,70 @@ pub fn answer(
     Ok((print(local, medias, previous), negotiated))
 }
 
-/// An offer of ours: all our codecs, both ways; encrypted if we have keys.
+/// An offer of ours: all our codecs, both ways; encrypted if we have keys, or, within a session, if that is.
+///
+/// `previous` and `theirs` are what both sides described last in this session. Their `m=` lines are all
+/// there again, in their order, those that were refused with port 0 (RFC 3264 §8), and a payload type
+/// means what it meant (§8.3.2).
 #[must_use]
-pub fn offer(local: &Local, previous: Option<&[u8]>) -> Vec<u8> {
+pub fn offer(local: &Local, previous: Option<&[u8]>, theirs: Option<&[u8]>) -> Vec<u8> {
+    let parsed = |sdp: Option<&[u8]>| sdp.and_then(|sdp| Offer::parse(sdp).ok()).map(|offer| offer.streams);
+    let before = parsed(previous).unwrap_or_default();
+    let live = before.iter().position(Stream::is_live_audio);
+    let of_peer = live.and_then(|at| parsed(theirs)?.into_iter().nth(at));
+    let stream = live.map(|at| &before[at]);
+    // What is encrypted stays so, what is not too: the peer has said what it can.
+    let (proto, is_secure) = match stream {
+        Some(stream) => (&*stream.proto, stream.is_secure_rtp() || !stream.cryptos.is_empty()),
+        None if local.srtp.keys.is_empty() => ("RTP/AVP", false),
+        None => ("RTP/SAVP", true),
+    };
+    let known: Vec<&Mapping> =
+        stream.into_iter().chain(&of_peer).flat_map(|stream| &stream.mappings).collect();
+    let mut media = audio(local, proto, &mappings(local, &known), Direction::SendRecv, local.rtcp_mux);
+    for (tag, key) in (1..).zip(local.srtp.keys.iter().filter(|_| is_secure)) {
+        media.add_attribute_with_value("crypto", Crypto::print(&format!("{tag}"), key));
+    }
+    let mut medias: Vec<Media> = before.iter().map(refused).collect();
+    match live {
+        Some(at) => medias[at] = media,
+        None => medias.push(media),
+    }
+    print(local, medias, previous)
+}
+
+/// All that we can, each at the payload type that it has in `known`, else at one that means nothing there.
+fn mappings(local: &Local, known: &[&Mapping]) -> Vec<Mapping> {
     let mut mappings: Vec<Mapping> = Vec::new();
+    let mut add = |name: &str, clock: u32, channels: u32, usual: u8| {
+        let is_it = |mapping: &Mapping| {
+            mapping.name.eq_ignore_ascii_case(name) && mapping.clock == clock && mapping.channels == channels
+        };
+        if mappings.iter().any(is_it) {
+            return;
+        }
+        let had = known.iter().find(|mapping| is_it(mapping)).map(|mapping| mapping.payload_type);
+        let is_free = |payload_type: &u8| {
+            !known.iter().copied().chain(&mappings).any(|mapping| mapping.payload_type == *payload_type)
+        };
+        if let Some(payload_type) = had.or_else(|| std::iter::once(usual).chain(96..=127).find(is_free)) {
+            mappings.push(Mapping { payload_type, name: name.to_owned(), clock, channels });
+        }
+    };
     for codec in &local.codecs {
         let encoding = encoding(*codec);
-        if !mappings.iter().any(|mapping| mapping.is(*codec)) {
-            mappings.push(Mapping {
-                payload_type: encoding.payload_type,
-                name: encoding.name.to_owned(),
-                clock: encoding.clock,
-                channels: encoding.channels,
-            });
-        }
+        add(encoding.name, encoding.clock, encoding.channels, encoding.payload_type);
     }
     if local.events {
         // A key press is timed by the clock of the codec it interrupts (RFC 4733 §2.1).
-        let mut clocks: Vec<u32> = mappings.iter().map(|mapping| mapping.clock).collect();
+        let mut clocks: Vec<u32> = local.codecs.iter().map(|codec| encoding(*codec).clock).collect();
         clocks.sort_unstable();
         clocks.dedup();
-        let events = (EVENT_PAYLOAD_TYPE..).zip(clocks).map(|(payload_type, clock)| Mapping {
-            payload_type,
-            name: EVENTS.to_owned(),
-            clock,
-            channels: 1,
-        });
-        mappings.extend(events);
+        for (payload_type, clock) in (EVENT_PAYLOAD_TYPE..).zip(clocks) {
+            add(EVENTS, clock, 1, payload_type);
+        }
     }
-    let proto = if local.srtp.keys.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
-    let mut media = audio(local, proto, &mappings, Direction::SendRecv, local.rtcp_mux);
-    for (tag, key) in (1..).zip(&local.srtp.keys) {
-        media.add_attribute_with_value("crypto", Crypto::print(&format!("{tag}"), key));
-    }
-    print(local, vec![media], previous)
+    mappings
 }
 
 /// Reads the answer to an offer of ours. The codec is the first in the answer that we offered.
@@ -83,19 +113,28 @@ pub fn offer(local: &Local, previous: Option<&[u8]>) -> Vec<u8> {
 pub fn accept_answer(our_offer: &[u8], answer: &[u8]) -> Result<Negotiated, Unusable> {
     let ours = Offer::parse(our_offer)?;
     let theirs = Offer::parse(answer)?;
-    let (offered, stream) = match (&*ours.streams, &*theirs.streams) {
-        ([offered], [stream])
-            if stream.is_live_audio()
+    let at = ours.streams.iter().position(Stream::is_live_audio).ok_or(Unusable::Refused)?;
+    let (offered, stream) = match theirs.streams.get(at) {
+        Some(stream)
+            if theirs.streams.len() == ours.streams.len()
+                && stream.is_live_audio()
                 && (stream.is_plain_rtp() || stream.is_secure_rtp())
-                && stream.is_secure_rtp() == offered.is_secure_rtp() =>
+                && stream.is_secure_rtp() == ours.streams[at].is_secure_rtp() =>
         {
-            (offered, stream)
+            (&ours.streams[at], stream)
         }
         _ => return Err(Unusable::Refused),
     };
-    let srtp = if offered.is_secure_rtp() { Some(keys_answered(offered, stream)?) } else { None };
+    // Keys beside plain RTP encrypt if they are answered.
+    let has_keys = offered.is_secure_rtp() || !offered.cryptos.is_empty() && !stream.cryptos.is_empty();
+    let srtp = if has_keys { Some(keys_answered(offered, stream)?) } else { None };
     if stream.place == Place::Nowhere {
         return Err(Unusable::Address);
+    }
+    if let (Place::At(ours), Place::At(theirs)) = (offered.place, stream.place)
+        && ours.is_ipv4() != theirs.is_ipv4()
+    {
+        return Err(Unusable::Family(if theirs.is_ipv4() { "IPv4" } else { "IPv6" }));
     }
     let is_offered = |codec: CodecName| offered.mappings.iter().any(|mapping| mapping.is(codec));
     let codec = stream
@@ -113,6 +152,7 @@ const CODECS: [CodecName; 4] = [CodecName::Pcmu, CodecName::Pcma, CodecName::G72
 /// its codecs. When there is none, the reason of the one that came nearest.
 fn choose(offer: &Offer, local: &Local) -> Result<(usize, CodecName), Unusable> {
     let mut reason = Unusable::NoAudio;
+    let ours_is_v4 = local.rtp.ip().to_canonical().is_ipv4();
     let mut streams: Vec<(usize, &Stream)> =
         offer.streams.iter().enumerate().filter(|(_, stream)| stream.is_live_audio()).collect();
     streams.sort_by_key(|(_, stream)| keys(stream, local).is_none());
@@ -120,9 +160,8 @@ fn choose(offer: &Offer, local: &Local) -> Result<(usize, CodecName), Unusable> 
         let codec =
             local.codecs.iter().find(|codec| stream.mappings.iter().any(|mapping| mapping.is(**codec)));
         let reaches = match stream.place {
-            Place::At(ip) => ip.is_ipv4() == local.rtp.ip().to_canonical().is_ipv4(),
-            Place::Hold => true,
-            Place::Nowhere => false,
+            Place::At(ip) => ip.is_ipv4() == ours_is_v4,
+            Place::Hold | Place::Nowhere => true,
         };
         reason = match codec {
             _ if stream.is_secure_otherwise() => Unusable::Transport("DTLS"),
@@ -133,7 +172,8 @@ fn choose(offer: &Offer, local: &Local) -> Result<(usize, CodecName), Unusable> 
             _ if !stream.is_secure_rtp() && !stream.is_plain_rtp() => Unusable::Transport("another protocol"),
             _ if local.srtp.required && keys(stream, local).is_none() => Unusable::Plain,
             None => Unusable::NoCodec,
-            Some(_) if !reaches => Unusable::Address,
+            Some(_) if stream.place == Place::Nowhere => Unusable::Address,
+            Some(_) if !reaches => Unusable::Family(if ours_is_v4 { "IPv6" } else { "IPv4" }),
             Some(codec) => return Ok((index, *codec)),
         };
     }
@@ -450,7 +490,11 @@ mod tests {
                 "m=audio 20000 RTP/AVP 0 | a=rtpmap:0 PCMU/8000 | a=ptime:20 | a=sendrecv \
                  => Pcmu 0 no 198.51.100.7:4000 198.51.100.7:4001 20",
             ),
-            ("IPv6 that our socket does not reach", "m=audio_4000_RTP/AVP_0 c=IN_IP6_2001:db8::1", ADDRESS),
+            (
+                "IPv6 that our socket does not reach",
+                "m=audio_4000_RTP/AVP_0 c=IN_IP6_2001:db8::1",
+                "488 audio over IPv6, of which we have no address",
+            ),
             ("multicast", "m=audio_4000_RTP/AVP_0 c=IN_IP4_224.2.1.1/127", ADDRESS),
             ("broadcast", "m=audio_4000_RTP/AVP_0 c=IN_IP4_255.255.255.255", ADDRESS),
             ("a name, which nobody looks up", "m=audio_4000_RTP/AVP_0 c=IN_IP4_pc.example.com", ADDRESS),
@@ -608,7 +652,7 @@ mod tests {
     fn an_encrypted_offer_of_ours_is_answered_with_one_of_its_keys() {
         let ours =
             Local { srtp: Srtp { keys: Suite::ALL.map(|s| key(s, 9)).to_vec(), required: true }, ..local() };
-        let offered = offer(&ours, None);
+        let offered = offer(&ours, None, None);
         let text = String::from_utf8(offered.clone()).unwrap();
         assert!(text.contains("m=audio 20000 RTP/SAVP ") && text.matches("a=crypto:").count() == 4, "{text}");
         for suite in Suite::ALL {
@@ -661,14 +705,14 @@ mod tests {
             assert!(String::from_utf8_lossy(&bytes).contains(&origin), "{}", String::from_utf8_lossy(&bytes));
             previous = Some(bytes);
         }
-        let ours = offer(&local(), previous.as_deref());
+        let ours = offer(&local(), previous.as_deref(), None);
         assert!(String::from_utf8_lossy(&ours).contains("o=- 7 4 IN"), "an offer continues the count");
-        assert_eq!(offer(&local(), Some(&ours)), ours);
+        assert_eq!(offer(&local(), Some(&ours), None), ours);
     }
 
     #[test]
     fn an_offer_of_ours_is_understood_by_ourselves() {
-        let ours = offer(&local(), None);
+        let ours = offer(&local(), None, None);
         assert_eq!(
             String::from_utf8_lossy(&ours),
             "v=0\r\no=- 7 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n\
@@ -695,7 +739,8 @@ mod tests {
     #[test]
     fn codecs_to_come_are_offered_with_their_clocks() {
         let codecs = vec![CodecName::Opus, CodecName::G722, CodecName::Pcma];
-        let text = String::from_utf8(offer(&Local { codecs, rtcp_mux: false, ..local() }, None)).unwrap();
+        let text =
+            String::from_utf8(offer(&Local { codecs, rtcp_mux: false, ..local() }, None, None)).unwrap();
         assert!(
             text.contains("m=audio 20000 RTP/AVP 96 9 8 101 102\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1;"),
             "{text}"
@@ -708,7 +753,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_none_is_refused() {
-        let ours = offer(&local(), None);
+        let ours = offer(&local(), None, None);
         let cases = [
             ("m=audio_0_RTP/AVP_8", Unusable::Refused),
             ("m=audio_4000_RTP/SAVP_8", Unusable::Refused),
@@ -723,6 +768,94 @@ mod tests {
         }
         let held = accept_answer(&ours, &sdp("m=audio_4000_RTP/AVP_0 c=IN_IP4_0.0.0.0 a=sendonly")).unwrap();
         assert_eq!((held.remote_rtp, held.direction), (None, Direction::SendOnly));
+    }
+
+    #[test]
+    fn an_offer_of_ours_in_the_middle_of_a_call_repeats_what_was_described_before() {
+        // The offer that began the call, where 96 is a codec of theirs and 97 opus.
+        let theirs = sdp("m=video_4000_RTP/AVP_31 m=audio_4002_RTP/AVPF_96_97_8_110 a=rtpmap:96_AMR/8000 \
+                          a=rtpmap:97_opus/48000/2 a=rtpmap:110_telephone-event/8000 m=image_4004_udptl_t38");
+        let local = Local { codecs: vec![CodecName::Pcma, CodecName::Opus, CodecName::Pcmu], ..local() };
+        let (previous, _) = answer(&Offer::parse(&theirs).unwrap(), &local, None).unwrap();
+        let ours = offer(&local, Some(&previous), Some(&theirs));
+        let text = String::from_utf8(ours.clone()).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("m=")).collect();
+        assert_eq!(
+            lines,
+            ["m=video 0 RTP/AVP 31", "m=audio 20000 RTP/AVPF 8 97 0 110 102", "m=image 0 udptl t38"],
+            "{text}"
+        );
+        assert!(text.contains("a=rtpmap:97 opus/48000/2") && text.contains("o=- 7 2 IN IP4"), "{text}");
+        // Without a word of theirs, 96 is still not what it was not.
+        let again = String::from_utf8(offer(&local, Some(&ours), None)).unwrap();
+        assert_eq!(again, text);
+        // The answer is about the stream that lives.
+        let answered =
+            sdp("m=video_0_RTP/AVP_31 m=audio_5000_RTP/AVPF_97 a=rtpmap:97_opus/48000/2 m=image_0_udptl_t38");
+        let negotiated = accept_answer(&ours, &answered).unwrap();
+        assert_eq!((negotiated.codec, negotiated.payload_type), (CodecName::Opus, 97));
+        assert_eq!(negotiated.remote_rtp, Some("192.0.2.1:5000".parse().unwrap()));
+        let short = sdp("m=audio_5000_RTP/AVPF_8");
+        assert_eq!(accept_answer(&ours, &short), Err(Unusable::Refused), "all lines must be answered");
+        // And an offer of a new codec finds a number that means nothing else.
+        let theirs =
+            sdp("m=audio_4002_RTP/AVP_8_96_101 a=rtpmap:96_telephone-event/8000 a=rtpmap:101_speex/8000");
+        let (previous, _) = answer(&Offer::parse(&theirs).unwrap(), &local, None).unwrap();
+        let text = String::from_utf8(offer(&local, Some(&previous), Some(&theirs))).unwrap();
+        assert!(text.contains("m=audio 20000 RTP/AVP 8 97 0 96 102\r\n"), "{text}");
+    }
+
+    #[test]
+    fn an_offer_of_ours_in_the_middle_of_a_call_is_as_encrypted_as_the_call() {
+        let srtp = Srtp {
+            keys: vec![MediaKey::from_random(Suite::AesCm128HmacSha1_80, [7; MediaKey::LENGTH_MAX])],
+            required: false,
+        };
+        let local = Local { srtp, ..local() };
+        let key = "1_AES~CM~128~HMAC~SHA1~80_inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
+        let cases = [
+            ("m=audio_4000_RTP/AVP_0".to_owned(), "RTP/AVP", false),
+            (format!("m=audio_4000_RTP/AVP_0 a=crypto:{key}"), "RTP/AVP", true),
+            (format!("m=audio_4000_RTP/SAVP_0 a=crypto:{key}"), "RTP/SAVP", true),
+        ];
+        for (lines, proto, encrypted) in cases {
+            let theirs = sdp(&lines);
+            let (previous, negotiated) = answer(&Offer::parse(&theirs).unwrap(), &local, None).unwrap();
+            assert_eq!(negotiated.srtp.is_some(), encrypted, "{lines}");
+            let ours = offer(&local, Some(&previous), Some(&theirs));
+            let text = String::from_utf8_lossy(&ours).into_owned();
+            assert!(text.contains(&format!("m=audio 20000 {proto} ")), "{lines}: {text}");
+            assert_eq!(text.contains("a=crypto:1 "), encrypted, "{lines}: {text}");
+            let negotiated = accept_answer(&ours, &theirs).unwrap();
+            assert_eq!(negotiated.srtp.is_some(), encrypted, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_change() {
+        let v6 = Local { rtp: "[2001:db8::10]:20000".parse().unwrap(), ..local() };
+        let cases = [
+            (local(), "m=audio_4000_RTP/AVP_18", 305, "audio with none of our codecs"),
+            (local(), "m=video_4000_RTP/AVP_31", 304, "SDP without an audio stream"),
+            (
+                local(),
+                "m=audio_4000_UDP/TLS/RTP/SAVPF_0",
+                302,
+                "audio only over DTLS, expected RTP/AVP or RTP/AVPF",
+            ),
+            (local(), "m=audio_4000_RTP/AVP_0 c=IN_IP4_host", 301, "audio at no address that we can send to"),
+            (
+                local(),
+                "m=audio_4000_RTP/AVP_0 c=IN_IP6_::1",
+                301,
+                "audio over IPv6, of which we have no address",
+            ),
+            (v6, "m=audio_4000_RTP/AVP_0", 301, "audio over IPv4, of which we have no address"),
+        ];
+        for (local, lines, code, text) in cases {
+            let refused = answer(&Offer::parse(&sdp(lines)).unwrap(), &local, None).unwrap_err();
+            assert_eq!(refused.warning().header("x"), format!("{code} x \"{text}\""), "{lines}");
+        }
     }
 
     #[test]

@@ -6,4 +6,6 @@
 #[path = "../targets.rs"]
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::rtp_packet(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    targets::rtp_packet(bytes);
+});

@@ -344,7 +344,7 @@ fn at_four_times_the_rate_as_many_calls_come_in_as_at_the_rate() {
 
 #[test]
 fn a_trunk_is_told_our_address_as_it_sees_it() {
-    let external = Some("203.0.113.5".parse().unwrap());
+    let external = ["203.0.113.5".parse().unwrap()].into_iter().collect();
     let mut stage = Stage::with(Trunk { external_address: external, ..trunk("lab", "198.51.100.0/24") });
     let invite = stage.request(Method::Invite);
     stage.ask(&invite);

@@ -265,7 +265,7 @@ impl World {
                 let sdp = sdp.expect("nobody asks for an offer");
                 let same = self.view(who, call).theirs.as_ref() == Some(&sdp);
                 if !same && self.dice.one_in(5) {
-                    return self.ends[who].refuse_offer(self.now, call, 488);
+                    return self.ends[who].refuse_offer(self.now, call, 488, None);
                 }
                 let ours = match self.view(who, call).ours.clone() {
                     Some(ours) if same => ours,

@@ -125,7 +125,7 @@ fn whatever_comes_nothing_panics_and_nothing_is_left() {
                 1..=3 => endpoint.answer(now, call, b"v=0\r\n".to_vec()),
                 4 => endpoint.refuse(now, call, 486, None, None),
                 5 => endpoint.accept_offer(now, call, b"v=0\r\n".to_vec()),
-                6 => endpoint.refuse_offer(now, call, 488),
+                6 => endpoint.refuse_offer(now, call, 488, None),
                 7 => endpoint.reinvite(now, call, b"v=0\r\n".to_vec()),
                 8 => endpoint.send_info(now, call, "application/dtmf", b"5".to_vec()),
                 9 => endpoint.hang_up(now, call, Farewell { cause: 16, text: "x".to_owned() }),

@@ -6,6 +6,7 @@ mod answering;
 mod calling;
 mod early;
 mod keeping;
+mod large;
 mod lossy;
 mod mangled;
 mod script;

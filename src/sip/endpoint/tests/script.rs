@@ -150,7 +150,7 @@ impl Stage {
             ["refuse", status, "later"] => endpoint.refuse(now, call, status.parse().unwrap(), None, Some(9)),
             ["hang", "up"] => endpoint.hang_up(now, call, farewell()),
             ["accept"] => endpoint.accept_offer(now, call, SDP.into()),
-            ["decline", status] => endpoint.refuse_offer(now, call, status.parse().unwrap()),
+            ["decline", status] => endpoint.refuse_offer(now, call, status.parse().unwrap(), None),
             ["reinvite"] => endpoint.reinvite(now, call, SDP.into()),
             ["update"] => endpoint.update(now, call, SDP.into()),
             ["info"] => endpoint.send_info(now, call, "application/dtmf", b"5".to_vec()),

@@ -214,7 +214,7 @@ fn a_changed_registration_begins_anew_and_an_unchanged_one_goes_on() {
 
     // Another address of ours is another Contact.
     stage.answer(REGISTRAR, &register, 200, &[]);
-    let external = Some("203.0.113.99".parse().unwrap());
+    let external = ["203.0.113.99".parse().unwrap()].into_iter().collect();
     stage
         .endpoint
         .set_trunks(stage.now, vec![Trunk { external_address: external, ..registering("other word") }]);

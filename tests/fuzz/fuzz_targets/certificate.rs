@@ -1,0 +1,11 @@
+//! Certificates of carriers, for libFuzzer: see `targets.rs`.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    targets::certificate(bytes);
+});

@@ -1,0 +1,11 @@
+//! Configuration and trunk files, for libFuzzer: see `targets.rs`.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    targets::config(bytes);
+});

@@ -1,0 +1,11 @@
+//! Lives of an endpoint, for libFuzzer: see `targets.rs`.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    targets::endpoint(bytes);
+});
