@@ -121,6 +121,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_decision_faults_total", "Decisions that panicked; their calls were ended."),
     ("doorline_overload_total", "Things given up because a queue was full, by queue."),
     ("doorline_store_unavailable_total", "Questions that the store could not answer."),
+    ("doorline_events_total", "Events told to those who look on over HTTP, whoever did."),
+    ("doorline_event_readers_dropped_total", "Readers of events that were too slow and were cut off."),
     ("doorline_reloads_total", "Readings of the configuration while it ran: done or refused."),
     ("doorline_tls_handshake_failures_total", "TLS handshakes that failed or were not done in time."),
     ("doorline_refused_sources_total", "Messages and connections from addresses that no trunk allows."),
@@ -136,6 +138,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("doorline_calls_live", "Calls that are alive now."),
     ("doorline_meetings_live", "Meetings that are open now."),
     ("doorline_participants_live", "Callers who are mixed now."),
+    ("doorline_event_readers", "Readers of events over HTTP, now."),
     ("doorline_ports_free", "RTP port pairs that no call uses; some may rest after a call."),
     (
         "doorline_tls_certificate_expiry_timestamp_seconds",

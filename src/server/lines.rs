@@ -43,6 +43,8 @@ pub(super) struct Lines {
     talking: HashSet<CallId>,
     echoing: HashSet<CallId>,
     heard: u64,
+    /// Who has begun or ceased to talk since somebody asked.
+    talk: Vec<(CallId, bool)>,
     /// Goes into SDP in place of the leg's own.
     external_address: Option<IpAddr>,
 }
@@ -83,6 +85,7 @@ impl Lines {
             talking: HashSet::new(),
             echoing: HashSet::new(),
             heard: 0,
+            talk: Vec::new(),
             signalling,
             media,
             clips,
@@ -118,6 +121,15 @@ impl Lines {
     /// How often has changed who talks and who echoes.
     pub(super) fn heard(&self) -> u64 {
         self.heard
+    }
+
+    /// Who has begun or ceased to talk since the last time.
+    pub(super) fn take_talk(&mut self) -> Vec<(CallId, bool)> {
+        std::mem::take(&mut self.talk)
+    }
+
+    pub(super) fn talks(&self, call: CallId) -> bool {
+        self.talking.contains(&call)
     }
 
     /// Writes into the rosters who talks and who echoes.
@@ -402,6 +414,7 @@ impl Lines {
             media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
             media::Event::Talking { call, on } => {
                 self.heard += 1;
+                self.talk.push((call, on));
                 if on {
                     self.talking.insert(call)
                 } else {
@@ -467,7 +480,7 @@ impl Lines {
                 self.media.play_name(to, playback.0, of, self.clips.of(otherwise.as_slice()));
             }
             Output::DropName { call } => self.media.drop_name(call),
-            Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } => {
+            Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } | Output::News { .. } => {
                 unreachable!("the switchboard carries these out itself")
             }
         }

@@ -131,6 +131,7 @@ impl Store {
                 verified: verified.id,
                 host,
                 number: verified.number,
+                meeting: Some(verified.meeting),
                 trust: verified.trust,
                 trunk: verified.trunk,
                 verified_at: verified.verified_at,
