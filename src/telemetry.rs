@@ -119,7 +119,10 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_recordings_total", "Recordings that ended, by why."),
     ("doorline_packets_sent_total", "RTP packets sent in calls that ended."),
     ("doorline_decision_faults_total", "Decisions that panicked; their calls were ended."),
-    ("doorline_overload_total", "Things given up because a queue was full, by queue."),
+    (
+        "doorline_overload_total",
+        "Things given up because a queue was full, or calls came too fast (admission), by queue.",
+    ),
     ("doorline_store_unavailable_total", "Questions that the store could not answer."),
     ("doorline_events_total", "Events told to those who look on over HTTP, whoever did."),
     ("doorline_event_readers_dropped_total", "Readers of events that were too slow and were cut off."),

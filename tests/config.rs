@@ -13,6 +13,7 @@ use certificates::Authority;
 use doorline::config::{self, Settings};
 use doorline::mail::Security;
 use doorline::sip::Transport;
+use doorline::sip::bucket::Rate;
 use doorline::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, SrtpMode, Verstats};
 use doorline::telemetry::LogFormat;
 use doorline::types::{Token, Trust};
@@ -172,6 +173,8 @@ fn every_key_reaches_its_setting() {
         participants_max = 12
         calls_max = 40
         calls_entering_max = 7
+        calls_per_second = 20
+        calls_burst = 30
         [log]
         format = "json"
         level = "warn,doorline::sip=debug"
@@ -185,6 +188,7 @@ fn every_key_reaches_its_setting() {
     assert_eq!(settings.data_dir, folder.path("data"));
     assert_eq!(settings.signalling.external_address, Some("192.0.2.10".parse().unwrap()));
     assert_eq!((settings.media.ports, settings.media.threads), (30_000..=30_099, Some(3)));
+    assert_eq!(settings.signalling.calls_rate, Some(Rate::per_second(20, 30)));
     assert_eq!(settings.store.url, "sqlite:/srv/meetings.db");
     assert_eq!(settings.store.key_file, Path::new("/srv/key"));
     let bridge = &settings.bridge;
@@ -544,6 +548,12 @@ fn each_fault_names_file_key_and_reason() {
             "[limits]\ncalls_max = 10\ncalls_entering_max = 11",
             "limits.calls_entering_max: 11, expected 1 to 10",
         ),
+        (
+            "no calls at all",
+            "[limits]\ncalls_per_second = 0",
+            "limits.calls_per_second: 0, expected 1 to 10000",
+        ),
+        ("none at once", "[limits]\ncalls_burst = 0", "limits.calls_burst: 0, expected 1 to 100000"),
         (
             "HTTP without a port",
             "[http]\nlisten = \"127.0.0.1\"",

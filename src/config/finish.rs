@@ -22,6 +22,7 @@ use crate::bridge::guess;
 use crate::prompt::Pack;
 use crate::signalling::Listen;
 use crate::sip::Transport;
+use crate::sip::bucket::Rate;
 use crate::telemetry::LogFormat;
 use crate::types::{Country, Language, PhoneNumber, Token, Trust};
 use crate::{bridge, http, media, signalling, store};
@@ -57,7 +58,9 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
 
     let data_dir = data_dir(&top.data_dir, &folder, faults);
     let prompts = prompts(top.prompts.as_deref(), &folder, faults);
-    let signalling = signalling(&sip, &sip_tls, &folder, faults);
+    let calls_rate = calls_rate(&limits, faults);
+    let signalling = signalling(&sip, &sip_tls, &folder, faults)
+        .map(|signalling| signalling::Settings { calls_rate, ..signalling });
     let media = media(&rtp, faults);
     if let (Some(signalling), Some(media)) = (&signalling, &media) {
         reachable(signalling, media, faults);
@@ -178,8 +181,17 @@ fn signalling(
     let name_servers =
         servers.filter_map(|text| faults.keep("sip.name_servers", name_server(text))).collect();
     let tls = transports::tls(sip_tls, &listen, folder, faults);
-    Some(signalling::Settings { listen, external_address, tls, name_servers })
+    Some(signalling::Settings { listen, external_address, calls_rate: None, tls, name_servers })
         .filter(|settings| !settings.listen.is_empty())
+}
+
+/// How many new calls a second the service takes.
+fn calls_rate(limits: &Limits, faults: &mut Faults) -> Option<Rate> {
+    let per_second = within(limits.calls_per_second, 1..=10_000);
+    let per_second = faults.keep("limits.calls_per_second", per_second)?;
+    let burst = within(limits.calls_burst.unwrap_or(per_second), 1..=100_000);
+    let burst = faults.keep("limits.calls_burst", burst)?;
+    Some(Rate::per_second(u32::try_from(per_second).ok()?, u32::try_from(burst).ok()?))
 }
 
 /// Of `192.0.2.53` or `192.0.2.53:53`.
@@ -228,7 +240,9 @@ fn media(rtp: &Rtp, faults: &mut Faults) -> Option<media::Settings> {
     let address: Option<IpAddr> = faults.keep("rtp.address", address);
     let ports = faults.keep("rtp.ports", ports(&rtp.ports));
     let threads = rtp.threads.and_then(|threads| faults.keep("rtp.threads", within(threads, 1..=256)));
-    Some(media::Settings { address: address?, ports: ports?, threads })
+    let busy_max = faults.keep("rtp.busy_max", within(rtp.busy_max, 10..=100));
+    let busy_max = busy_max.and_then(|percent| u8::try_from(percent).ok());
+    Some(media::Settings { address: address?, ports: ports?, threads, busy_max: busy_max? })
 }
 
 /// Of `20000-39999`.

@@ -66,6 +66,9 @@ section! {
         ports: String = Default("\"20000-39999\""),
         /// Threads that mix sound, 1 to 256. Absent: one per core.
         threads: Option<usize> = Absent("2"),
+        /// How many percent of their time these threads may work, 10 to 100. When the least busy one works more, or
+        /// any leaves sound out, new callers get 503 and those who are there notice nothing. 100: never.
+        busy_max: usize = Default("85"),
     }
 }
 
@@ -227,6 +230,12 @@ section! {
         /// Most calls that are not yet in a meeting, 1 to calls_max: a flood of callers who enter
         /// nothing leaves room for the others. Absent: a fifth of calls_max.
         calls_entering_max: Option<usize> = Absent("400"),
+        /// Most new calls in a second over all trunks, 1 to 10000; further ones get 503 with Retry-After
+        /// before anything is remembered of them. Above what the machine can do, callers wait for
+        /// an answer instead; `cargo bench --bench overload` tells what that is.
+        calls_per_second: usize = Default("1000"),
+        /// So many may come at once, 1 to 100000. Absent: as many as in a second.
+        calls_burst: Option<usize> = Absent("1000"),
     }
 }
 

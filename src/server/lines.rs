@@ -223,6 +223,10 @@ impl Lines {
         if trunk.calls_max.is_some_and(|most| incoming.trunk_calls > most) {
             return Some(self.refuse(&known, signalled, Ending::OverCapacity, None).await);
         }
+        if self.media.is_full() {
+            metrics::counter!("doorline_overload_total", "queue" => "media-threads").increment(1);
+            return Some(self.refuse(&known, signalled, Ending::OverCapacity, None).await);
+        }
         let transport = incoming.flow.transport;
         let offer = match self.usable(incoming.offer.as_deref(), &trunk, transport) {
             Ok(offer) => offer,

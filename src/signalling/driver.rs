@@ -188,10 +188,12 @@ impl Driver {
             match wake {
                 Wake::Command(None) => return,
                 Wake::Command(Some(first)) => {
-                    if let Some(stopped) = self.command(first) {
-                        let now = Instant::now();
-                        self.endpoint.set_draining(now, true);
-                        self.stopping = Some((stopped, now + GIVING_BACK_MAX));
+                    self.command(first);
+                    // As many as datagrams have a turn: what the service has decided must not wait behind
+                    // those whom it has yet to decide on.
+                    for _ in 1..BATCH {
+                        let Ok(next) = commands.try_recv() else { break };
+                        self.command(next);
                     }
                 }
                 Wake::News(None) | Wake::Found(None) | Wake::Room => {}
@@ -434,6 +436,7 @@ impl Driver {
             refused_sources: self.counters.refused_sources + counters.refused_sources,
             malformed: counters.malformed,
             overloaded: counters.overloaded,
+            too_fast: counters.too_fast,
             refused: counters.refused,
             ..self.counters
         });
@@ -526,8 +529,7 @@ impl Driver {
         refused
     }
 
-    /// Whom to tell when all is closed, after a [`Command::Stop`].
-    fn command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
+    fn command(&mut self, command: Command) {
         let now = Instant::now();
         let endpoint = &mut self.endpoint;
         match command {
@@ -562,9 +564,11 @@ impl Driver {
             Command::Load(reply) => {
                 let _ = reply.send(endpoint.load());
             }
-            Command::Stop(done) => return Some(done),
+            Command::Stop(done) => {
+                endpoint.set_draining(now, true);
+                self.stopping = Some((done, now + GIVING_BACK_MAX));
+            }
         }
-        None
     }
 }
 
@@ -574,6 +578,7 @@ fn tell(notice: &Notice) {
         Notice::Unproved { trunk, source, why } => {
             warn!(trunk, %source, why = why.name(), "password not proved");
         }
+        Notice::Flooded { refused } => warn!(refused, "more calls a second than the service takes"),
         Notice::TooFast { trunk } => warn!(trunk, "more calls a second than the trunk may make"),
         Notice::Reach { trunk, reach: reach @ Reach::Down } => warn!(trunk, state = reach.name(), "trunk"),
         Notice::Reach { trunk, reach } => info!(trunk, state = reach.name(), "trunk"),

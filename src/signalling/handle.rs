@@ -77,6 +77,8 @@ pub struct Counters {
     pub malformed: u64,
     /// Requests refused because the endpoint was full.
     pub overloaded: u64,
+    /// INVITEs refused because new calls came faster than the service takes them.
+    pub too_fast: u64,
     /// INVITEs refused because the service did not keep up with events.
     pub refused_busy: u64,
     /// Connections closed because there were too many.
@@ -96,6 +98,7 @@ pub(super) struct Counts {
     refused_sources: AtomicU64,
     malformed: AtomicU64,
     overloaded: AtomicU64,
+    too_fast: AtomicU64,
     refused_busy: AtomicU64,
     refused_connections: AtomicU64,
     failed_handshakes: AtomicU64,
@@ -110,6 +113,7 @@ impl Counts {
             refused_sources,
             malformed,
             overloaded,
+            too_fast,
             refused_busy,
             refused_connections,
             failed_handshakes,
@@ -124,6 +128,7 @@ impl Counts {
             (&self.refused_sources, refused_sources),
             (&self.malformed, malformed),
             (&self.overloaded, overloaded),
+            (&self.too_fast, too_fast),
             (&self.refused_busy, refused_busy),
             (&self.refused_connections, refused_connections),
             (&self.failed_handshakes, failed_handshakes),
@@ -141,6 +146,7 @@ impl Counts {
             refused_sources: get(&self.refused_sources),
             malformed: get(&self.malformed),
             overloaded: get(&self.overloaded),
+            too_fast: get(&self.too_fast),
             refused_busy: get(&self.refused_busy),
             refused_connections: get(&self.refused_connections),
             failed_handshakes: get(&self.failed_handshakes),

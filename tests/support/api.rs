@@ -117,7 +117,7 @@ impl Api {
         self.new_meeting_with(host, kind, title, &json!({}))
     }
 
-    fn new_meeting_with(&self, host: &Host, kind: &str, title: &str, more: &Value) -> Meeting {
+    pub fn new_meeting_with(&self, host: &Host, kind: &str, title: &str, more: &Value) -> Meeting {
         let now = Timestamp::now();
         let starts_at = now - SignedDuration::from_mins(1);
         let ends_at = now + SignedDuration::from_hours(1);

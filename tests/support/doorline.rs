@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub struct Options {
     /// `[sip.tls]` as [`Authority::section`](super::certificates::Authority::section) writes it; then it
     /// listens on TLS too.
     pub tls: Option<String>,
+    /// Ports for sound, where a block of the tests' own has too few.
+    pub rtp: Option<RangeInclusive<u16>>,
     /// More of its environment.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -49,6 +52,7 @@ impl Default for Options {
             files: Vec::new(),
             one_access_number: true,
             tls: None,
+            rtp: None,
             environment: Vec::new(),
         }
     }
@@ -181,7 +185,8 @@ impl Doorline {
     }
 
     fn write_config(&self) {
-        let (sip, http, rtp) = (self.ports.sip(), self.ports.http(), self.ports.rtp());
+        let (sip, http) = (self.ports.sip(), self.ports.http());
+        let rtp = self.options.rtp.clone().unwrap_or_else(|| self.ports.rtp());
         let mut config = format!(
             r#"data_dir = "{}"
 trunks   = "trunks.d"

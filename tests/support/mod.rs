@@ -11,10 +11,12 @@ pub mod certificates;
 pub mod dns;
 pub mod doorline;
 pub mod events;
+pub mod flood;
 pub mod hear;
 pub mod kamailio;
 pub mod ports;
 pub mod postgres;
+pub mod scene;
 pub mod sipp;
 pub mod torture;
 
