@@ -56,11 +56,12 @@ fn say_problems(operation: &mut Operation) {
     }
     let parameters = operation.parameters.iter().flatten();
     for parameter in parameters {
+        let RefOr::T(parameter) = parameter else { continue };
         match (&parameter.parameter_in, parameter.name.as_str()) {
             (ParameterIn::Path, _) => more.push("404"),
             (ParameterIn::Header, "Idempotency-Key") => more.extend(["400", "409", "413", "422"]),
             (ParameterIn::Query | ParameterIn::Header, _) => more.push("400"),
-            (ParameterIn::Cookie, _) => {}
+            _ => {}
         }
     }
     if operation.request_body.is_some() {

@@ -1,5 +1,7 @@
 //! Server-sent events over a real connection, of what this test says has happened.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use doorline::bridge::News;
 use doorline::bridge::news::What;
 use doorline::bridge::snapshot::Entered;
@@ -112,23 +114,25 @@ fn a_slow_reader_is_cut_off_and_the_others_are_not_held_up() {
     let title = "x".repeat(200);
     let opened = LiveMeeting { title, roster: Vec::new(), ..live_meeting(&ada, MeetingId::numbered(1), 1) };
     let total = 100_000;
+    let read = AtomicUsize::new(0);
     let told = std::thread::scope(|scope| {
         let reads = scope.spawn(|| {
-            let mut count = 0;
             loop {
                 match quick.came() {
-                    Came::Event(event) if event.name == "closed" => return Some(count),
-                    Came::Event(_) => count += 1,
-                    Came::Comment => {}
+                    Came::Event(event) if event.name == "closed" => {
+                        return Some(read.load(Ordering::Relaxed));
+                    }
+                    Came::Event(_) => read.fetch_add(1, Ordering::Relaxed),
+                    Came::Comment => 0,
                     Came::End => return None,
-                }
+                };
             }
         });
-        for n in 0..total {
+        for told in 0..total {
             service.happens(&ada, None, What::Opened(opened.clone()));
             // As fast as one reads who reads at all.
-            if n % 500 == 499 {
-                std::thread::sleep(Duration::from_millis(15));
+            while (told + 1).saturating_sub(read.load(Ordering::Relaxed)) > 4_000 && !reads.is_finished() {
+                std::thread::sleep(Duration::from_millis(1));
             }
         }
         service.happens(&ada, None, What::Closed);

@@ -901,6 +901,10 @@ fn a_call_tells_its_way_but_no_number_and_no_key() {
         (&json!("asking-pin"), &json!("info"))
     );
     assert!(json["keys"][0].get("digit").is_none());
+    let act = json!({
+        "at": json["started_at"], "what": "muted", "by": "phone", "by_call_id": CallId::numbered(99).to_string(),
+    });
+    assert_eq!(json["moderated"], json!([act]));
     assert!(!call.text.contains("447700900123"), "{}", call.text);
     let live = service.ask("GET", &format!("/calls/{}", CallId::numbered(9)), Some(&host.token), None);
     assert_eq!(

@@ -884,6 +884,8 @@ pub async fn a_call_record_is_read_back_as_it_was_written() {
     assert_eq!((read.entered, read.ending), (written.entered, written.ending));
     assert_eq!((read.trust, read.withheld, read.remembered), (Trust::Network, false, true));
     assert_eq!((read.path.len(), read.path[0].what.as_str()), (1, "asking-pin"));
+    let act = (read.acts[0].what.as_str(), read.acts[0].by);
+    assert_eq!(act, ("muted", By::Phone(CallId::numbered(99))));
     assert_eq!((read.keys.len(), read.keys[0].source), (1, DigitSource::Rtp));
     assert_eq!(read.quality, written.quality);
     assert_eq!(house.store.call(CallId::numbered(8)).await.unwrap(), None);
