@@ -319,7 +319,8 @@ fn a_link_is_good_for_its_meeting_until_its_end() {
     let link = Link { host: world.ada.id.parse().unwrap(), meeting: meeting.parse().unwrap() };
     assert_eq!(hash(&world.link).unwrap(), Some(link));
     let later = Timestamp::now() + SignedDuration::from_hours(25);
-    let then = service.store.link_of_token(&Token::new(world.link.as_str()), later);
+    let token = Token::new(world.link.as_str());
+    let then = service.store.link_of_token(&token, later);
     assert_eq!(service.runtime.block_on(then).unwrap(), None, "a day is over");
     assert_eq!(
         service.ask("DELETE", &format!("/meetings/{meeting}"), Some(&world.ada.token), None).status,

@@ -113,7 +113,7 @@ fn a_slow_reader_is_cut_off_and_the_others_are_not_held_up() {
     // More than the kernel, the server and the ring hold for one reader.
     let title = "x".repeat(200);
     let opened = LiveMeeting { title, roster: Vec::new(), ..live_meeting(&ada, MeetingId::numbered(1), 1) };
-    let total = 100_000;
+    let total: usize = 100_000;
     let read = AtomicUsize::new(0);
     let told = std::thread::scope(|scope| {
         let reads = scope.spawn(|| {
@@ -128,7 +128,7 @@ fn a_slow_reader_is_cut_off_and_the_others_are_not_held_up() {
                 };
             }
         });
-        for told in 0..total {
+        for told in 0_usize..total {
             service.happens(&ada, None, What::Opened(opened.clone()));
             // As fast as one reads who reads at all.
             while (told + 1).saturating_sub(read.load(Ordering::Relaxed)) > 4_000 && !reads.is_finished() {
