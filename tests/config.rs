@@ -432,6 +432,11 @@ fn each_fault_names_file_key_and_reason() {
             "access_number: integer, expected parts [[access_number]]",
         ),
         (
+            "records kept for ever by a slip",
+            "[retention]\ncalls_days = 36500",
+            "retention.calls_days: 36500, expected 0 to 3650",
+        ),
+        (
             "a recording without end",
             "[recording]\nmax_minutes = 0",
             "recording.max_minutes: 0, expected 1 to 1440",
@@ -566,6 +571,11 @@ fn each_fault_names_file_key_and_reason() {
         ),
         (
             "PostgreSQL",
+            "[store]\nurl = \"postgres://me@192.0.2.7:5432/doorline\"",
+            r#"store.url: a server on another machine, expected "?sslmode=verify-full" (or another sslmode) after it"#,
+        ),
+        (
+            "a password in the URL of the database",
             "[store]\nurl = \"postgres://me:hunter2@db/doorline\"",
             r#"store.url: a password in it, expected it in the file that store.password_file names"#,
         ),
@@ -640,7 +650,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "a line in a key",
             "\"a\\nb\" = 1",
-            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, sip.tls, rtp, stir, http, store, mail, meetings, guessing, recording, limits, log, access_number"#,
+            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, sip.tls, rtp, stir, http, store, mail, meetings, guessing, recording, retention, trace, hep, limits, log, access_number, webhook"#,
         ),
     ];
     for (name, config, expected) in cases {
@@ -1038,6 +1048,13 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# certificate_file =", "\ncertificate_file =")
             .replace("\n# private_key_file =", "\nprivate_key_file =")
             .replace("\n# client_ca_file =", "\nclient_ca_file =")
+            .replace("\n# server =", "\nserver =")
+            .replace("\n# [[webhook]]", "\n[[webhook]]")
+            .replace("\n# name =", "\nname =")
+            .replace("\n# url =", "\nurl =")
+            .replace("\n# secret_file =", "\nsecret_file =")
+            .replace("\n# events =", "\nevents =")
+            .replace("\n# allow_private =", "\nallow_private =")
             .replace("\"tcp:127.0.0.1:5060\"]", "\"tcp:127.0.0.1:5060\", \"tls:127.0.0.1:5061\"]")
     };
     let (config, trunk) = (shown(&config::explain::config()), shown(&config::explain::trunk()));
@@ -1048,9 +1065,11 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
     folder
         .secret("secrets/mail-password", "word")
         .secret("secrets/database-password", "word")
+        .secret("secrets/hep-password", "word")
+        .secret("secrets/crm", "a secret of twenty-four characters or more")
         .write("mail-ca.pem", "");
     let root = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem();
-    folder.write("stir-roots.pem", &root).write("stir-ca.pem", &root);
+    folder.write("stir-roots.pem", &root).write("stir-ca.pem", &root).write("crm-ca.pem", &root);
     let authority = Authority::new();
     authority.issue("door", &["sip.example.org"]);
     fs::create_dir(folder.path("tls")).unwrap();

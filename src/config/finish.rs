@@ -13,11 +13,11 @@ use tracing_subscriber::EnvFilter;
 use super::fault::{Fault, Faults};
 use super::file::Document;
 use super::raw::{
-    self, AccessNumber, Guessing, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, SipTls, Stir,
-    Store, Top,
+    self, AccessNumber, Guessing, Hep, Http, Limits, Log, Mail, Meetings, Recording, Retention, Rtp, Sip,
+    SipTls, Stir, Store, Top, Trace, Webhook,
 };
 use super::read::{choice, within};
-use super::{Settings, outgoing, signatures, transports, trunks};
+use super::{Settings, keeping, outgoing, signatures, traces, transports, trunks, webhooks};
 use crate::bridge::guess;
 use crate::prompt::Pack;
 use crate::signalling::Listen;
@@ -51,9 +51,13 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let meetings: Meetings = document.section("meetings", faults);
     let guessing: Guessing = document.section("guessing", faults);
     let recording: Recording = document.section("recording", faults);
+    let retention: Retention = document.section("retention", faults);
+    let trace: Trace = document.section("trace", faults);
+    let hep: Hep = document.section("hep", faults);
     let limits: Limits = document.section("limits", faults);
     let log: Log = document.section("log", faults);
     let numbers: Vec<(String, AccessNumber)> = document.sections("access_number", faults);
+    let hooks: Vec<(String, Webhook)> = document.sections("webhook", faults);
     let top: Top = document.top(faults);
 
     let data_dir = data_dir(&top.data_dir, &folder, faults);
@@ -77,6 +81,9 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let recording = self::recording(&recording, &data_dir, faults);
     let mut bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
     bridge.guessing = self::guessing(&guessing, faults);
+    let retention = keeping::retention(&retention, &bridge, faults);
+    let webhooks = webhooks::webhooks(&hooks, &folder, faults);
+    let trace = traces::trace(&trace, &hep, &folder, faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
     let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
     if let Err(error) = EnvFilter::try_new(&log.level) {
@@ -111,6 +118,9 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             media,
             stir,
             recording,
+            retention,
+            trace,
+            webhooks,
             http,
             store,
             mail,
@@ -390,6 +400,9 @@ fn store(raw: &Store, folder: &Path, data_dir: &Path, faults: &mut Faults) -> Op
                 Some(user) if user.contains(':') => {
                     Err("a password in it, expected it in the file that store.password_file names")
                 }
+                Some(_) if !is_near(rest) && !rest.contains("sslmode=") => Err(
+                    "a server on another machine, expected \"?sslmode=verify-full\" (or another sslmode) after it",
+                ),
                 Some(_) => Ok(raw.url.clone()),
                 None => Err("no user in it, expected \"postgres://USER@HOST/DATABASE\""),
             }
@@ -413,6 +426,21 @@ fn store(raw: &Store, folder: &Path, data_dir: &Path, faults: &mut Faults) -> Op
         password_file,
         key_file: data_dir.join(&raw.key_file),
     })
+}
+
+/// Whether the server of `//USER@HOST…` is on this machine: a socket's folder, or loopback.
+fn is_near(rest: &str) -> bool {
+    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+    let host = host.split(['/', '?']).next().unwrap_or_default();
+    let name = match host.strip_prefix('[') {
+        Some(host) => host.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.is_empty()
+        || name.starts_with("%2F")
+        || name.starts_with("%2f")
+        || name == "localhost"
+        || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn recording(raw: &Recording, data_dir: &Path, faults: &mut Faults) -> media::recording::Settings {

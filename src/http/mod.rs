@@ -10,6 +10,7 @@ mod check;
 mod conditions;
 mod connection;
 mod context;
+mod erasures;
 mod events;
 mod feed;
 mod health;
@@ -26,8 +27,10 @@ mod openapi;
 mod operations;
 mod problem;
 pub mod settings;
+mod traces;
 mod trunks;
 mod verified;
+mod webhooks;
 mod words;
 
 use std::future::Future;
@@ -51,6 +54,7 @@ pub use operations::{
     Verdict,
 };
 pub use settings::Settings;
+pub use traces::{NoTraces, Trace, TraceMessage, Traces};
 
 use crate::bridge::{self, By, Command, Rejection, Reply, Snapshot};
 use crate::store::Store;
@@ -72,6 +76,8 @@ pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Reply, Rejection>> + 
 pub struct ServiceFacts {
     /// The configuration and the trunks.
     pub operations: Arc<dyn Operations>,
+    /// The signalling of the latest calls.
+    pub traces: Arc<dyn Traces>,
     /// Length of PINs, expiry of verified numbers.
     pub rules: bridge::Settings,
     pub version: &'static str,

@@ -25,6 +25,7 @@ use crate::sip::endpoint::{self, Event, TurnedAway};
 use crate::sip::offer::{self, Local, Offer};
 use crate::sip::trunk::{DtmfMode, SrtpMode, Trunk};
 use crate::stir::Verdict;
+use crate::trace::Traces;
 use crate::types::{CallId, Country, Language, MediaKey, Now, PhoneNumber, Suite};
 
 /// What every line needs.
@@ -34,6 +35,7 @@ pub(super) struct Lines {
     media: Engine,
     clips: Clips,
     signatures: Signatures,
+    traces: Traces,
     trunks: HashMap<String, Arc<Trunk>>,
     /// None at all: every dialled number is answered.
     access_numbers: Vec<AccessNumber>,
@@ -78,6 +80,7 @@ impl Lines {
         media: Engine,
         clips: Clips,
         signatures: Signatures,
+        traces: Traces,
         settings: &Settings,
     ) -> Self {
         Self {
@@ -90,6 +93,7 @@ impl Lines {
             media,
             clips,
             signatures,
+            traces,
             trunks: by_name(&settings.trunks),
             access_numbers: settings.access_numbers.clone(),
             media_address: settings.media.address,
@@ -208,6 +212,7 @@ impl Lines {
         inputs: &mut VecDeque<Input>,
     ) -> Option<CallRecord> {
         let (call, since) = (incoming.call, Instant::now());
+        self.traces.name(call, &incoming.sip_call_id);
         let Some(trunk) = self.trunks.get(&incoming.trunk).cloned() else {
             warn!(%call, trunk = incoming.trunk, "a call over a trunk that is gone");
             told(self.signalling.refuse(call, 403, None, None).await);

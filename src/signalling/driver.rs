@@ -17,7 +17,7 @@ use super::connection::{Connection, News, Origin, What};
 use super::dns::{Found, Resolver};
 use super::handle::{Command, Counters, Counts, Events, Handle, Probe};
 use super::udp::{self, Socket};
-use super::{Limits, Listen, Tls};
+use super::{Limits, Listen, Seen, Tap, Tls};
 use crate::sip::endpoint::{Endpoint, Event, Lookup, Notice, Probed, Reach, TrunkState};
 use crate::sip::resolve::Hop;
 use crate::sip::{Flow, TlsName, Transmit, Transport};
@@ -90,6 +90,7 @@ pub(super) fn start(
         states,
         published: None,
         publish_at: Instant::now(),
+        tap: None,
         stopping: None,
     };
     tokio::spawn(driver.run(command_queue, news, found));
@@ -129,6 +130,8 @@ struct Driver {
     /// The revision of the states that are published, and when the next may be.
     published: Option<u64>,
     publish_at: Instant,
+    /// Who watches.
+    tap: Option<Tap>,
     /// Whom to tell that all is closed, and when at the latest: registrations are given back first.
     stopping: Option<(oneshot::Sender<()>, Instant)>,
 }
@@ -284,6 +287,12 @@ impl Driver {
             match socket.inner().try_recv_from(&mut self.buffer) {
                 Ok((length, peer)) => {
                     let flow = Flow { transport: Transport::Udp, local: socket.local_for(peer), peer };
+                    // Strangers are many, and not worth a copy.
+                    if let Some(tap) = &self.tap
+                        && self.endpoint.is_known(peer.ip())
+                    {
+                        tap.tell(Seen::came(flow, &self.buffer[..length]));
+                    }
                     self.endpoint.receive(Instant::now(), &flow, &self.buffer[..length]);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
@@ -383,7 +392,12 @@ impl Driver {
                 self.close(&flow);
                 self.endpoint.transport_failed(now, &flow);
             }
-            What::Message(message) => self.endpoint.receive_message(now, &flow, Ok(*message)),
+            What::Message(message) => {
+                if let Some(tap) = &self.tap {
+                    tap.tell(Seen::read(flow, &message));
+                }
+                self.endpoint.receive_message(now, &flow, Ok(*message));
+            }
             What::Fault(fault) => self.endpoint.receive_message(now, &flow, Err(fault)),
             What::Broken(fault) => {
                 self.endpoint.receive_message(now, &flow, Err(fault));
@@ -444,6 +458,9 @@ impl Driver {
 
     fn flush_transmits(&mut self) {
         while let Some(Transmit { flow, bytes }) = self.endpoint.poll_transmit() {
+            if let Some(tap) = &self.tap {
+                tap.tell(Seen::goes(flow, &bytes));
+            }
             if flow.transport == Transport::Udp {
                 let Some(socket) = self.sockets.iter().find(|socket| socket.owns(flow.local)) else {
                     self.counters.socket_errors += 1;
@@ -560,6 +577,7 @@ impl Driver {
                 }
             }
             Command::SetTls(tls) => self.tls = Some(tls),
+            Command::SetTap(tap) => self.tap = Some(tap),
             Command::ExpectName(peer, name) => endpoint.expect_name(peer, name),
             Command::Load(reply) => {
                 let _ = reply.send(endpoint.load());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Listen, Tls};
+use super::{Listen, Tap, Tls};
 use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing, REFUSALS, TrunkState};
 use crate::sip::trunk::Trunk;
 use crate::sip::{Farewell, Flow, TlsName};
@@ -62,6 +62,7 @@ pub(super) enum Command {
     SetDraining(bool),
     SetTrunks(Vec<Trunk>),
     SetTls(Tls),
+    SetTap(Tap),
     ExpectName(SocketAddr, TlsName),
     Probe(String, oneshot::Sender<Probe>),
     Load(oneshot::Sender<Load>),
@@ -256,6 +257,11 @@ impl Handle {
     /// Another certificate, for connections from now on.
     pub async fn set_tls(&self, tls: Tls) -> Result<(), Gone> {
         self.send(Command::SetTls(tls)).await
+    }
+
+    /// Who is told of each message of a known peer from now on.
+    pub async fn set_tap(&self, tap: Tap) -> Result<(), Gone> {
+        self.send(Command::SetTap(tap)).await
     }
 
     /// A TLS connection that we open to `peer` must be with this name. Say it before anything is sent

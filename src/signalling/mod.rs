@@ -17,12 +17,14 @@ mod driver;
 mod handle;
 mod limits;
 pub mod settings;
+mod tap;
 pub mod tls;
 mod udp;
 
 pub use handle::{Counters, Events, Gone, Handle, Probe};
 pub use limits::Limits;
 pub use settings::{Listen, Settings};
+pub use tap::{Seen, Tap};
 pub use tls::Tls;
 
 use driver::Listener;

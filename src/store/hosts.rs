@@ -175,6 +175,7 @@ impl Store {
             self.replace_numbers(&mut transaction, host, numbers).await?;
         }
         transaction.commit().await?;
+        self.known_changed(host, Timestamp::now());
         self.host(host).await
     }
 
@@ -197,6 +198,7 @@ impl Store {
         let removed =
             query("DELETE FROM hosts WHERE id = $1").bind(host.to_string()).execute(&mut transaction).await?;
         transaction.commit().await?;
+        self.known_changed(host, now);
         Ok(removed.rows_affected() > 0)
     }
 
@@ -241,6 +243,7 @@ impl Store {
         let outcome = Outcome { id: host.to_string(), secret: None };
         self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         transaction.commit().await?;
+        self.known_changed(host, now);
         self.outbox().ring();
         self.host(host).await
     }

@@ -14,8 +14,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "invitations", include_str!("migrations/0002_invitations.sql")),
     (3, "guesses", include_str!("migrations/0003_guesses.sql")),
     (4, "notices", include_str!("migrations/0004_notices.sql")),
-    (5, "links", include_str!("migrations/0005_links.sql")),
-    (6, "once", include_str!("migrations/0006_once.sql")),
+    (5, "webhooks", include_str!("migrations/0005_webhooks.sql")),
+    (6, "links", include_str!("migrations/0006_links.sql")),
+    (7, "once", include_str!("migrations/0007_once.sql")),
 ];
 
 pub(super) fn sqlite() -> Migrator {

@@ -192,6 +192,11 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Gets)> {
         ("POST", "/participants/{live}/remove-and-forget", None, moderates(204)),
         ("GET", "/calls", None, part(200)),
         ("GET", "/calls/{call}", None, own(200)),
+        ("GET", "/calls/{call}/ladder", None, operators(200)),
+        ("GET", "/calls/{call}/sip.pcap", None, operators(200)),
+        ("GET", "/webhook-deliveries", None, operators(200)),
+        ("POST", "/webhook-deliveries/1/retry", None, operators(404)),
+        ("POST", "/erasures", Some(json!({"number": "+447700900199", "dry_run": true})), operators(200)),
         ("GET", "/trunks", None, operators(200)),
         ("GET", "/trunks/lab/test?from=192.0.2.7", None, operators(200)),
         ("POST", "/trunks/carrier/probe", None, operators(200)),
@@ -252,6 +257,7 @@ fn the_table_has_every_route_of_the_document() {
             let path = path.split('?').next().unwrap();
             let parts = path.split('/').map(|part| match part {
                 "lab" | "carrier" => "{name}",
+                "1" => "{id}",
                 part if part.starts_with('{') => "{id}",
                 part => part,
             });

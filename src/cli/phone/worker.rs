@@ -384,6 +384,7 @@ impl Worker {
             state.heard.extend_from_slice(&sound.heard.samples()[state.heard.len()..]);
             state.spoken.extend_from_slice(&sound.spoken[state.spoken.len()..]);
             state.packets_heard = sound.heard.packets();
+            state.packets_lost = sound.packets_lost();
             state.packets_rejected = sound.rejected;
             state.reports_heard = sound.reports_heard();
             state.pressing = pressing;
