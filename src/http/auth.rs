@@ -129,7 +129,7 @@ pub async fn identify(context: &Context, token: &Token) -> Result<Caller, Proble
     {
         return Ok(Caller::Link(link));
     }
-    Err(Problem::unauthorized("unknown, expired or revoked token"))
+    Err(Problem::unauthorized("unknown or revoked token"))
 }
 
 /// Ours have 47 characters; an operator may have chosen a longer one.

@@ -57,17 +57,18 @@ fn what_is_asked_for_twice_with_one_key_is_done_once() {
         (format!("/hosts/{}/new-host-pin", ada.id), ada.token.as_str(), Value::Null),
     ];
     for (path, token, body) in &cases {
-        let first = service.keyed(path, token, "key one", body);
+        let (one, two) = (format!("one of {path}"), format!("two of {path}"));
+        let first = service.keyed(path, token, &one, body);
         assert!([200, 201].contains(&first.status), "{path}: {}", first.text);
-        let again = service.keyed(path, token, "key one", body);
+        let again = service.keyed(path, token, &one, body);
         assert_eq!((again.status, &again.json), (first.status, &first.json), "{path}");
-        let other = service.keyed(path, token, "key two", body);
+        let other = service.keyed(path, token, &two, body);
         assert_eq!(other.status, first.status, "{path}");
         assert_ne!(other.json, first.json, "{path}: another key is another wish");
         let fields = body.as_object().cloned().unwrap_or_default();
         let mut changed = Value::Object(fields);
         changed[if path.ends_with("/meetings") { "title" } else { "name" }] = json!("Other");
-        let refused = service.keyed(path, token, "key one", &changed);
+        let refused = service.keyed(path, token, &one, &changed);
         refused.is_problem(422, None);
         assert!(refused.text.contains("key-used-otherwise"), "{path}: {}", refused.text);
     }
