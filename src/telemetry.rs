@@ -131,6 +131,8 @@ const COUNTERS: &[(&str, &str)] = &[
         "Things given up because a queue was full, or calls came too fast (admission), by queue.",
     ),
     ("doorline_store_unavailable_total", "Questions that the store could not answer."),
+    ("doorline_events_total", "Events told to those who look on over HTTP, whoever did."),
+    ("doorline_event_readers_dropped_total", "Readers of events that were too slow and were cut off."),
     ("doorline_known_from_cache_total", "Callers known from before while the database did not answer."),
     ("doorline_swept_rows_total", "Rows deleted because they are kept no longer, by table."),
     ("doorline_trace_lost_total", "SIP messages that found no room on their way to a trace."),
@@ -152,6 +154,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("doorline_calls_live", "Calls that are alive now."),
     ("doorline_meetings_live", "Meetings that are open now."),
     ("doorline_participants_live", "Callers who are mixed now."),
+    ("doorline_event_readers", "Readers of events over HTTP, now."),
     ("doorline_ports_free", "RTP port pairs that no call uses; some may rest after a call."),
     (
         "doorline_tls_certificate_expiry_timestamp_seconds",

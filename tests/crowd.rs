@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use doorline::bridge::input::{Caller, DigitSource, HangUp, Quality};
+use doorline::bridge::news::View;
 use doorline::bridge::rehearsal::Store;
 use doorline::bridge::view::{KnownCallers, MeetingState};
 use doorline::bridge::{
-    Answer, Bridge, Command, Incoming, Input, Output, PlaybackId, Prompt, Question, QuestionId, RequestId,
-    Settings,
+    Answer, Bridge, By, Command, Incoming, Input, Output, PlaybackId, Prompt, Question, QuestionId,
+    RequestId, Settings, Snapshot,
 };
 use doorline::types::{CallId, Code, Digit, HostId, HostPin, Language, MeetingId, Now, Pin, Trust};
 
@@ -51,6 +52,7 @@ struct Tally {
     chosen: usize,
     let_in: usize,
     not_let_in: usize,
+    news: usize,
 }
 
 impl Tally {
@@ -71,6 +73,7 @@ impl Tally {
             self.chosen,
             self.let_in,
             self.not_let_in,
+            self.news,
         ];
         assert!(all.iter().all(|count| *count > 0), "seed {seed} was too tame: {self:?}");
     }
@@ -115,6 +118,8 @@ struct Crowd {
     /// When it all began.
     opened: jiff::Timestamp,
     recording: BTreeSet<MeetingId>,
+    /// What an onlooker knows who has heard all news.
+    told: BTreeMap<HostId, View>,
     /// Since which input each meeting is recorded, or is going to be as soon as somebody is in it.
     recorded_since: BTreeMap<MeetingId, usize>,
     inputs: Vec<String>,
@@ -174,6 +179,7 @@ impl Crowd {
             store_is_there: true,
             opened: date,
             recording: BTreeSet::new(),
+            told: BTreeMap::new(),
             recorded_since: BTreeMap::new(),
             inputs: Vec::new(),
             tally: Tally::default(),
@@ -438,7 +444,7 @@ impl Crowd {
         self.next_request += 1;
         let request = RequestId(self.next_request);
         self.requests.insert(request);
-        self.give(Input::Command { request, command })
+        self.give(Input::Command { request, by: By::Host, command })
     }
 
     /// Time goes by; timers that come due ring, a little late.
@@ -602,11 +608,37 @@ impl Crowd {
                 self.tally.not_let_in += usize::from(ending == "lobby-refused");
                 self.tally.removed += usize::from(ending == "removed-by-moderator");
             }
+            Output::News { news } => {
+                self.told.entry(news.host).or_default().apply(&news);
+                self.tally.news += 1;
+            }
             Output::Reply { request, .. } => {
                 if !self.requests.remove(&request) {
                     return Err(format!("{request:?} answered twice"));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Whoever has heard all news knows what the snapshot shows.
+    fn onlookers_know(&mut self, snapshot: &Snapshot) -> Outcome {
+        let mut shown: BTreeMap<HostId, View> = BTreeMap::new();
+        for meeting in &snapshot.meetings {
+            shown.entry(meeting.host).or_default().live = Some(meeting.clone());
+        }
+        for waiting in &snapshot.lobby {
+            shown.entry(waiting.host).or_default().lobby.push(waiting.clone());
+        }
+        self.told.retain(|_, view| !view.is_empty());
+        for view in shown.values_mut().chain(self.told.values_mut()) {
+            view.lobby.sort_by_key(|waiting| waiting.participant);
+            if let Some(live) = &mut view.live {
+                live.roster.sort_by_key(|row| row.participant);
+            }
+        }
+        if shown != self.told {
+            return Err(format!("shown: {shown:#?}\ntold: {:#?}", self.told));
         }
         Ok(())
     }
@@ -676,6 +708,7 @@ impl Crowd {
                 return Err(format!("{waiting:?} beside {live:?}"));
             }
         }
+        self.onlookers_know(&snapshot)?;
         let there = self.there.len();
         if snapshot.calls.len() != there || self.bridge.calls() != there {
             return Err(format!("{} calls known of {there}", snapshot.calls.len()));

@@ -1,11 +1,26 @@
 //! What operators, hosts and moderators can tell the bridge while it runs.
 
+use serde::{Deserialize, Serialize};
+
 use crate::bridge::view::HostView;
 use crate::types::{CallId, HostId, MeetingId};
 
 /// Pairs a command with its reply.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(pub u64);
+
+/// Who gives a command, or moderates by phone.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// The operator's token, or the service itself.
+    Operator,
+    /// A host's token.
+    Host,
+    ModeratorLink,
+    /// The keys of this moderator's phone.
+    Phone(CallId),
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {

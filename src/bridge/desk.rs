@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use crate::bridge::admission::{self, Candidate, Proof, Situation, Verdict, moderator_may_open};
 use crate::bridge::call::Call;
 use crate::bridge::call::state::Event;
-use crate::bridge::command::{Rejection, Reply};
+use crate::bridge::command::{By, Rejection, Reply};
 use crate::bridge::input::Caller;
 use crate::bridge::meeting::{Awaits, EndedLately, Meeting, Room, Rooms, Row, Wish, Write, Writing, again};
+use crate::bridge::news::What;
 use crate::bridge::question::OpenedBy;
 use crate::bridge::record::CallRecord;
 use crate::bridge::snapshot::Role;
 use crate::bridge::view::{HostView, MeetingKind, MeetingState, MeetingView};
 use crate::bridge::{
-    Answer, Ending, Output, PlaybackId, Prompt, Question, QuestionId, RequestId, Settings, verify,
+    Answer, Ending, News, Output, PlaybackId, Prompt, Question, QuestionId, RequestId, Settings, verify,
 };
 use crate::types::{CallId, HostId, MeetingId, Now, PhoneNumber};
 
@@ -38,6 +39,8 @@ pub(crate) struct Desk {
     pub touched: BTreeSet<HostId>,
     pub ended: EndedLately,
     pub out: Vec<Output>,
+    /// Beside what has changed in rooms.
+    pub news: Vec<News>,
     pub todo: VecDeque<Todo>,
     pub asked: BTreeMap<QuestionId, Asker>,
     pub records: BTreeMap<CallId, Box<CallRecord>>,
@@ -91,6 +94,7 @@ impl Desk {
             touched: BTreeSet::new(),
             ended: EndedLately::default(),
             out: Vec::new(),
+            news: Vec::new(),
             todo: VecDeque::new(),
             asked: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -141,6 +145,12 @@ impl Desk {
         }
     }
 
+    /// Tells onlookers of something in or beside a host's room.
+    pub(crate) fn tell(&mut self, host: HostId, meeting: Option<MeetingId>, what: What) {
+        self.touched.insert(host);
+        self.news.push(News { host, meeting, what });
+    }
+
     /// Writes a step into the call's record.
     pub(crate) fn step(&mut self, call: CallId, what: &'static str) {
         let at = self.now().date;
@@ -153,6 +163,12 @@ impl Desk {
         if let Some(record) = self.records.get_mut(&call) {
             change(record);
         }
+    }
+
+    /// Notes in the call's record what a moderator does to it.
+    pub(crate) fn act(&mut self, call: CallId, what: &str, by: By) {
+        let at = self.now().date;
+        self.record(call, |record| record.act(at, what, by));
     }
 
     pub(crate) fn explain(&mut self, call: CallId, why: impl Into<String>) {

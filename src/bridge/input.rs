@@ -1,5 +1,6 @@
 //! Everything that can happen to the bridge, from every side.
 
+use crate::bridge::command::By;
 use crate::bridge::verify::Basis;
 use crate::bridge::{Answer, Command, PlaybackId, QuestionId, RequestId};
 use crate::types::{CallId, Digit, Language, PhoneNumber, Suite, Trust};
@@ -52,6 +53,7 @@ pub enum Input {
     // -- operators, hosts, moderators --
     Command {
         request: RequestId,
+        by: By,
         command: Command,
     },
 

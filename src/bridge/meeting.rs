@@ -137,6 +137,7 @@ impl Meeting {
             entered: row.entered,
             joined_at: row.joined_at,
             muted: row.muted(),
+            hard_muted: row.muted_hard,
             hand_raised: row.hand_raised,
             talking: false,
             echo: false,

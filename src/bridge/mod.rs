@@ -15,6 +15,7 @@ pub mod command;
 pub mod ending;
 pub mod guess;
 pub mod input;
+pub mod news;
 pub mod output;
 pub mod prompt;
 pub mod question;
@@ -35,9 +36,10 @@ mod moderating;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-pub use command::{Command, Rejection, Reply, RequestId};
+pub use command::{By, Command, Rejection, Reply, RequestId};
 pub use ending::Ending;
 pub use input::{Incoming, Input};
+pub use news::News;
 pub use output::{Output, PlaybackId};
 pub use prompt::Prompt;
 pub use question::{Answer, Question, QuestionId};
@@ -47,7 +49,7 @@ pub use settings::Settings;
 pub use snapshot::Snapshot;
 pub use view::{HostView, MeetingView};
 
-use crate::types::{CallId, HostId, Now};
+use crate::types::{CallId, HostId, MeetingId, Now};
 use call::Call;
 use call::flow;
 use call::state::{Event, State};
@@ -74,6 +76,8 @@ pub struct Bridge {
     /// The call that is out of `calls` because it is decided about.
     at_work: Option<CallId>,
     revision: u64,
+    /// What onlookers have been told of each room.
+    told: BTreeMap<HostId, news::View>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -94,6 +98,7 @@ impl Bridge {
             draining: false,
             at_work: None,
             revision: 0,
+            told: BTreeMap::new(),
         }
     }
 
@@ -144,17 +149,6 @@ impl Bridge {
         };
         let calls = self.calls.values().filter(|entry| !entry.1.is_over());
         let rooms = self.desk.rooms.values();
-        let in_lobby = |entry: &(Call, State)| match &entry.1 {
-            State::Lobby { host, lobby } => Some(InLobby {
-                participant: entry.0.id,
-                host: host.id,
-                meeting: lobby.meeting,
-                number: entry.0.caller.number.clone(),
-                reason: lobby.reason,
-                since: entry.0.since,
-            }),
-            _ => None,
-        };
         let mut lobby: Vec<InLobby> = self.calls.values().filter_map(|entry| in_lobby(entry)).collect();
         lobby.sort_by_key(|waiting| waiting.since);
         Snapshot {
@@ -180,6 +174,7 @@ impl Bridge {
             && self.desk.records.is_empty()
             && self.desk.lines.is_empty()
             && self.desk.owed.is_empty()
+            && self.told.is_empty()
             && self.desk.ended.is_empty()
             && self.timers.is_empty()
             && (self.entering, self.over) == (0, 0)
@@ -245,7 +240,7 @@ impl Bridge {
             Input::MediaLost { call } => call_event(call, Event::MediaLost),
             Input::Quality { call, quality } => call_event(call, Event::Quality(quality)),
             Input::Answer { question, answer } => self.answer(question, answer),
-            Input::Command { request, command } => self.command(request, command),
+            Input::Command { request, by, command } => self.command(request, by, command),
             Input::Tick => {}
         }
     }
@@ -298,8 +293,11 @@ impl Bridge {
             Asker::Remember { call, host, number, forget: true } => {
                 self.desk.forget(host, number, Some(call), None);
             }
-            Asker::Remember { call, host, .. } if done => {
+            Asker::Remember { call, host, number, .. } if done => {
                 self.desk.record(call, |record| record.remembered = true);
+                let place = self.calls.get(&call).and_then(|entry| entry.0.place);
+                let what = news::What::Remembered { participant: call, number };
+                self.desk.tell(host, place.map(|(_, meeting)| meeting), what);
                 self.desk.todo.push_back(Todo::Call(call, Event::Remembered(host)));
             }
             Asker::Forget { call, request, host, number } => {
@@ -316,7 +314,7 @@ impl Bridge {
         }
     }
 
-    fn command(&mut self, request: RequestId, command: Command) {
+    fn command(&mut self, request: RequestId, by: By, command: Command) {
         let done = Ok(Reply::Done);
         match command {
             Command::Open { host, meeting } => self.desk.open_for_moderator(request, *host, meeting),
@@ -329,10 +327,10 @@ impl Bridge {
                 self.desk.reply(Some(request), done);
             }
             Command::Mute { participant, muted } => {
-                self.tell_participant(request, participant, Event::Muted(muted));
+                self.tell_participant(request, by, participant, Event::Muted(muted));
             }
             Command::Remove { participant, forget } => {
-                self.tell_participant(request, participant, Event::Removed { forget });
+                self.tell_participant(request, by, participant, Event::Removed { forget });
             }
             Command::Lock { meeting, locked } => {
                 let host = self.desk.host_of(meeting);
@@ -341,7 +339,7 @@ impl Bridge {
             }
             Command::MuteAll { meeting, muted } => {
                 let host = self.desk.host_of(meeting);
-                let there = host.is_some_and(|host| self.desk.mute_all(host, meeting, muted));
+                let there = host.is_some_and(|host| self.desk.mute_all(host, meeting, muted, by));
                 self.desk.reply(Some(request), if there { done } else { Err(Rejection::NotOpen) });
             }
             Command::Record { meeting, on } => {
@@ -350,13 +348,17 @@ impl Bridge {
                 self.desk.reply(Some(request), if there { done } else { Err(Rejection::NotOpen) });
             }
             Command::Promote { participant } => {
-                self.tell_participant(request, participant, Event::Promoted);
+                self.tell_participant(request, by, participant, Event::Promoted);
             }
             Command::LowerHand { participant } => {
-                self.tell_participant(request, participant, Event::HandLowered);
+                self.tell_participant(request, by, participant, Event::HandLowered);
             }
-            Command::Admit { participant } => self.tell_participant(request, participant, Event::Admitted),
-            Command::Refuse { participant } => self.tell_participant(request, participant, Event::Refused),
+            Command::Admit { participant } => {
+                self.tell_participant(request, by, participant, Event::Admitted)
+            }
+            Command::Refuse { participant } => {
+                self.tell_participant(request, by, participant, Event::Refused)
+            }
             Command::HostRemoved { host } => {
                 self.desk.host_removed(host);
                 let about_it = self.calls.values().filter(|entry| entry.1.host() == Some(host));
@@ -375,7 +377,7 @@ impl Bridge {
     }
 
     /// A moderator's act on somebody who is in a meeting or waits for one.
-    fn tell_participant(&mut self, request: RequestId, participant: CallId, event: Event) {
+    fn tell_participant(&mut self, request: RequestId, by: By, participant: CallId, event: Event) {
         let there = self.calls.get(&participant).map(|entry| match event {
             Event::Removed { .. } => entry.0.place.is_some() || entry.1.pending().is_some(),
             Event::Admitted | Event::Refused => matches!(entry.1, State::Lobby { .. }),
@@ -387,6 +389,7 @@ impl Bridge {
             _ => Err(Rejection::NoSuchParticipant),
         };
         if reply.is_ok() {
+            self.desk.act(participant, act(&event), by);
             self.desk.todo.push_back(Todo::Call(participant, event));
         }
         self.desk.reply(Some(request), reply);
@@ -404,6 +407,7 @@ impl Bridge {
         }
         while let Some(host) = self.desk.touched.pop_first() {
             self.revision += 1;
+            self.tell_news(host);
             let Some(room) = self.desk.rooms.get_mut(&host) else { continue };
             let deadline = room.deadline();
             if room.timer != deadline {
@@ -419,6 +423,34 @@ impl Bridge {
                 self.desk.rooms.remove(&host);
             }
         }
+    }
+
+    /// Tells onlookers what has changed in a room.
+    fn tell_news(&mut self, host: HostId) {
+        let room = self.desk.rooms.get(&host);
+        let waiting = |call: &CallId| self.calls.get(call).and_then(|entry| in_lobby(entry));
+        let mut now = news::View {
+            live: room.and_then(|room| room.live.as_ref()).map(meeting::Meeting::snapshot),
+            lobby: room.map(|room| room.pending.keys().filter_map(waiting).collect()).unwrap_or_default(),
+        };
+        now.lobby.sort_by_key(|waiting| waiting.since);
+        let before = self.told.entry(host).or_default();
+        let mut news = before.news(host, &now);
+        // A call may have asked for two things in a row: what it wanted is told of after where it is.
+        news.extend(self.desk.news.extract_if(.., |news| news.host == host));
+        let told = |news| Output::News { news: Box::new(news) };
+        self.desk.out.extend(news.into_iter().map(told));
+        if now.is_empty() {
+            self.told.remove(&host);
+        } else {
+            *before = now;
+        }
+    }
+
+    /// The room that this participant is mixed in.
+    #[must_use]
+    pub fn place_of(&self, participant: CallId) -> Option<(HostId, MeetingId)> {
+        self.calls.get(&participant)?.0.place
     }
 
     fn decide(&mut self, id: CallId, event: Event) {
@@ -507,6 +539,35 @@ impl Bridge {
             }
             self.work();
         }
+    }
+}
+
+/// A moderator's act, as the record calls it.
+const fn act(event: &Event) -> &'static str {
+    match event {
+        Event::Muted(true) => "muted",
+        Event::Muted(false) => "unmuted",
+        Event::Removed { forget: true } => "removed-and-forgotten",
+        Event::Removed { forget: false } => "removed",
+        Event::Admitted => "admitted",
+        Event::Refused => "refused",
+        Event::Promoted => "promoted",
+        Event::HandLowered => "hand-lowered",
+        _ => "moderated",
+    }
+}
+
+fn in_lobby(entry: &(Call, State)) -> Option<InLobby> {
+    match &entry.1 {
+        State::Lobby { host, lobby } => Some(InLobby {
+            participant: entry.0.id,
+            host: host.id,
+            meeting: lobby.meeting,
+            number: entry.0.caller.number.clone(),
+            reason: lobby.reason,
+            since: entry.0.since,
+        }),
+        _ => None,
     }
 }
 

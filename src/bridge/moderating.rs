@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::bridge::call::state::Event;
+use crate::bridge::command::By;
 use crate::bridge::desk::{Desk, TONE_EVERY, Todo};
 use crate::bridge::meeting::{Awaits, Meeting, Recording, Row, again};
 use crate::bridge::snapshot::Role;
@@ -43,13 +44,14 @@ impl Desk {
 
     /// Mutes every guest, and all who come, so that each can undo it for themselves; or undoes it
     /// for all. False when the meeting is not live.
-    pub(crate) fn mute_all(&mut self, host: HostId, meeting: MeetingId, muted: bool) -> bool {
+    pub(crate) fn mute_all(&mut self, host: HostId, meeting: MeetingId, muted: bool, by: By) -> bool {
         let Some(live) = self.live_mut(host, meeting) else { return false };
         live.all_muted = muted;
         let touched = |row: &Row| row.role == Role::Guest && row.muted_with_all != muted;
         let guests: Vec<CallId> =
             live.roster.iter().filter(|(_, row)| touched(row)).map(|(call, _)| *call).collect();
         for call in guests {
+            self.act(call, if muted { "muted-with-all" } else { "unmuted-with-all" }, by);
             self.todo.push_back(Todo::Call(call, Event::MutedWithAll(muted)));
         }
         true

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bridge::{CallRecord, Ending, Prompt, Question, QuestionId, Rejection, Reply, RequestId};
+use crate::bridge::{CallRecord, Ending, News, Prompt, Question, QuestionId, Rejection, Reply, RequestId};
 use crate::types::{CallId, MeetingId};
 
 /// One thing to do. Outputs of one input are carried out in order.
@@ -101,6 +101,10 @@ pub enum Output {
     },
 
     // -- operators --
+    /// Tell those who look on.
+    News {
+        news: Box<News>,
+    },
     Reply {
         request: RequestId,
         reply: Result<Reply, Rejection>,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::Ending;
+use crate::bridge::command::By;
 use crate::bridge::input::{DigitSource, Incoming, Quality};
 use crate::bridge::snapshot::Entered;
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
@@ -35,6 +36,8 @@ pub struct CallRecord {
     pub keys: Vec<Key>,
     /// The phone was remembered during this call.
     pub remembered: bool,
+    /// What moderators did to this call, at most 64 acts (the first ones are kept).
+    pub acts: Vec<Act>,
     pub quality: Option<Quality>,
     pub signalled: Signalled,
 }
@@ -57,6 +60,15 @@ pub struct Signalled {
     pub peer_text: Option<String>,
 }
 
+/// What a moderator did to a call.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Act {
+    pub at: Timestamp,
+    /// Such as `muted`, `admitted`, `removed`.
+    pub what: String,
+    pub by: By,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     pub at: Timestamp,
@@ -73,6 +85,7 @@ pub struct Key {
 /// Most steps and keys that a record keeps: a call of an hour must not grow without end.
 const STEPS_MAX: usize = 64;
 const KEYS_MAX: usize = 256;
+const ACTS_MAX: usize = 64;
 
 impl CallRecord {
     /// The record of a call that has just come in.
@@ -100,6 +113,7 @@ impl CallRecord {
             path: Vec::new(),
             keys: Vec::new(),
             remembered: false,
+            acts: Vec::new(),
             quality: None,
             signalled: Signalled::default(),
         }
@@ -120,6 +134,12 @@ impl CallRecord {
             self.path.remove(0);
         }
         self.path.push(Step { at, what });
+    }
+
+    pub(crate) fn act(&mut self, at: Timestamp, what: &str, by: By) {
+        if self.acts.len() < ACTS_MAX {
+            self.acts.push(Act { at, what: what.to_owned(), by });
+        }
     }
 
     pub(crate) fn key(&mut self, at: Timestamp, source: DigitSource) {

@@ -76,6 +76,8 @@ pub struct Participant {
     pub entered: Entered,
     pub joined_at: Timestamp,
     pub muted: bool,
+    /// By the moderator: `*6` does not undo it.
+    pub hard_muted: bool,
     pub hand_raised: bool,
     /// They speak right now; filled in by who hears them, as the next one.
     pub talking: bool,

@@ -69,6 +69,8 @@ pub struct Known {
     pub verified: VerifiedId,
     pub host: HostView,
     pub number: PhoneNumber,
+    /// The meeting whose code it proved.
+    pub meeting: Option<MeetingId>,
     /// The trust and the group of trunks it was verified with: it is good at that trust or better, from
     /// there.
     pub trust: Trust,

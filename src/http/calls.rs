@@ -13,7 +13,7 @@ use super::input::{Id, Parameters};
 use super::list::{List, bad_cursor, limit};
 use super::problem::Problem;
 use crate::bridge::snapshot::LiveCall;
-use crate::bridge::{Ending, input};
+use crate::bridge::{By, Ending, input, record};
 use crate::store::words::Word;
 use crate::store::{CallFilter, Cursor, PastCall, Range};
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
@@ -71,6 +71,8 @@ pub struct CallDetail {
     /// The way through the states.
     path: Vec<Step>,
     keys: Vec<Key>,
+    /// What moderators did to this call, at most the first 64 acts.
+    moderated: Vec<Act>,
     quality: Option<Quality>,
     /// The peer's half of Session-ID (RFC 7989), the same at all ends of the call.
     session_id: Option<String>,
@@ -108,6 +110,33 @@ pub struct Key {
     at: Timestamp,
     /// `rtp`, `info` or `inband`.
     source: &'static str,
+}
+
+/// What a moderator did to a call.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Act {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// `muted`, `unmuted`, `muted-with-all`, `unmuted-with-all`, `admitted`, `refused`, `promoted`,
+    /// `hand-lowered`, `removed` or `removed-and-forgotten`.
+    what: String,
+    /// By a token of the `operator` or the `host`, a `moderator-link`, or a moderator's `phone`.
+    by: &'static str,
+    /// The moderator's call, if it was by phone.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    by_call_id: Option<CallId>,
+}
+
+impl From<record::Act> for Act {
+    fn from(act: record::Act) -> Self {
+        let (by, by_call_id) = match act.by {
+            By::Operator => ("operator", None),
+            By::Host => ("host", None),
+            By::ModeratorLink => ("moderator-link", None),
+            By::Phone(call) => ("phone", Some(call)),
+        };
+        Self { at: act.at, what: act.what, by, by_call_id }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -206,6 +235,7 @@ impl CallDetail {
             sip_call_id: Some(call.sip_call_id),
             path: call.path.into_iter().map(|step| Step { at: step.at, what: step.what }).collect(),
             keys: call.keys.iter().map(|key| Key { at: key.at, source: key.source.word() }).collect(),
+            moderated: call.acts.into_iter().map(Act::from).collect(),
             quality: call.quality.map(Quality::from),
             session_id: said.session_id,
             refused_with: said.refused_with,
@@ -221,6 +251,7 @@ impl CallDetail {
             sip_call_id: None,
             path: Vec::new(),
             keys: Vec::new(),
+            moderated: Vec::new(),
             quality: None,
             session_id: None,
             refused_with: None,
@@ -328,7 +359,8 @@ pub async fn get_call(
     caller: Caller,
     Id(id): Id<CallId>,
 ) -> Result<Json<CallDetail>, Problem> {
-    let may_see = |host: Option<HostId>| caller.scope().is_none() || caller.scope() == host;
+    let scope = caller.scope()?;
+    let may_see = |host: Option<HostId>| scope.is_none() || scope == host;
     let snapshot = context.switchboard.snapshot();
     if let Some(call) = snapshot.calls.iter().find(|call| call.call == id && may_see(call.host)) {
         return Ok(Json(CallDetail::live(call)));
@@ -340,7 +372,7 @@ pub async fn get_call(
 /// `None`: it can be met by nothing that this caller may see.
 fn filter(query: &CallQuery, caller: Caller) -> Result<Option<CallFilter>, Problem> {
     let asked = query.host_id.as_deref().map(|text| id::<HostId>("host_id", text)).transpose()?;
-    let host = match (caller.scope(), asked) {
+    let host = match (caller.scope()?, asked) {
         (Some(own), Some(asked)) if own != asked => return Ok(None),
         (own, asked) => own.or(asked),
     };

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::auth::Caller;
+use super::once::UnderWay;
 use super::problem::Problem;
 use super::{ServiceFacts, Switchboard};
 use crate::bridge::Command;
@@ -22,6 +24,8 @@ pub struct Inner {
     pub service: ServiceFacts,
     /// SHA-256 of the operator's token.
     pub operator: [u8; 32],
+    /// Requests with an Idempotency-Key that are at work.
+    pub under_way: UnderWay,
 }
 
 impl Context {
@@ -32,15 +36,15 @@ impl Context {
         service: ServiceFacts,
     ) -> Self {
         let operator = Sha256::digest(operator.reveal()).into();
-        Self(Arc::new(Inner { store, switchboard, service, operator }))
+        Self(Arc::new(Inner { store, switchboard, service, operator, under_way: UnderWay::default() }))
     }
 
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
     }
 
-    pub async fn command(&self, command: Command) -> Result<(), Problem> {
-        self.switchboard.command(command).await.map(|_done| ()).map_err(Problem::from)
+    pub async fn command(&self, caller: Caller, command: Command) -> Result<(), Problem> {
+        self.switchboard.command(caller.by(), command).await.map(|_done| ()).map_err(Problem::from)
     }
 }
 

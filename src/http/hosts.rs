@@ -1,16 +1,19 @@
 //! `/hosts`: accounts, their PINs and their tokens.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
-use axum::{Json, response::IntoResponse};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::check;
+use super::conditions::{Conditions, Tagged};
 use super::context::Context;
 use super::input::{Body, Id, Parameters, present};
 use super::list::{List, Paging};
+use super::once::Once;
 use super::problem::Problem;
 use super::words::{KnownCallers, Notices};
 use crate::bridge::Command;
@@ -68,12 +71,29 @@ pub struct Host {
     /// The meeting that opens when nothing is scheduled.
     #[schema(value_type = String, format = Uuid)]
     standard_meeting_id: MeetingId,
+    used_up: UsedUp,
     #[schema(value_type = String, format = DateTime)]
     created_at: jiff::Timestamp,
 }
 
-impl From<store::Host> for Host {
-    fn from(host: store::Host) -> Self {
+/// What was guessed at so often that it is not taken any more.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+pub struct UsedUp {
+    /// Too many wrong codes: callers who are not verified go to the lobby even with the right one, until
+    /// there is a new PIN.
+    codes: bool,
+    /// The host PIN opens nothing until there is a new one.
+    host_pin: bool,
+}
+
+impl From<store::UsedUp> for UsedUp {
+    fn from(used_up: store::UsedUp) -> Self {
+        Self { codes: used_up.codes, host_pin: used_up.host_pin }
+    }
+}
+
+impl Host {
+    fn of(host: store::Host, used_up: store::UsedUp) -> Self {
         Self {
             id: host.id,
             name: host.name,
@@ -85,6 +105,7 @@ impl From<store::Host> for Host {
             pin: host.pin.reveal().to_owned(),
             host_pin: None,
             standard_meeting_id: host.standard_meeting,
+            used_up: used_up.into(),
             created_at: host.created_at,
         }
     }
@@ -123,11 +144,12 @@ impl From<store::Host> for HostLine {
 }
 
 /// Makes a host with a PIN, a host PIN and its standing meeting. Operator only.
-#[utoipa::path(post, path = "/hosts", tag = "hosts", request_body = NewHostBody,
+#[utoipa::path(post, path = "/hosts", tag = "hosts", params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key within 24 h, it is done once and answered as before.")), request_body = NewHostBody,
     responses((status = 201, body = Host), (status = 422, body = Problem)))]
 pub async fn add_host(
     State(context): State<Context>,
     caller: Caller,
+    once: Once,
     Body(body): Body<NewHostBody>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.operator_only()?;
@@ -138,10 +160,13 @@ pub async fn add_host(
         known_callers: body.known_callers.map(Into::into).unwrap_or_default(),
         numbers: check::numbers("numbers", &body.numbers)?,
     };
-    let (host, host_pin) =
-        context.store.add_host(&new, context.service.rules.pin_length, context.now()).await?;
+    let (host, host_pin) = context
+        .store
+        .add_host_once(&new, context.service.rules.pin_length, context.now(), once.get())
+        .await?;
     let location = location("hosts", host.id);
-    let host = Host { host_pin: Some(host_pin.reveal().to_owned()), ..host.into() };
+    let host =
+        Host { host_pin: Some(host_pin.reveal().to_owned()), ..Host::of(host, store::UsedUp::default()) };
     Ok((StatusCode::CREATED, [location], Json(host)))
 }
 
@@ -159,29 +184,33 @@ pub async fn list_hosts(
         Caller::Host(host) => {
             List::whole(context.store.host(host).await?.into_iter().map(HostLine::from).collect())
         }
+        Caller::Link(_) => return Err(Problem::not_by_link()),
     }))
 }
 
 /// One host, with its PIN.
-#[utoipa::path(get, path = "/hosts/{id}", tag = "hosts", params(("id" = String, Path)),
-    responses((status = 200, body = Host), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/hosts/{id}", tag = "hosts", params(("id" = String, Path), ("If-None-Match" = Option<String>, Header, description = "ETag of the answer that is known already.")),
+    responses((status = 200, body = Host), (status = 304, description = "It is as the caller knows it."), (status = 404, body = Problem)))]
 pub async fn get_host(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
-) -> Result<Json<Host>, Problem> {
-    Ok(Json(visible(&context, caller, id).await?.into()))
+    conditions: Conditions,
+) -> Result<Response, Problem> {
+    let host = visible(&context, caller, id).await?;
+    Ok(shown(&context, host).await?.unless_known(&conditions))
 }
 
 /// Changes a host.
-#[utoipa::path(patch, path = "/hosts/{id}", tag = "hosts", params(("id" = String, Path)),
-    request_body = HostPatch, responses((status = 200, body = Host), (status = 422, body = Problem)))]
+#[utoipa::path(patch, path = "/hosts/{id}", tag = "hosts", params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "ETag of what is to be changed; if it has changed meanwhile, nothing is done.")),
+    request_body = HostPatch, responses((status = 412, body = Problem), (status = 200, body = Host), (status = 422, body = Problem)))]
 pub async fn patch_host(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
+    conditions: Conditions,
     Body(body): Body<HostPatch>,
-) -> Result<Json<Host>, Problem> {
+) -> Result<Tagged<Host>, Problem> {
     visible(&context, caller, id).await?;
     let change = HostChange {
         name: body.name.map(|text| check::line("name", &text)).transpose()?,
@@ -195,50 +224,58 @@ pub async fn patch_host(
         notices: body.notices.map(Into::into),
         numbers: body.numbers.map(|texts| check::numbers("numbers", &texts)).transpose()?,
     };
-    let host = context.store.change_host(id, &change).await?;
-    Ok(Json(host.ok_or_else(no_such_host)?.into()))
+    let versions = conditions.versions();
+    let host = context.store.change_host_if(id, &change, versions.as_deref()).await?;
+    shown(&context, host.ok_or_else(no_such_host)?).await
 }
 
 /// Removes a host with all that is its; a live meeting of it ends. Operator only.
-#[utoipa::path(delete, path = "/hosts/{id}", tag = "hosts", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
+#[utoipa::path(delete, path = "/hosts/{id}", tag = "hosts", params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "ETag of what is to be changed; if it has changed meanwhile, nothing is done.")),
+    responses((status = 412, body = Problem), (status = 204), (status = 404, body = Problem)))]
 pub async fn remove_host(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
+    conditions: Conditions,
 ) -> Result<StatusCode, Problem> {
     caller.operator_only()?;
-    if !context.store.remove_host(id, context.now()).await? {
+    let versions = conditions.versions();
+    if !context.store.remove_host_if(id, context.now(), versions.as_deref()).await? {
         return Err(no_such_host());
     }
-    context.command(Command::HostRemoved { host: id }).await?;
+    context.command(caller, Command::HostRemoved { host: id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Draws a new PIN. The old one is worth nothing at once, and every verified number is forgotten.
-#[utoipa::path(post, path = "/hosts/{id}/new-pin", tag = "hosts", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/hosts/{id}/new-pin", tag = "hosts", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key within 24 h, it is done once and answered as before.")),
     responses((status = 200, body = Host), (status = 404, body = Problem)))]
 pub async fn new_pin(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
-) -> Result<Json<Host>, Problem> {
+    once: Once,
+) -> Result<Tagged<Host>, Problem> {
     visible(&context, caller, id).await?;
-    let host = context.store.new_pin(id, context.service.rules.pin_length, context.now()).await?;
-    Ok(Json(host.ok_or_else(no_such_host)?.into()))
+    let length = context.service.rules.pin_length;
+    let host = context.store.new_pin_once(id, length, context.now(), once.get()).await?;
+    shown(&context, host.ok_or_else(no_such_host)?).await
 }
 
 /// Draws a new host PIN, which is told here and never again.
-#[utoipa::path(post, path = "/hosts/{id}/new-host-pin", tag = "hosts", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/hosts/{id}/new-host-pin", tag = "hosts", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key within 24 h, it is done once and answered as before.")),
     responses((status = 200, body = Host), (status = 404, body = Problem)))]
 pub async fn new_host_pin(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
+    once: Once,
 ) -> Result<Json<Host>, Problem> {
     let host = visible(&context, caller, id).await?;
-    let pin = context.store.new_host_pin(id).await?.ok_or_else(no_such_host)?;
-    Ok(Json(Host { host_pin: Some(pin.reveal().to_owned()), ..host.into() }))
+    let pin = context.store.new_host_pin_once(id, context.now(), once.get()).await?;
+    let pin = pin.ok_or_else(no_such_host)?;
+    let used_up = context.store.used_up(id, context.now()).await?;
+    Ok(Json(Host { host_pin: Some(pin.reveal().to_owned()), ..Host::of(host, used_up) }))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -262,35 +299,41 @@ pub struct Token {
 
 /// Makes a token with which the host's own programs come to this API. Operator only: a token that
 /// leaked must not make others.
-#[utoipa::path(post, path = "/hosts/{id}/tokens", tag = "hosts", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/hosts/{id}/tokens", tag = "hosts", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key within 24 h, it is done once and answered as before.")),
     request_body = NewToken, responses((status = 201, body = Token), (status = 404, body = Problem)))]
 pub async fn add_token(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
+    once: Once,
     Body(body): Body<NewToken>,
 ) -> Result<(StatusCode, Json<Token>), Problem> {
     caller.may_see(id, "host")?;
     caller.operator_only()?;
     let name = check::line("name", &body.name)?;
-    let (facts, token) = context.store.add_token(id, &name, context.now()).await?;
+    let (facts, token) = context.store.add_token_once(id, &name, context.now(), once.get()).await?;
     let token = Some(token.reveal().to_owned());
     let told = Token { id: facts.id, name: facts.name, token, created_at: facts.created_at };
     Ok((StatusCode::CREATED, Json(told)))
 }
 
-/// The host's tokens, without the tokens themselves.
-#[utoipa::path(get, path = "/hosts/{id}/tokens", tag = "hosts", params(("id" = String, Path)),
+/// The host's tokens, without the tokens themselves, oldest first.
+#[utoipa::path(get, path = "/hosts/{id}/tokens", tag = "hosts", params(("id" = String, Path), Paging),
     responses((status = 200, body = List<Token>), (status = 404, body = Problem)))]
 pub async fn list_tokens(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
+    Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<List<Token>>, Problem> {
     visible(&context, caller, id).await?;
-    let tokens = context.store.tokens(id).await?.into_iter();
-    let shown = tokens.map(|t| Token { id: t.id, name: t.name, token: None, created_at: t.created_at });
-    Ok(Json(List::whole(shown.collect())))
+    let page = context.store.tokens(id, paging.range()?).await?;
+    Ok(Json(List::of(page, |token| Token {
+        id: token.id,
+        name: token.name,
+        token: None,
+        created_at: token.created_at,
+    })))
 }
 
 /// Revokes a token.
@@ -301,11 +344,17 @@ pub async fn revoke_token(
     caller: Caller,
     Id(id): Id<TokenId>,
 ) -> Result<StatusCode, Problem> {
-    if context.store.revoke_token(id, caller.scope()).await? {
+    if context.store.revoke_token(id, caller.scope()?).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::no_such("token"))
     }
+}
+
+async fn shown(context: &Context, host: store::Host) -> Result<Tagged<Host>, Problem> {
+    let used_up = context.store.used_up(host.id, context.now()).await?;
+    let version = host.version.clone();
+    Ok(Tagged::new(context, &version, Host::of(host, used_up)))
 }
 
 /// The host, if the caller may see it.

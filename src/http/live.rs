@@ -53,16 +53,17 @@ pub struct LiveMeeting {
 
 /// Live meetings: all for the operator, its own for a host.
 #[utoipa::path(get, path = "/live", tag = "live", responses((status = 200, body = Live)))]
-pub async fn live(State(context): State<Context>, caller: Caller) -> Json<Live> {
+pub async fn live(State(context): State<Context>, caller: Caller) -> Result<Json<Live>, Problem> {
+    let scope = caller.scope()?;
     let snapshot = context.switchboard.snapshot();
-    let mine = |host: Option<HostId>| caller.scope().is_none() || caller.scope() == host;
+    let mine = |host: Option<HostId>| scope.is_none() || scope == host;
     let items = snapshot.meetings.iter().filter(|meeting| mine(Some(meeting.host)));
-    Json(Live {
+    Ok(Json(Live {
         items: items.map(|meeting| LiveMeeting::of(meeting, &snapshot)).collect(),
         next: None,
         calls: snapshot.calls.iter().filter(|call| mine(call.host)).count(),
         draining: snapshot.draining,
-    })
+    }))
 }
 
 impl LiveMeeting {
@@ -138,6 +139,8 @@ pub struct Participant {
     #[schema(value_type = String, format = DateTime)]
     joined_at: Timestamp,
     muted: bool,
+    /// By the moderator: `*6` does not undo it.
+    hard_muted: bool,
     hand_raised: bool,
     /// They speak right now.
     talking: bool,
@@ -154,6 +157,7 @@ impl From<&snapshot::Participant> for Participant {
             entered: participant.entered.word(),
             joined_at: participant.joined_at,
             muted: participant.muted,
+            hard_muted: participant.hard_muted,
             hand_raised: participant.hand_raised,
             talking: participant.talking,
             echo: participant.echo,
@@ -169,7 +173,7 @@ pub async fn roster(
     caller: Caller,
     Id(id): Id<MeetingId>,
 ) -> Result<Json<Roster>, Problem> {
-    let stored = meetings::visible(&context, caller, id).await?;
+    let stored = meetings::moderated(&context, caller, id).await?;
     let snapshot = context.switchboard.snapshot();
     let meeting = snapshot.meetings.iter().find(|meeting| meeting.meeting == id);
     Ok(Json(Roster {
@@ -352,11 +356,12 @@ async fn tell(
     let is_in = |meeting: &&snapshot::LiveMeeting| {
         meeting.roster.iter().any(|someone| someone.participant == participant)
     };
-    let inside = snapshot.meetings.iter().find(is_in).map(|meeting| meeting.host);
+    let inside = snapshot.meetings.iter().find(is_in).map(|meeting| (meeting.host, Some(meeting.meeting)));
     let waits = snapshot.lobby.iter().find(|waiting| waiting.participant == participant);
-    let host = inside.or(waits.map(|waiting| waiting.host));
-    caller.may_see(host.ok_or_else(|| Problem::no_such("participant"))?, "participant")?;
-    context.command(command).await?;
+    let place = inside.or(waits.map(|waiting| (waiting.host, waiting.meeting)));
+    let (host, meeting) = place.ok_or_else(|| Problem::no_such("participant"))?;
+    caller.may_moderate(host, meeting, "participant")?;
+    context.command(caller, command).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -366,7 +371,7 @@ async fn tell_meeting(
     meeting: MeetingId,
     command: Command,
 ) -> Result<StatusCode, Problem> {
-    meetings::visible(context, caller, meeting).await?;
-    context.command(command).await?;
+    meetings::moderated(context, caller, meeting).await?;
+    context.command(caller, command).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,16 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
+use super::conditions::{Conditions, Tagged};
 use super::context::Context;
 use super::input::{Body, Id, Parameters, present};
 use super::invitation::{self, Invitation};
 use super::list::{List, Paging};
+use super::once::Once;
 use super::problem::Problem;
 use super::words::{DeliveryState, KnownCallers, MeetingKind, MeetingState};
 use super::{check, hosts};
@@ -99,6 +101,10 @@ pub struct Meeting {
     pin: String,
     /// Null for a standard meeting.
     code: Option<String>,
+    /// It was guessed at too often: callers who are not verified go to the lobby even with the right one,
+    /// until there is a new one. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code_used_up: Option<bool>,
     access_numbers: Vec<AccessNumber>,
     /// One link per access number, such as `tel:+442079460000,,471100815#,,4271#`.
     one_tap: Vec<String>,
@@ -172,14 +178,22 @@ impl From<store::Delivery> for Delivery {
     }
 }
 
+/// What is told of one meeting and not in lists.
+struct Told {
+    deliveries: Vec<store::Delivery>,
+    code_used_up: bool,
+}
+
+impl Told {
+    async fn of(context: &Context, meeting: MeetingId) -> Result<Self, Problem> {
+        let code_used_up = context.store.code_used_up(meeting, context.now()).await?;
+        Ok(Self { deliveries: context.store.deliveries(meeting).await?, code_used_up })
+    }
+}
+
 impl Meeting {
     /// `told`: with its invitation and what became of it.
-    fn of(
-        context: &Context,
-        host: &store::Host,
-        meeting: store::Meeting,
-        told: Option<Vec<store::Delivery>>,
-    ) -> Self {
+    fn of(context: &Context, host: &store::Host, meeting: store::Meeting, told: Option<Told>) -> Self {
         let numbers = &context.service.operations.access_numbers();
         let access_numbers = numbers.iter().map(|number| AccessNumber {
             number: number.number.reveal().to_owned(),
@@ -197,10 +211,11 @@ impl Meeting {
             ends_at: meeting.ends_at,
             pin: host.pin.reveal().to_owned(),
             code: meeting.code.as_ref().map(|code| code.reveal().to_owned()),
+            code_used_up: told.as_ref().map(|told| told.code_used_up),
             access_numbers: access_numbers.collect(),
             one_tap: invitation.one_tap(),
             invitation: told.is_some().then(|| invitation.render().into()),
-            deliveries: told.map(|all| all.into_iter().map(Into::into).collect()),
+            deliveries: told.map(|told| told.deliveries.into_iter().map(Into::into).collect()),
             recurrence: meeting.recurrence.as_ref().map(ToString::to_string),
             title: meeting.title,
             time_zone: meeting.time_zone,
@@ -218,12 +233,13 @@ impl Meeting {
 }
 
 /// Schedules a meeting. A One Time Meeting gets a code of its own.
-#[utoipa::path(post, path = "/hosts/{id}/meetings", tag = "meetings", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/hosts/{id}/meetings", tag = "meetings", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key within 24 h, it is done once and answered as before.")),
     request_body = NewMeetingBody, responses((status = 201, body = Meeting), (status = 422, body = Problem)))]
 pub async fn add_meeting(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<HostId>,
+    once: Once,
     Body(body): Body<NewMeetingBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let host = hosts::visible(&context, caller, id).await?;
@@ -241,9 +257,9 @@ pub async fn add_meeting(
     };
     in_order(Some(new.starts_at), Some(new.ends_at))?;
     not_over(last_end(new.starts_at, new.ends_at, new.time_zone.as_deref(), new.recurrence.as_ref())?, now)?;
-    let meeting = context.store.add_meeting(id, &new, now).await?;
+    let meeting = context.store.add_meeting_once(id, &new, now, once.get()).await?;
     let location = hosts::location("meetings", meeting.id);
-    let told = context.store.deliveries(meeting.id).await?;
+    let told = Told::of(&context, meeting.id).await?;
     Ok((StatusCode::CREATED, [location], Json(Meeting::of(&context, &host, meeting, Some(told)))))
 }
 
@@ -252,6 +268,11 @@ pub async fn add_meeting(
 #[into_params(parameter_in = Query)]
 pub struct MeetingFilter {
     state: Option<MeetingState>,
+    kind: Option<MeetingKind>,
+    /// Those that end after this time, with their last occurrence.
+    from: Option<String>,
+    /// Those that start before this time, with their first occurrence.
+    to: Option<String>,
     /// Most items, 1 to 200; 50 if absent.
     limit: Option<u32>,
     /// `next` of the page before.
@@ -269,33 +290,46 @@ pub async fn list_meetings(
     Parameters(filter): Parameters<MeetingFilter>,
 ) -> Result<Json<List<Meeting>>, Problem> {
     let host = hosts::visible(&context, caller, id).await?;
-    let range = Paging { limit: filter.limit, cursor: filter.cursor }.range()?;
-    let page = context.store.meetings(id, filter.state.map(Into::into), range).await?;
+    let range = Paging { limit: filter.limit, cursor: filter.cursor.clone() }.range()?;
+    let time = |name, text: &Option<String>| {
+        let text = text.as_deref();
+        let bad = |_| Problem::bad_parameter(name, "expected a time as in RFC 3339");
+        text.map(|text| check::time(name, text).map_err(bad)).transpose()
+    };
+    let filter = store::MeetingFilter {
+        state: filter.state.map(Into::into),
+        kind: filter.kind.map(Into::into),
+        from: time("from", &filter.from)?,
+        to: time("to", &filter.to)?,
+    };
+    let page = context.store.meetings(id, filter, range).await?;
     Ok(Json(List::of(page, |meeting| Meeting::of(&context, &host, meeting, None))))
 }
 
 /// One meeting with its invitation.
-#[utoipa::path(get, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path)),
-    responses((status = 200, body = Meeting), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path), ("If-None-Match" = Option<String>, Header, description = "ETag of the answer that is known already.")),
+    responses((status = 200, body = Meeting), (status = 304, description = "It is as the caller knows it."), (status = 404, body = Problem)))]
 pub async fn get_meeting(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<MeetingId>,
-) -> Result<Json<Meeting>, Problem> {
+    conditions: Conditions,
+) -> Result<Response, Problem> {
     let meeting = visible(&context, caller, id).await?;
-    shown(&context, meeting).await
+    Ok(shown(&context, meeting).await?.unless_known(&conditions))
 }
 
 /// Changes a meeting; its invitation gets the next sequence number.
-#[utoipa::path(patch, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "ETag of what is to be changed; if it has changed meanwhile, nothing is done.")),
     request_body = MeetingPatch,
-    responses((status = 200, body = Meeting), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 412, body = Problem), (status = 200, body = Meeting), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn patch_meeting(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<MeetingId>,
+    conditions: Conditions,
     Body(body): Body<MeetingPatch>,
-) -> Result<Json<Meeting>, Problem> {
+) -> Result<Tagged<Meeting>, Problem> {
     let meeting = visible(&context, caller, id).await?;
     let now = context.now();
     let change = MeetingChange {
@@ -327,21 +361,23 @@ pub async fn patch_meeting(
             not_over(last, now)?;
         }
     }
-    let changed = context.store.change_meeting(id, &change, now).await?;
+    let versions = conditions.versions();
+    let changed = context.store.change_meeting_if(id, &change, now, versions.as_deref()).await?;
     shown(&context, changed).await
 }
 
 /// Cancels a meeting; whoever is in it or waits for it hears so. Cancelling twice is cancelling once.
-#[utoipa::path(delete, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[utoipa::path(delete, path = "/meetings/{id}", tag = "meetings", params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "ETag of what is to be changed; if it has changed meanwhile, nothing is done.")),
+    responses((status = 412, body = Problem), (status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn cancel_meeting(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<MeetingId>,
+    conditions: Conditions,
 ) -> Result<StatusCode, Problem> {
     visible(&context, caller, id).await?;
-    context.store.cancel_meeting(id, context.now()).await?;
-    match context.switchboard.command(Command::Cancelled { meeting: id }).await {
+    context.store.cancel_meeting_if(id, context.now(), conditions.versions().as_deref()).await?;
+    match context.switchboard.command(caller.by(), Command::Cancelled { meeting: id }).await {
         // Nobody was there to be told.
         Ok(_) | Err(Rejection::NotOpen | Rejection::NotToBeOpened) => Ok(StatusCode::NO_CONTENT),
         Err(rejection) => Err(rejection.into()),
@@ -350,32 +386,32 @@ pub async fn cancel_meeting(
 
 /// Opens a meeting as its moderator. A live one of the same host closes first.
 #[utoipa::path(post, path = "/meetings/{id}/open", tag = "meetings", params(("id" = String, Path)),
-    responses((status = 200, body = Meeting), (status = 409, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Meeting), (status = 204, description = "The same, to a moderator link."), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 pub async fn open_meeting(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<MeetingId>,
-) -> Result<Json<Meeting>, Problem> {
-    let meeting = visible(&context, caller, id).await?;
+) -> Result<Response, Problem> {
+    let meeting = moderated(&context, caller, id).await?;
     if meeting.state == State_::Cancelled {
         return Err(store::Error::from(store::Refusal::Cancelled).into());
     }
     let host = context.store.host_view(meeting.host, Some(id), context.now()).await?;
     let host = Box::new(host.ok_or_else(|| Problem::no_such("meeting"))?);
-    context.command(Command::Open { host, meeting: id }).await?;
-    shown(&context, visible(&context, caller, id).await?).await
+    context.command(caller, Command::Open { host, meeting: id }).await?;
+    shown_to(&context, caller, id).await
 }
 
 /// Ends a live meeting for all.
 #[utoipa::path(post, path = "/meetings/{id}/close", tag = "meetings", params(("id" = String, Path)),
-    responses((status = 200, body = Meeting), (status = 409, body = Problem)))]
+    responses((status = 200, body = Meeting), (status = 204, description = "The same, to a moderator link."), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn close_meeting(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<MeetingId>,
-) -> Result<Json<Meeting>, Problem> {
-    let meeting = visible(&context, caller, id).await?;
-    match context.switchboard.command(Command::Close { meeting: id }).await {
+) -> Result<Response, Problem> {
+    let meeting = moderated(&context, caller, id).await?;
+    match context.switchboard.command(caller.by(), Command::Close { meeting: id }).await {
         Ok(_) => {}
         // The table says open and nobody is there: the table is wrong.
         Err(Rejection::NotOpen) if meeting.state == State_::Open => {
@@ -383,19 +419,20 @@ pub async fn close_meeting(
         }
         Err(rejection) => return Err(rejection.into()),
     }
-    shown(&context, visible(&context, caller, id).await?).await
+    shown_to(&context, caller, id).await
 }
 
 /// Draws a new one-time code. The old one is worth nothing at once.
-#[utoipa::path(post, path = "/meetings/{id}/new-code", tag = "meetings", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/meetings/{id}/new-code", tag = "meetings", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key within 24 h, it is done once and answered as before.")),
     responses((status = 200, body = Meeting), (status = 409, body = Problem)))]
 pub async fn new_code(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<MeetingId>,
-) -> Result<Json<Meeting>, Problem> {
+    once: Once,
+) -> Result<Tagged<Meeting>, Problem> {
     visible(&context, caller, id).await?;
-    let meeting = context.store.new_code(id, context.now()).await?;
+    let meeting = context.store.new_code_once(id, context.now(), once.get()).await?;
     shown(&context, meeting).await
 }
 
@@ -426,17 +463,37 @@ pub async fn send_invitations(
     Ok((StatusCode::ACCEPTED, shown(&context, meeting).await?))
 }
 
-/// The meeting, if the caller may see it.
+/// The meeting, if the caller may see and change all of it.
 pub async fn visible(context: &Context, caller: Caller, id: MeetingId) -> Result<store::Meeting, Problem> {
+    // Before it is looked for: that would tell which meetings there are.
+    caller.scope()?;
     let meeting = context.store.meeting(id).await?.ok_or_else(|| Problem::no_such("meeting"))?;
     caller.may_see(meeting.host, "meeting")?;
     Ok(meeting)
 }
 
-async fn shown(context: &Context, meeting: store::Meeting) -> Result<Json<Meeting>, Problem> {
+/// The meeting, if the caller may moderate it.
+pub async fn moderated(context: &Context, caller: Caller, id: MeetingId) -> Result<store::Meeting, Problem> {
+    let meeting = context.store.meeting(id).await?.ok_or_else(|| Problem::no_such("meeting"))?;
+    caller.may_moderate(meeting.host, Some(id), "meeting")?;
+    Ok(meeting)
+}
+
+/// What a moderator is told after an act. PIN, code and invitees are no concern of a link's.
+async fn shown_to(context: &Context, caller: Caller, id: MeetingId) -> Result<Response, Problem> {
+    match caller {
+        Caller::Operator | Caller::Host(_) => {
+            Ok(shown(context, visible(context, caller, id).await?).await?.into_response())
+        }
+        Caller::Link(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+async fn shown(context: &Context, meeting: store::Meeting) -> Result<Tagged<Meeting>, Problem> {
     let host = context.store.host(meeting.host).await?.ok_or_else(|| Problem::no_such("meeting"))?;
-    let told = context.store.deliveries(meeting.id).await?;
-    Ok(Json(Meeting::of(context, &host, meeting, Some(told))))
+    let told = Told::of(context, meeting.id).await?;
+    let version = meeting.version();
+    Ok(Tagged::new(context, &version, Meeting::of(context, &host, meeting, Some(told))))
 }
 
 fn rule(text: &str) -> Result<Recurrence, Problem> {

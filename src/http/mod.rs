@@ -7,17 +7,22 @@
 mod auth;
 mod calls;
 mod check;
+mod conditions;
 mod connection;
 mod context;
 mod erasures;
+mod events;
+mod feed;
 mod health;
 mod hosts;
 mod input;
 pub mod invitation;
+mod links;
 mod list;
 mod live;
 mod meetings;
 mod notices;
+mod once;
 mod openapi;
 mod operations;
 mod problem;
@@ -42,6 +47,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use crate::mail::AccessNumber;
+pub use feed::Feed;
 pub use openapi::document;
 pub use operations::{
     ConfigFault, Operations, Ping, Probe, Probing, Refused, Registration, Reloaded, Reloading, TrunkFacts,
@@ -50,14 +56,14 @@ pub use operations::{
 pub use settings::Settings;
 pub use traces::{NoTraces, Trace, TraceMessage, Traces};
 
-use crate::bridge::{self, Command, Rejection, Reply, Snapshot};
+use crate::bridge::{self, By, Command, Rejection, Reply, Snapshot};
 use crate::store::Store;
 use context::Context;
 use problem::Problem;
 
 /// The way to the bridge: commands in, replies and snapshots out.
 pub trait Switchboard: Send + Sync + 'static {
-    fn command(&self, command: Command) -> Answered<'_>;
+    fn command(&self, by: By, command: Command) -> Answered<'_>;
     /// What is alive now.
     fn snapshot(&self) -> Arc<Snapshot>;
 }
@@ -77,6 +83,8 @@ pub struct ServiceFacts {
     pub version: &'static str,
     /// The text of `/metrics`, in Prometheus' format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What happens, for those who look on.
+    pub feed: Feed,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -98,11 +106,17 @@ pub async fn serve(
     let fault = |source| Error::Bind { listen, source };
     let listener = TcpListener::bind(listen).await.map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
+    let feed = service.feed.clone();
     let app = router(Context::new(&settings.operator_token, store, switchboard, service));
     let listener = connection::Bounded::new(listener);
     let task = tokio::spawn(async move {
         // Never an error: the listener retries by itself.
-        let _ = axum::serve(listener, app).with_graceful_shutdown(shutdown).await;
+        let stopped = async move {
+            shutdown.await;
+            // Who looks on would never end by itself.
+            feed.close();
+        };
+        let _ = axum::serve(listener, app).with_graceful_shutdown(stopped).await;
     });
     Ok((address, task))
 }
@@ -112,6 +126,7 @@ fn router(context: Context) -> axum::Router {
     router
         .fallback(async || Problem::no_such_route())
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn(once::keyed))
         .layer(middleware::from_fn(finish))
         .with_state(context)
 }

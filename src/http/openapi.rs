@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::response::Response;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr};
@@ -13,7 +13,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::context::Context;
-use super::{calls, erasures, health, hosts, live, meetings, notices, traces, trunks, verified, webhooks};
+use super::{
+    calls, erasures, events, health, hosts, links, live, meetings, notices, traces, trunks, verified,
+    webhooks,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,7 +25,8 @@ use super::{calls, erasures, health, hosts, live, meetings, notices, traces, tru
         version = "1",
         description = "The phone door to One Time Meetings. Errors are application/problem+json (RFC 9457), \
                        times RFC 3339, lists {\"items\": [...], \"next\": CURSOR|null}. A host's token reaches \
-                       that host's things alone; the operator's reaches all.",
+                       that host's things alone, a moderator link one meeting's roster, moderation and events; the \
+                       operator's token reaches all.",
         license(name = "MIT OR Apache-2.0")
     ),
     security(("bearer" = []))
@@ -47,11 +51,28 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// What every operation has in common: problems have their own content type, and a token that is
-/// missing or unknown is one.
+/// missing or unknown is one; what cannot be read is refused the same way everywhere.
 fn say_problems(operation: &mut Operation) {
-    let responses = &mut operation.responses.responses;
+    let mut more = Vec::new();
     if operation.security.is_none() {
-        responses.insert("401".to_owned(), RefOr::T(Response::new("")));
+        more.extend(["401", "403", "503"]);
+    }
+    let parameters = operation.parameters.iter().flatten();
+    for parameter in parameters {
+        let RefOr::T(parameter) = parameter else { continue };
+        match (&parameter.parameter_in, parameter.name.as_str()) {
+            (ParameterIn::Path, _) => more.push("404"),
+            (ParameterIn::Header, "Idempotency-Key") => more.extend(["400", "409", "413", "422"]),
+            (ParameterIn::Query | ParameterIn::Header, _) => more.push("400"),
+            _ => {}
+        }
+    }
+    if operation.request_body.is_some() {
+        more.extend(["400", "413", "415", "422"]);
+    }
+    let responses = &mut operation.responses.responses;
+    for status in more {
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::new("")));
     }
     for (status, response) in responses.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
         let RefOr::T(response) = response else { continue };
@@ -60,10 +81,14 @@ fn say_problems(operation: &mut Operation) {
         response.content.insert("application/problem+json".to_owned(), RefOr::T(problem));
         response.description = match status.as_str() {
             "400" | "422" => "A parameter or field is wrong.",
+            "412" => "It has changed meanwhile.",
+            "413" => "The request is too large.",
+            "415" => "The request is not JSON.",
             "401" => "No token, or an unknown one.",
-            "403" => "Only the operator may do that.",
+            "403" => "This token may not do that.",
             "404" => "It does not exist, or belongs to somebody else.",
             "409" => "Not possible as things stand.",
+            "429" => "Too many of these at once.",
             _ => "Please try again later.",
         }
         .to_owned();
@@ -84,10 +109,12 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(meetings::close_meeting))
         .routes(routes!(meetings::new_code))
         .routes(routes!(meetings::send_invitations))
+        .routes(routes!(links::add_link, links::revoke_links))
         .routes(routes!(verified::list_verified, verified::revoke_all))
         .routes(routes!(verified::revoke))
         .routes(routes!(erasures::erase))
         .routes(routes!(notices::list_notices, notices::dismiss_notices))
+        .routes(routes!(events::events))
         .routes(routes!(live::live))
         .routes(routes!(live::roster))
         .routes(routes!(live::lock))

@@ -51,12 +51,25 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid token is needed", detail)
     }
 
+    pub fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED.as_u16()
+    }
+
     pub fn operator_only() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "forbidden",
             "This token may not do that",
             "a host's token, expected the operator's",
+        )
+    }
+
+    pub fn not_by_link() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "This token may not do that",
+            "a moderator link, expected a host's token or the operator's",
         )
     }
 
@@ -135,6 +148,28 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Please try again later", detail)
     }
 
+    fn key_used_otherwise() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "key-used-otherwise",
+            "The Idempotency-Key was used for another request",
+            "the same key came with another path or body, expected a key of its own",
+        )
+    }
+
+    fn changed() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "changed",
+            "It has changed meanwhile",
+            "If-Match names no version that is current, expected the ETag of what is there now",
+        )
+    }
+
+    pub fn too_many(detail: &str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many of these at once", detail)
+    }
+
     fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -151,8 +186,11 @@ impl From<store::Error> for Problem {
             store::Error::Refused(refusal) => match refusal {
                 Refusal::NoSuchHost => Self::no_such("host"),
                 Refusal::NoSuchMeeting => Self::no_such("meeting"),
+                Refusal::NoSuchToken => Self::no_such("token"),
                 Refusal::EndsBeforeItStarts => Self::invalid("ends_at", "not later than starts_at"),
                 Refusal::NotItsDay => Self::invalid("recurrence", refusal.to_string()),
+                Refusal::KeyUsedOtherwise => Self::key_used_otherwise(),
+                Refusal::Changed => Self::changed(),
                 Refusal::Cancelled
                 | Refusal::Standing
                 | Refusal::NoCode
@@ -193,7 +231,7 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}

@@ -108,7 +108,7 @@ pub async fn revoke(
     caller: Caller,
     Id(id): Id<VerifiedId>,
 ) -> Result<StatusCode, Problem> {
-    if context.store.revoke(id, caller.scope()).await? {
+    if context.store.revoke(id, caller.scope()?).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::no_such("verified number"))

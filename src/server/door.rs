@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::bridge::{Command, Rejection, Reply, Snapshot};
+use crate::bridge::{By, Command, Rejection, Reply, Snapshot};
 use crate::http;
 use crate::server::switchboard::Request;
 
@@ -17,16 +17,16 @@ pub(super) struct Door {
 
 impl Door {
     /// The bridge's reply. A switchboard that is gone can write nothing: `StoreUnavailable`.
-    pub(super) async fn ask(&self, command: Command) -> Result<Reply, Rejection> {
+    pub(super) async fn ask(&self, by: By, command: Command) -> Result<Reply, Rejection> {
         let (sender, reply) = oneshot::channel();
-        self.requests.send((command, sender)).await.map_err(|_| Rejection::StoreUnavailable)?;
+        self.requests.send((by, command, sender)).await.map_err(|_| Rejection::StoreUnavailable)?;
         reply.await.map_err(|_| Rejection::StoreUnavailable)?
     }
 }
 
 impl http::Switchboard for Door {
-    fn command(&self, command: Command) -> http::Answered<'_> {
-        Box::pin(self.ask(command))
+    fn command(&self, by: By, command: Command) -> http::Answered<'_> {
+        Box::pin(self.ask(by, command))
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
-use crate::bridge::{Answer, Bridge, Command, Question, Rejection, Reply, Snapshot};
+use crate::bridge::{Answer, Bridge, By, Command, Question, Rejection, Reply, Snapshot};
 use crate::config::Settings;
 use crate::http::{self, ServiceFacts};
 use crate::mail::{self, Mailer};
@@ -163,8 +163,16 @@ impl Service {
         let door = Door { requests, snapshot };
         let sweep = retention::run(store.clone(), settings.retention, settings.recording.folder.clone());
         let rules = settings.bridge.clone();
-        let switchboard =
-            Switchboard::new(Bridge::new(settings.bridge), lines, questions, store.clone(), counts, publish);
+        let feed = http::Feed::default();
+        let switchboard = Switchboard::new(
+            Bridge::new(settings.bridge),
+            lines,
+            questions,
+            store.clone(),
+            counts,
+            feed.clone(),
+            publish,
+        );
         let sources = Sources {
             signalling: signalling_events,
             media: media_events,
@@ -182,6 +190,7 @@ impl Service {
             rules,
             version: env!("CARGO_PKG_VERSION"),
             metrics: Arc::new(move || figures.text()),
+            feed,
         };
         let (http_address, http) =
             http::serve(settings.http, store.clone(), Arc::new(door.clone()), facts, async {
@@ -241,7 +250,10 @@ impl Service {
     pub async fn open_meeting(&self, host: HostId, meeting: MeetingId) -> Result<(), Rejection> {
         let answer = self.store.answer(Question::HostById { host }, Now::read().date).await;
         let Answer::Host(Some(host)) = answer else { return Err(Rejection::StoreUnavailable) };
-        self.door.ask(Command::Open { host: Box::new(host), meeting }).await.map(|Reply::Done| ())
+        self.door
+            .ask(By::Operator, Command::Open { host: Box::new(host), meeting })
+            .await
+            .map(|Reply::Done| ())
     }
 
     /// Serves until SIGTERM or SIGINT, then drains and stops. SIGHUP reads the configuration again.
@@ -285,7 +297,7 @@ impl Service {
         // Signalling that is gone takes no calls either.
         let _ = self.signalling.set_draining(true).await;
         // The reply says that the bridge has heard; nothing hangs on it.
-        let _ = self.door.ask(Command::Drain).await;
+        let _ = self.door.ask(By::Operator, Command::Drain).await;
         let over = async {
             while !self.door.snapshot.borrow().calls.is_empty() {
                 if self.door.snapshot.changed().await.is_err() {

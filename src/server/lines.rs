@@ -45,6 +45,8 @@ pub(super) struct Lines {
     talking: HashSet<CallId>,
     echoing: HashSet<CallId>,
     heard: u64,
+    /// Who has begun or ceased to talk since somebody asked.
+    talk: Vec<(CallId, bool)>,
     /// Go into SDP in place of the leg's own.
     external_address: Outside,
 }
@@ -90,6 +92,7 @@ impl Lines {
             talking: HashSet::new(),
             echoing: HashSet::new(),
             heard: 0,
+            talk: Vec::new(),
             signalling,
             media,
             clips,
@@ -129,6 +132,15 @@ impl Lines {
     /// How often has changed who talks and who echoes.
     pub(super) fn heard(&self) -> u64 {
         self.heard
+    }
+
+    /// Who has begun or ceased to talk since the last time.
+    pub(super) fn take_talk(&mut self) -> Vec<(CallId, bool)> {
+        std::mem::take(&mut self.talk)
+    }
+
+    pub(super) fn talks(&self, call: CallId) -> bool {
+        self.talking.contains(&call)
     }
 
     /// Writes into the rosters who talks and who echoes.
@@ -434,6 +446,7 @@ impl Lines {
             media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
             media::Event::Talking { call, on } => {
                 self.heard += 1;
+                self.talk.push((call, on));
                 if on {
                     self.talking.insert(call)
                 } else {
@@ -499,7 +512,7 @@ impl Lines {
                 self.media.play_name(to, playback.0, of, self.clips.of(otherwise.as_slice()));
             }
             Output::DropName { call } => self.media.drop_name(call),
-            Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } => {
+            Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } | Output::News { .. } => {
                 unreachable!("the switchboard carries these out itself")
             }
         }

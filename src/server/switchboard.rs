@@ -12,7 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
-use crate::bridge::{Bridge, CallRecord, Command, Input, Output, Rejection, Reply, RequestId, Snapshot};
+use crate::bridge::news::{News, What};
+use crate::bridge::{Bridge, By, CallRecord, Command, Input, Output, Rejection, Reply, RequestId, Snapshot};
+use crate::http::Feed;
 use crate::media;
 use crate::server::figures;
 use crate::server::lines::Lines;
@@ -25,7 +27,7 @@ use crate::store::Store;
 use crate::types::Now;
 
 /// A command and where its reply goes.
-pub(super) type Request = (Command, oneshot::Sender<Result<Reply, Rejection>>);
+pub(super) type Request = (By, Command, oneshot::Sender<Result<Reply, Rejection>>);
 
 /// Where inputs come from.
 pub(super) struct Sources {
@@ -43,6 +45,7 @@ pub(super) struct Switchboard {
     questions: Questions,
     store: Store,
     counts: Counts,
+    feed: Feed,
     /// Replies that are owed, by request.
     owed: HashMap<RequestId, oneshot::Sender<Result<Reply, Rejection>>>,
     requests: u64,
@@ -65,6 +68,7 @@ impl Switchboard {
         questions: Questions,
         store: Store,
         counts: Counts,
+        feed: Feed,
         snapshot: watch::Sender<Arc<Snapshot>>,
     ) -> Self {
         Self {
@@ -73,6 +77,7 @@ impl Switchboard {
             questions,
             store,
             counts,
+            feed,
             owed: HashMap::new(),
             requests: 0,
             pending: VecDeque::new(),
@@ -141,11 +146,11 @@ impl Switchboard {
         self.store.save_record(record);
     }
 
-    fn command(&mut self, (command, reply): Request) {
+    fn command(&mut self, (by, command, reply): Request) {
         self.requests += 1;
         let request = RequestId(self.requests);
         self.owed.insert(request, reply);
-        self.pending.push_back(Input::Command { request, command });
+        self.pending.push_back(Input::Command { request, by, command });
     }
 
     async fn work_off(&mut self) {
@@ -156,6 +161,7 @@ impl Switchboard {
                 self.carry_out(output).await;
             }
         }
+        self.tell_talk();
         if Instant::now() >= self.publish_at && self.published != self.revision() {
             self.publish();
         }
@@ -190,7 +196,25 @@ impl Switchboard {
                     let _ = sender.send(reply);
                 }
             }
+            Output::News { news } => {
+                let mut news = *news;
+                // They may have begun to talk before they joined.
+                if let What::Joined(participant) = &mut news.what {
+                    participant.talking = self.lines.talks(participant.participant);
+                }
+                self.feed.tell(&news, Now::read().date);
+            }
             to_a_line => self.lines.carry_out(to_a_line, &mut self.pending).await,
+        }
+    }
+
+    /// Who talks is known to the legs alone.
+    fn tell_talk(&mut self) {
+        for (call, on) in self.lines.take_talk() {
+            if let Some((host, meeting)) = self.bridge.place_of(call) {
+                let news = News { host, meeting: Some(meeting), what: What::Talking(call, on) };
+                self.feed.tell(&news, Now::read().date);
+            }
         }
     }
 

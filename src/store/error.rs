@@ -45,6 +45,8 @@ pub enum Refusal {
     NoSuchHost,
     #[error("the meeting does not exist")]
     NoSuchMeeting,
+    #[error("the token does not exist")]
+    NoSuchToken,
     #[error("the meeting is cancelled")]
     Cancelled,
     #[error("the host's standing meeting cannot be changed in this way or cancelled")]
@@ -57,6 +59,10 @@ pub enum Refusal {
     NotItsDay,
     #[error("no mail is sent: the configuration has no [mail]")]
     NoMail,
+    #[error("the Idempotency-Key was used for another request")]
+    KeyUsedOtherwise,
+    #[error("it is not as If-Match expects it")]
+    Changed,
     #[error("another meeting of this host is open")]
     AnotherIsOpen,
 }

@@ -4,11 +4,12 @@ use super::database::{Transaction, query};
 use jiff::Timestamp;
 
 use super::notices::Notices;
+use super::once::{Once, Outcome};
 use super::outbox::Method;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::words::Word;
-use super::{Error, Store, draw};
+use super::{Error, Refusal, Store, draw};
 use crate::bridge::guess::Counter;
 use crate::bridge::view::KnownCallers;
 use crate::types::{HostId, HostPin, Language, MeetingId, PhoneNumber, Pin};
@@ -28,6 +29,8 @@ pub struct Host {
     pub pin_at: Timestamp,
     pub standard_meeting: MeetingId,
     pub created_at: Timestamp,
+    /// Differs whenever anything of this does.
+    pub version: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,9 +62,24 @@ impl Store {
         pin_length: usize,
         now: Timestamp,
     ) -> Result<(Host, HostPin), Error> {
+        self.add_host_once(new, pin_length, now, None).await
+    }
+
+    /// The same, at most once for each `once`.
+    pub async fn add_host_once(
+        &self,
+        new: &NewHost,
+        pin_length: usize,
+        now: Timestamp,
+        once: Option<&Once>,
+    ) -> Result<(Host, HostPin), Error> {
         let (host, meeting) = (HostId::fresh(), MeetingId::fresh());
         let host_pin = draw::host_pin()?;
         let mut transaction = self.begin().await?;
+        if let Some(outcome) = self.outcome(&mut transaction, once, now).await? {
+            let host = self.host(outcome.host()?).await?.ok_or(Refusal::NoSuchHost)?;
+            return Ok((host, outcome.host_pin()?));
+        }
         let pin = self.free_pin(&mut transaction, pin_length).await?;
         query(
             "INSERT INTO hosts (id, name, email, language, known_callers, pin_mac, pin_sealed, pin_length,
@@ -92,6 +110,8 @@ impl Store {
         .execute(&mut transaction)
         .await?;
         self.replace_numbers(&mut transaction, host, &new.numbers).await?;
+        let outcome = Outcome { id: host.to_string(), secret: Some(host_pin.reveal().to_owned()) };
+        self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         transaction.commit().await?;
         let host = self.host(host).await?.ok_or(Error::Unreadable("host"))?;
         Ok((host, host_pin))
@@ -121,7 +141,18 @@ impl Store {
 
     /// `None`: there is no such host.
     pub async fn change_host(&self, host: HostId, change: &HostChange) -> Result<Option<Host>, Error> {
+        self.change_host_if(host, change, None).await
+    }
+
+    /// The same, if it is still of one of these versions.
+    pub async fn change_host_if(
+        &self,
+        host: HostId,
+        change: &HostChange,
+        versions: Option<&[String]>,
+    ) -> Result<Option<Host>, Error> {
         let mut transaction = self.begin().await?;
+        self.is_host_still(host, versions).await?;
         let changed = query(
             "UPDATE hosts SET name = COALESCE($2, name), email = COALESCE($3, email),
                               known_callers = COALESCE($4, known_callers),
@@ -151,7 +182,18 @@ impl Store {
     /// Takes the host with its meetings, tokens and verified numbers away. Its PIN is never given
     /// to another. `false`: there was none.
     pub async fn remove_host(&self, host: HostId, now: Timestamp) -> Result<bool, Error> {
+        self.remove_host_if(host, now, None).await
+    }
+
+    /// The same, if it is still of one of these versions.
+    pub async fn remove_host_if(
+        &self,
+        host: HostId,
+        now: Timestamp,
+        versions: Option<&[String]>,
+    ) -> Result<bool, Error> {
         let mut transaction = self.begin().await?;
+        self.is_host_still(host, versions).await?;
         retire_pin(&mut transaction, host, now).await?;
         let removed =
             query("DELETE FROM hosts WHERE id = $1").bind(host.to_string()).execute(&mut transaction).await?;
@@ -167,7 +209,21 @@ impl Store {
         pin_length: usize,
         now: Timestamp,
     ) -> Result<Option<Host>, Error> {
+        self.new_pin_once(host, pin_length, now, None).await
+    }
+
+    /// The same, at most once for each `once`.
+    pub async fn new_pin_once(
+        &self,
+        host: HostId,
+        pin_length: usize,
+        now: Timestamp,
+        once: Option<&Once>,
+    ) -> Result<Option<Host>, Error> {
         let mut transaction = self.begin().await?;
+        if self.outcome(&mut transaction, once, now).await?.is_some() {
+            return self.host(host).await;
+        }
         retire_pin(&mut transaction, host, now).await?;
         let pin = self.free_pin(&mut transaction, pin_length).await?;
         query("UPDATE hosts SET pin_mac = $2, pin_sealed = $3, pin_length = $4, pin_at = $5 WHERE id = $1")
@@ -184,6 +240,8 @@ impl Store {
             .await?;
         self.renew(&mut transaction, &[Counter::CodesOf(host), Counter::HostPinsOf(host)]).await?;
         self.tell_new_pin(&mut transaction, host, now).await?;
+        let outcome = Outcome { id: host.to_string(), secret: None };
+        self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         transaction.commit().await?;
         self.known_changed(host, now);
         self.outbox().ring();
@@ -216,14 +274,29 @@ impl Store {
 
     /// Draws a new host PIN, which is told here and never again. `None`: no such host.
     pub async fn new_host_pin(&self, host: HostId) -> Result<Option<HostPin>, Error> {
+        self.new_host_pin_once(host, Timestamp::now(), None).await
+    }
+
+    /// The same, at most once for each `once`.
+    pub async fn new_host_pin_once(
+        &self,
+        host: HostId,
+        now: Timestamp,
+        once: Option<&Once>,
+    ) -> Result<Option<HostPin>, Error> {
         let pin = draw::host_pin()?;
         let mut transaction = self.begin().await?;
+        if let Some(outcome) = self.outcome(&mut transaction, once, now).await? {
+            return outcome.host_pin().map(Some);
+        }
         let changed = query("UPDATE hosts SET host_pin_mac = $2 WHERE id = $1")
             .bind(host.to_string())
             .bind(self.keys().host_pin(host, &pin).to_vec())
             .execute(&mut transaction)
             .await?;
         self.renew(&mut transaction, &[Counter::HostPin(host)]).await?;
+        let outcome = Outcome { id: host.to_string(), secret: Some(pin.reveal().to_owned()) };
+        self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         transaction.commit().await?;
         Ok((changed.rows_affected() > 0).then_some(pin))
     }
@@ -231,7 +304,7 @@ impl Store {
     async fn read_host(&self, row: &Row) -> Result<Host, Error> {
         let id = HostId(row.uuid("id")?);
         let language = row.text_or_null("language")?.map(|text| text.parse()).transpose();
-        Ok(Host {
+        let mut host = Host {
             id,
             name: row.text("name")?,
             email: row.text("email")?,
@@ -243,7 +316,18 @@ impl Store {
             pin_at: row.time("pin_at")?,
             standard_meeting: MeetingId(row.uuid("standard_meeting")?),
             created_at: row.time("created_at")?,
-        })
+            version: String::new(),
+        };
+        host.version = self.fingerprint(fields_of(&host).as_bytes());
+        Ok(host)
+    }
+
+    /// `versions`: those that it may be of. Asked within a transaction that nobody writes beside.
+    async fn is_host_still(&self, host: HostId, versions: Option<&[String]>) -> Result<(), Error> {
+        let Some(versions) = versions else { return Ok(()) };
+        // Who is not there is told so by what follows.
+        let now = self.host(host).await?.map(|host| host.version);
+        if now.is_none_or(|now| versions.contains(&now)) { Ok(()) } else { Err(Refusal::Changed.into()) }
     }
 
     /// A PIN that nobody has or had, and that neither begins with another nor another with it.
@@ -290,6 +374,14 @@ impl Store {
         }
         Err(Error::NoneFree("PIN"))
     }
+}
+
+/// All that a host shows, for its version.
+fn fields_of(host: &Host) -> String {
+    let numbers: Vec<&str> = host.numbers.iter().map(PhoneNumber::reveal).collect();
+    let language = host.language.as_ref().map(Language::as_str);
+    let words = (host.known_callers.word(), host.notices.word());
+    format!("{:?}", (&host.name, &host.email, language, words, numbers, host.pin_at))
 }
 
 async fn retire_pin(connection: &mut Transaction, host: HostId, now: Timestamp) -> Result<(), Error> {

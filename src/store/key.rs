@@ -110,6 +110,17 @@ impl Keys {
         hmac(&self.mac, "drawn code", &[host.0.as_bytes(), code.reveal().as_bytes()])
     }
 
+    /// Of a request that is carried out once, or of a text; `what` keeps its parts apart.
+    pub fn once(&self, what: &str, parts: &[&[u8]]) -> MacBytes {
+        let parts: Vec<&[u8]> = [what.as_bytes()].into_iter().chain(parts.iter().copied()).collect();
+        hmac(&self.mac, "once", &parts)
+    }
+
+    /// Of a moderator link's words.
+    pub fn link(&self, words: &[u8]) -> MacBytes {
+        hmac(&self.mac, "moderator link", &[words])
+    }
+
     pub fn number(&self, number: &PhoneNumber) -> MacBytes {
         hmac(&self.mac, "number", &[number.reveal().as_bytes()])
     }

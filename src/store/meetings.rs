@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::hooks::HookEvent;
+use super::once::{Once, Outcome};
 use super::outbox::Method;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
@@ -74,7 +75,31 @@ pub struct MeetingChange {
     pub wait_for_moderator: Option<bool>,
 }
 
+/// Which meetings of a host; all that is given must be met. The standing one has no times and is in no
+/// span of them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MeetingFilter {
+    pub state: Option<MeetingState>,
+    pub kind: Option<MeetingKind>,
+    /// Its last occurrence ends after this.
+    pub from: Option<Timestamp>,
+    /// Its first one starts before this.
+    pub to: Option<Timestamp>,
+}
+
 impl Meeting {
+    /// Differs whenever the meeting has changed, been opened or closed.
+    #[must_use]
+    pub fn version(&self) -> String {
+        format!("{:x}-{:x}-{}", millis(self.updated_at), self.sequence, self.state.word())
+    }
+
+    /// `versions`: those that it may be of; `None`: any.
+    fn is_still(&self, versions: Option<&[String]>) -> Result<(), Error> {
+        let is_one = |versions: &[String]| versions.contains(&self.version());
+        if versions.is_none_or(is_one) { Ok(()) } else { Err(Refusal::Changed.into()) }
+    }
+
     /// Its occurrences; `None` for the standing meeting, which has no times.
     pub fn series(&self) -> Result<Option<Series>, recurrence::BadRecurrence> {
         let Some((start, end)) = self.starts_at.zip(self.ends_at) else { return Ok(None) };
@@ -115,6 +140,17 @@ impl Store {
         new: &NewMeeting,
         now: Timestamp,
     ) -> Result<Meeting, Error> {
+        self.add_meeting_once(host, new, now, None).await
+    }
+
+    /// The same, at most once for each `once`.
+    pub async fn add_meeting_once(
+        &self,
+        host: HostId,
+        new: &NewMeeting,
+        now: Timestamp,
+        once: Option<&Once>,
+    ) -> Result<Meeting, Error> {
         if millis(new.starts_at) >= millis(new.ends_at) {
             return Err(Refusal::EndsBeforeItStarts.into());
         }
@@ -122,6 +158,9 @@ impl Store {
             .map_err(|_| Refusal::NotItsDay)?;
         let id = MeetingId::fresh();
         let mut transaction = self.begin().await?;
+        if let Some(outcome) = self.outcome(&mut transaction, once, now).await? {
+            return self.read_back(&mut transaction, outcome.meeting()?).await;
+        }
         let known = query("SELECT 1 FROM hosts WHERE id = $1")
             .bind(host.to_string())
             .fetch_optional(&mut transaction)
@@ -158,6 +197,8 @@ impl Store {
         .await?;
         let meeting = self.read_back(&mut transaction, id).await?;
         self.queue(&mut transaction, &meeting, Method::Request, &meeting.invitees, now).await?;
+        let outcome = Outcome { id: id.to_string(), secret: None };
+        self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         transaction.commit().await?;
         self.outbox().ring();
         self.known_changed(host, now);
@@ -176,17 +217,22 @@ impl Store {
     pub async fn meetings(
         &self,
         host: HostId,
-        state: Option<MeetingState>,
+        filter: MeetingFilter,
         range: Range,
     ) -> Result<Page<Meeting>, Error> {
         let rows = query(
             "SELECT * FROM meetings WHERE host = $1 AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR id < $3)
+               AND ($5 IS NULL OR kind = $5) AND ($6 IS NULL OR coalesce(series_ends_at, ends_at) > $6)
+               AND ($7 IS NULL OR starts_at < $7)
              ORDER BY id DESC LIMIT $4",
         )
         .bind(host.to_string())
-        .bind(state.map(Word::word))
+        .bind(filter.state.map(Word::word))
         .bind(range.after.map(|cursor| cursor.id.to_string()))
         .bind(i64::from(range.limit) + 1)
+        .bind(filter.kind.map(Word::word))
+        .bind(filter.from.map(millis))
+        .bind(filter.to.map(millis))
         .fetch_all(self.reader())
         .await?;
         let found = rows.iter().map(|row| self.read_meeting(row)).collect::<Result<_, _>>()?;
@@ -200,8 +246,20 @@ impl Store {
         change: &MeetingChange,
         now: Timestamp,
     ) -> Result<Meeting, Error> {
+        self.change_meeting_if(meeting, change, now, None).await
+    }
+
+    /// The same, if it is still of one of these versions.
+    pub async fn change_meeting_if(
+        &self,
+        meeting: MeetingId,
+        change: &MeetingChange,
+        now: Timestamp,
+        versions: Option<&[String]>,
+    ) -> Result<Meeting, Error> {
         let mut transaction = self.begin().await?;
         let mut changed = self.read_for_change(&mut transaction, meeting).await?;
+        changed.is_still(versions)?;
         let before = changed.clone();
         let timed = change.starts_at.is_some() || change.ends_at.is_some() || change.recurrence.is_some();
         if changed.standing && timed {
@@ -268,7 +326,20 @@ impl Store {
 
     /// Draws a code none of the host's last twenty; the old one is worth nothing from now on.
     pub async fn new_code(&self, meeting: MeetingId, now: Timestamp) -> Result<Meeting, Error> {
+        self.new_code_once(meeting, now, None).await
+    }
+
+    /// The same, at most once for each `once`.
+    pub async fn new_code_once(
+        &self,
+        meeting: MeetingId,
+        now: Timestamp,
+        once: Option<&Once>,
+    ) -> Result<Meeting, Error> {
         let mut transaction = self.begin().await?;
+        if self.outcome(&mut transaction, once, now).await?.is_some() {
+            return self.read_back(&mut transaction, meeting).await;
+        }
         let before = self.read_for_change(&mut transaction, meeting).await?;
         if before.kind == MeetingKind::Standard {
             return Err(Refusal::NoCode.into());
@@ -285,6 +356,8 @@ impl Store {
         .execute(&mut transaction)
         .await?;
         self.renew(&mut transaction, &[Counter::Code(meeting)]).await?;
+        let outcome = Outcome { id: meeting.to_string(), secret: None };
+        self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         let changed = self.read_back(&mut transaction, meeting).await?;
         self.queue_change(&mut transaction, &before, &changed, now).await?;
         transaction.commit().await?;
@@ -295,8 +368,19 @@ impl Store {
 
     /// Cancelling twice is cancelling once.
     pub async fn cancel_meeting(&self, meeting: MeetingId, now: Timestamp) -> Result<Meeting, Error> {
+        self.cancel_meeting_if(meeting, now, None).await
+    }
+
+    /// The same, if it is still of one of these versions.
+    pub async fn cancel_meeting_if(
+        &self,
+        meeting: MeetingId,
+        now: Timestamp,
+        versions: Option<&[String]>,
+    ) -> Result<Meeting, Error> {
         let mut transaction = self.begin().await?;
         let before = self.read_back(&mut transaction, meeting).await?;
+        before.is_still(versions)?;
         if before.standing {
             return Err(Refusal::Standing.into());
         }

@@ -17,9 +17,11 @@ mod hooks;
 mod hosts;
 mod key;
 mod known;
+mod links;
 mod meetings;
 mod notices;
 mod numbers;
+mod once;
 mod open;
 mod outbox;
 mod page;
@@ -47,8 +49,10 @@ pub use examine::{Examined, examine};
 pub use guesses::UsedUp;
 pub use hooks::{HookDelivery, HookEvent, HookState, Subscription};
 pub use hosts::{Host, HostChange, NewHost};
-pub use meetings::{Meeting, MeetingChange, NewMeeting, series};
+pub use links::Link;
+pub use meetings::{Meeting, MeetingChange, MeetingFilter, NewMeeting, series};
 pub use notices::{Notice, NoticeKind, Notices};
+pub use once::Once;
 pub use outbox::{Delivery, DeliveryState, Due, Settled};
 pub use page::{Cursor, Page, Range};
 pub use records::{CallFilter, PastCall, PastKey, PastStep};
@@ -174,6 +178,12 @@ impl Store {
         work: impl for<'c> FnOnce(&'c mut Transaction) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
         self.inner.writes.job(work).await
+    }
+
+    /// Of a text, under the key file: tells whether two texts are the same, and nothing of either.
+    #[must_use]
+    pub fn fingerprint(&self, text: &[u8]) -> String {
+        self.keys().once("fingerprint", &[text]).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
     }
 
     async fn begin(&self) -> Result<Transaction, Error> {

@@ -19,7 +19,7 @@ use super::spill::Spill;
 use super::words::Word;
 use super::{Error, Store};
 use crate::bridge::input::{DigitSource, Quality};
-use crate::bridge::record::Signalled;
+use crate::bridge::record::{Act, Signalled};
 use crate::bridge::snapshot::Entered;
 use crate::bridge::{CallRecord, Ending};
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
@@ -48,6 +48,7 @@ pub struct PastCall {
     pub path: Vec<PastStep>,
     pub keys: Vec<PastKey>,
     pub remembered: bool,
+    pub acts: Vec<Act>,
     pub quality: Option<Quality>,
     pub signalled: Signalled,
 }
@@ -161,6 +162,7 @@ impl Store {
             path: record.path.into_iter().map(|s| PastStep { at: s.at, what: s.what.to_owned() }).collect(),
             keys: record.keys.iter().map(|key| (millis(key.at), key.source.word().to_owned())).collect(),
             remembered: record.remembered,
+            acts: record.acts,
             quality: record.quality.map(StoredQuality::from),
             signalled: record.signalled,
         };
@@ -217,6 +219,7 @@ impl Store {
             path: detail.path,
             keys: keys.collect::<Option<_>>().ok_or(Error::Unreadable("keys"))?,
             remembered: detail.remembered,
+            acts: detail.acts,
             quality: detail.quality.map(Quality::from),
             signalled: detail.signalled,
         })
@@ -281,6 +284,8 @@ struct Detail {
     remembered: bool,
     quality: Option<StoredQuality>,
     /// Records of before have none.
+    #[serde(default)]
+    acts: Vec<Act>,
     #[serde(default)]
     signalled: Signalled,
 }

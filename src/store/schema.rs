@@ -15,6 +15,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "guesses", include_str!("migrations/0003_guesses.sql")),
     (4, "notices", include_str!("migrations/0004_notices.sql")),
     (5, "webhooks", include_str!("migrations/0005_webhooks.sql")),
+    (6, "links", include_str!("migrations/0006_links.sql")),
+    (7, "once", include_str!("migrations/0007_once.sql")),
 ];
 
 pub(super) fn sqlite() -> Migrator {

@@ -5,7 +5,9 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::database::query;
-use super::row::{Columns, millis};
+use super::once::{Once, Outcome};
+use super::page::{Cursor, Page, Range};
+use super::row::{Columns, Row, millis};
 use super::{Error, Refusal, Store, draw};
 use crate::types::{HostId, Token, TokenId};
 
@@ -26,9 +28,30 @@ impl Store {
         name: &str,
         now: Timestamp,
     ) -> Result<(TokenFacts, Token), Error> {
+        self.add_token_once(host, name, now, None).await
+    }
+
+    /// The same, at most once for each `once`.
+    pub async fn add_token_once(
+        &self,
+        host: HostId,
+        name: &str,
+        now: Timestamp,
+        once: Option<&Once>,
+    ) -> Result<(TokenFacts, Token), Error> {
         let token = draw::host_token()?;
         let id = TokenId::fresh();
         let mut transaction = self.begin().await?;
+        if let Some(outcome) = self.outcome(&mut transaction, once, now).await? {
+            let row = query("SELECT name, created_at FROM tokens WHERE id = $1")
+                .bind(&outcome.id)
+                .fetch_optional(&mut transaction)
+                .await?
+                .ok_or(Refusal::NoSuchToken)?;
+            let (name, created_at) = (row.text("name")?, row.time("created_at")?);
+            let facts = TokenFacts { id: outcome.token()?, host, name, created_at };
+            return Ok((facts, Token::new(outcome.secret.unwrap_or_default())));
+        }
         let added = query(
             "INSERT INTO tokens (id, host, name, hash, created_at)
              SELECT $1, id, $3, $4, $5 FROM hosts WHERE id = $2",
@@ -43,6 +66,8 @@ impl Store {
         if added.rows_affected() == 0 {
             return Err(Refusal::NoSuchHost.into());
         }
+        let outcome = Outcome { id: id.to_string(), secret: Some(token.reveal().to_owned()) };
+        self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         transaction.commit().await?;
         Ok((TokenFacts { id, host, name: name.to_owned(), created_at: now }, token))
     }
@@ -63,22 +88,25 @@ impl Store {
         }
     }
 
-    /// Oldest first, at most a thousand.
-    pub async fn tokens(&self, host: HostId) -> Result<Vec<TokenFacts>, Error> {
-        let rows = query("SELECT id, name, created_at FROM tokens WHERE host = $1 ORDER BY id LIMIT 1000")
-            .bind(host.to_string())
-            .fetch_all(self.reader())
-            .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(TokenFacts {
-                    id: TokenId(row.uuid("id")?),
-                    host,
-                    name: row.text("name")?,
-                    created_at: row.time("created_at")?,
-                })
+    /// Oldest first.
+    pub async fn tokens(&self, host: HostId, range: Range) -> Result<Page<TokenFacts>, Error> {
+        let rows =
+            query("SELECT id, name, created_at FROM tokens WHERE host = $1 AND id > $2 ORDER BY id LIMIT $3")
+                .bind(host.to_string())
+                .bind(range.after.map_or_else(String::new, |cursor| cursor.id.to_string()))
+                .bind(i64::from(range.limit) + 1)
+                .fetch_all(self.reader())
+                .await?;
+        let read = |row: &Row| {
+            Ok::<_, Error>(TokenFacts {
+                id: TokenId(row.uuid("id")?),
+                host,
+                name: row.text("name")?,
+                created_at: row.time("created_at")?,
             })
-            .collect()
+        };
+        let found = rows.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Page::of(found, range.limit, |token: &TokenFacts| Cursor { time: 0, id: token.id.0 }))
     }
 
     /// `of`: only if it is this host's. `false`: there was none.

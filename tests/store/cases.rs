@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use doorline::bridge::guess::{Attempt, Counter, Proved, Spent};
 use doorline::bridge::input::{DigitSource, Quality};
 use doorline::bridge::question::OpenedBy;
-use doorline::bridge::record::{Key, Step};
+use doorline::bridge::record::{Act, Key, Step};
 use doorline::bridge::snapshot::Entered;
 use doorline::bridge::view::{KnownCallers, MeetingKind, MeetingState};
-use doorline::bridge::{Answer, CallRecord, Ending, HostView, Question};
+use doorline::bridge::{Answer, By, CallRecord, Ending, HostView, Question};
 use doorline::store::{
-    CallFilter, Error, Host, HostChange, Meeting, MeetingChange, NewHost, NewMeeting, Notice, NoticeKind,
-    Notices, Range, Refusal, Store,
+    CallFilter, Error, Host, HostChange, Meeting, MeetingChange, MeetingFilter, NewHost, NewMeeting, Notice,
+    NoticeKind, Notices, Range, Refusal, Store,
 };
 use doorline::types::{CallId, Code, HostId, HostPin, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
 use jiff::{SignedDuration, Timestamp};
@@ -209,6 +209,7 @@ pub fn record(call: u128, started_at: Timestamp) -> CallRecord {
         path: vec![Step { at: started_at, what: "asking-pin" }],
         keys: vec![Key { at: started_at, source: DigitSource::Rtp }],
         remembered: true,
+        acts: vec![Act { at: started_at, what: "muted".to_owned(), by: By::Phone(CallId::numbered(99)) }],
         quality: Some(Quality { packets_received: 3_000, jitter_ms: 1.5, ..Quality::default() }),
         signalled: doorline::bridge::record::Signalled {
             redirected_by: Some("+4420…0001".to_owned()),
@@ -344,8 +345,11 @@ pub async fn a_token_opens_its_host_until_it_is_revoked() {
     let (ada, bob) = (house.host("Ada").await, house.host("Bob").await);
     let (facts, token) = house.store.add_token(ada.id, "outlook", house.now).await.unwrap();
     assert_eq!(house.store.host_of_token(&token).await.unwrap(), Some(ada.id));
-    assert_eq!(house.store.tokens(ada.id).await.unwrap(), std::slice::from_ref(&facts));
-    assert_eq!(house.store.tokens(bob.id).await.unwrap(), []);
+    assert_eq!(
+        house.store.tokens(ada.id, Range::first(9)).await.unwrap().items,
+        std::slice::from_ref(&facts)
+    );
+    assert_eq!(house.store.tokens(bob.id, Range::first(9)).await.unwrap().items, []);
     let forged = doorline::types::Token::new("dlh_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     assert_eq!(house.store.host_of_token(&forged).await.unwrap(), None);
 
@@ -575,7 +579,7 @@ pub async fn of_two_meetings_opened_at_once_one_wins() {
         let mut answers = [first, second];
         answers.sort_by_key(|answer| *answer == Answer::Unavailable);
         assert_eq!(answers, [Answer::Done, Answer::Unavailable], "round {round}");
-        let open = house.store.meetings(host.id, Some(MeetingState::Open), Range::first(9)).await.unwrap();
+        let open = house.store.meetings(host.id, open_ones(), Range::first(9)).await.unwrap();
         assert_eq!(open.items.len(), 1, "round {round}");
         house.store.close_meeting(open.items[0].id, house.now).await.unwrap();
     }
@@ -852,17 +856,17 @@ pub async fn pages_show_every_row_once_even_when_rows_are_added_meanwhile() {
     for in_minutes in 0..5 {
         house.one_time(host, in_minutes).await;
     }
-    let first = house.store.meetings(host, None, Range::first(4)).await.unwrap();
+    let first = house.store.meetings(host, MeetingFilter::default(), Range::first(4)).await.unwrap();
     house.one_time(host, 99).await;
     let rest = Range { after: first.next, limit: 4 };
-    let second = house.store.meetings(host, None, rest).await.unwrap();
+    let second = house.store.meetings(host, MeetingFilter::default(), rest).await.unwrap();
     let titles = |page: &doorline::store::Page<Meeting>| -> Vec<String> {
         page.items.iter().map(|meeting| meeting.title.clone()).collect()
     };
     assert_eq!(titles(&first), ["in 4 minutes", "in 3 minutes", "in 2 minutes", "in 1 minutes"]);
     assert_eq!(titles(&second), ["in 0 minutes", "host 0"], "the standing meeting is the oldest");
     assert_eq!(second.next, None);
-    let scheduled = house.store.meetings(host, Some(MeetingState::Open), Range::first(9)).await.unwrap();
+    let scheduled = house.store.meetings(host, open_ones(), Range::first(9)).await.unwrap();
     assert_eq!(scheduled.items, []);
 }
 
@@ -883,6 +887,8 @@ pub async fn a_call_record_is_read_back_as_it_was_written() {
     assert_eq!((read.entered, read.ending), (written.entered, written.ending));
     assert_eq!((read.trust, read.withheld, read.remembered), (Trust::Network, false, true));
     assert_eq!((read.path.len(), read.path[0].what.as_str()), (1, "asking-pin"));
+    let act = (read.acts[0].what.as_str(), read.acts[0].by);
+    assert_eq!(act, ("muted", By::Phone(CallId::numbered(99))));
     assert_eq!((read.keys.len(), read.keys[0].source), (1, DigitSource::Rtp));
     assert_eq!(read.quality, written.quality);
     assert_eq!(house.store.call(CallId::numbered(8)).await.unwrap(), None);
@@ -1067,4 +1073,8 @@ macro_rules! for_each_case {
             a_broken_database_is_unavailable_and_never_a_wrong_answer
         }
     };
+}
+
+fn open_ones() -> MeetingFilter {
+    MeetingFilter { state: Some(MeetingState::Open), ..MeetingFilter::default() }
 }

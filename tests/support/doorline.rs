@@ -137,6 +137,11 @@ impl Doorline {
         Api::new(&format!("http://127.0.0.1:{}", self.ports.http()), token)
     }
 
+    /// Where the API listens.
+    pub fn http(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::from(LAB), self.ports.http())
+    }
+
     pub fn operator_token(&self) -> &str {
         &self.token
     }

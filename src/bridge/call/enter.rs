@@ -15,6 +15,7 @@ use crate::bridge::call::state::{About, Event, HOLD, OPENING_TIME, PROMPT_TIME, 
 use crate::bridge::desk::{Asker, Desk};
 use crate::bridge::guess::Proved;
 use crate::bridge::meeting::{Recording, Row};
+use crate::bridge::news::What;
 use crate::bridge::snapshot::{Entered, Role};
 use crate::bridge::view::{HostView, Known, MeetingKind};
 use crate::bridge::{Ending, Output, Prompt, Question, verify};
@@ -188,7 +189,15 @@ pub(super) fn enter(
     });
     desk.explain(call.id, format!("let in: {}", shown(proof)));
 
-    let known = known_to(call, host.id).map(|known| known.verified);
+    let known = known_to(call, host.id).map(|known| (known.verified, known.meeting));
+    if let Some((_, proved_there)) = known
+        && without_code.is_some()
+        && proved_there != without_code
+    {
+        let number = call.caller.number.clone();
+        desk.tell(host.id, without_code, What::CameWithoutCode { participant: call.id, number });
+    }
+    let known = known.map(|(verified, _)| verified);
     let mut said = match (first, call.admitted == Some(host.id)) {
         (true, _) => vec![Prompt::FirstHere],
         (false, true) => vec![Prompt::LetIn],

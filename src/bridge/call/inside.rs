@@ -13,6 +13,7 @@ use crate::bridge::call::leaving::leave;
 use crate::bridge::call::menu::{self, Action};
 use crate::bridge::call::sound::{quiet, say, tell};
 use crate::bridge::call::state::{MENU_TIME, Patience, State};
+use crate::bridge::command::By;
 use crate::bridge::desk::{Asker, Desk, Todo};
 use crate::bridge::meeting::Row;
 use crate::bridge::prompt::Number;
@@ -166,7 +167,7 @@ fn command(desk: &mut Desk, call: &mut Call, inside: &mut Inside, key: Digit) {
         Some(Action::ToggleMuteAll) => {
             let muted = desk.live(host).is_some_and(|live| !live.all_muted);
             desk.step(call.id, if muted { "mutes-all" } else { "unmutes-all" });
-            desk.mute_all(host, meeting, muted);
+            desk.mute_all(host, meeting, muted, By::Phone(call.id));
             tell(desk, call, if muted { Prompt::EveryoneMuted } else { Prompt::EveryoneUnmuted });
         }
         Some(Action::ToggleLock) => {
@@ -209,6 +210,7 @@ fn confirmed(desk: &mut Desk, call: &mut Call, inside: &Inside, what: Confirm) {
         Confirm::Drop(who) if desk.row(who, host, meeting).is_some() => {
             desk.step(call.id, "drops-and-forgets");
             tell(desk, call, Prompt::Dropped);
+            desk.act(who, "removed-and-forgotten", By::Phone(call.id));
             desk.todo.push_back(Todo::Call(who, Event::Removed { forget: true }));
         }
         Confirm::Drop(_) => tell(desk, call, Prompt::NobodyToDrop),
@@ -224,6 +226,7 @@ fn admit(desk: &mut Desk, call: &Call, inside: &Inside, who: CallId) {
     }
     let more = lobby.len() > 1;
     desk.step(call.id, "admits");
+    desk.act(who, "admitted", By::Phone(call.id));
     desk.todo.push_back(Todo::Call(who, Event::Admitted));
     if more {
         desk.play(call.id, vec![Prompt::CallerWaits]);

@@ -68,6 +68,8 @@ pub(super) fn describe(output: &Output, title: impl Fn(MeetingId) -> String) -> 
             let remembered = if record.remembered { ", remembered" } else { "" };
             format!("record {}{remembered} ({})", record.ending.name(), record.explanation)
         }
+        // Told from what scripts show.
+        Output::News { .. } => return None,
         Output::Reply { reply: Ok(_), .. } => "reply done".to_owned(),
         Output::Reply { reply: Err(rejection), .. } => format!("reply: {rejection}"),
     })

@@ -12,7 +12,7 @@ use crate::bridge::input::{Caller, DigitSource, HangUp, Quality};
 use crate::bridge::verify::Basis;
 use crate::bridge::view::{KnownCallers, MeetingState};
 use crate::bridge::{
-    Answer, Bridge, Command, Incoming, Input, Output, PlaybackId, Question, RequestId, Settings,
+    Answer, Bridge, By, Command, Incoming, Input, News, Output, PlaybackId, Question, RequestId, Settings,
 };
 use crate::types::{CallId, Code, Digit, HostPin, Language, MeetingId, Now, PhoneNumber, Pin, Trust};
 
@@ -40,6 +40,7 @@ pub struct Stage {
     answered: BTreeMap<CallId, bool>,
     mood: Mood,
     said: Vec<String>,
+    news: Vec<News>,
 }
 
 /// How the store is.
@@ -74,12 +75,18 @@ impl Stage {
             answered: BTreeMap::new(),
             mood: Mood::There(Duration::ZERO),
             said: Vec::new(),
+            news: Vec::new(),
         }
     }
 
     /// What happened since the last time.
     pub fn take_said(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said)
+    }
+
+    /// What onlookers were told since the last time.
+    pub fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     #[must_use]
@@ -368,6 +375,7 @@ impl Stage {
                 Output::PlayToMeeting { .. }
                 | Output::Record { .. }
                 | Output::Ask { .. }
+                | Output::News { .. }
                 | Output::Reply { .. } => None,
             };
             let name = call.and_then(|call| self.names.get(call)).filter(|name| !name.is_empty());
@@ -400,6 +408,7 @@ impl Stage {
                 self.at(end, Input::Played { call: to, playback });
             }
             Output::StopPlaying { call } => self.stop(call),
+            Output::News { news } => self.news.push(*news),
             Output::Ask { question, ask } => match self.mood {
                 Mood::There(delay) => {
                     let answer = self.store.answer(ask, self.now.date);
@@ -500,7 +509,7 @@ impl Stage {
 
     fn command(&mut self, command: Command) {
         self.born += 1;
-        self.feed(Input::Command { request: RequestId(self.born), command });
+        self.feed(Input::Command { request: RequestId(self.born), by: By::Host, command });
     }
 
     fn call(&self, name: &str) -> Result<CallId, String> {

@@ -189,6 +189,7 @@ impl Store {
                         verified: row.id,
                         host: self.view(row.host, date)?,
                         number: row.number.clone(),
+                        meeting: None,
                         trust: row.trust,
                         trunk: row.trunk.clone(),
                         verified_at: row.verified_at,

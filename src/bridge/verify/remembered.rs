@@ -99,6 +99,7 @@ mod tests {
                 meetings: vec![],
             },
             number: ADA.parse().unwrap(),
+            meeting: Option::None,
             trust,
             trunk: trunk.to_owned(),
             verified_at: ago(verified),

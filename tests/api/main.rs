@@ -1,5 +1,11 @@
 //! The HTTP API over a real socket, with a switchboard that notes what it is told.
 
+mod bearers;
+mod events;
+mod once;
+#[path = "../support/events.rs"]
+mod stream;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -9,14 +15,14 @@ use std::time::{Duration, Instant};
 use clap::Parser as _;
 use doorline::bridge::input::DigitSource;
 use doorline::bridge::question::OpenedBy;
-use doorline::bridge::record::{Key, Step};
+use doorline::bridge::record::{Act, Key, Step};
 use doorline::bridge::snapshot::{Entered, InLobby, LiveCall, LiveMeeting, LobbyReason, Participant, Role};
 use doorline::bridge::view::{MeetingKind, MeetingState};
-use doorline::bridge::{self, Answer, CallRecord, Command, Ending, Question, Rejection, Reply, Snapshot};
+use doorline::bridge::{self, Answer, By, CallRecord, Command, Ending, Question, Rejection, Reply, Snapshot};
 use doorline::cli::admin;
 use doorline::http::{
-    self, AccessNumber, Answered, ConfigFault, Operations, Probe, Probing, Refused, Registration, Reloaded,
-    Reloading, ServiceFacts, Switchboard, TrunkFacts, Verdict,
+    self, AccessNumber, Answered, ConfigFault, Feed, Operations, Probe, Probing, Refused, Registration,
+    Reloaded, Reloading, ServiceFacts, Switchboard, TrunkFacts, Verdict,
 };
 use doorline::store::{self, Store};
 use doorline::types::{CallId, HostId, MeetingId, Token, Trust};
@@ -31,6 +37,8 @@ const OPERATOR: &str = "dlo_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 struct Fake {
     store: Store,
     commands: Mutex<Vec<Command>>,
+    /// Who gave them.
+    givers: Mutex<Vec<By>>,
     refuse: Mutex<Option<Rejection>>,
     snapshot: Mutex<Snapshot>,
     /// Of the configuration, should it be read again.
@@ -38,7 +46,8 @@ struct Fake {
 }
 
 impl Switchboard for Fake {
-    fn command(&self, command: Command) -> Answered<'_> {
+    fn command(&self, by: By, command: Command) -> Answered<'_> {
+        self.givers.lock().unwrap().push(by);
         Box::pin(async move {
             self.commands.lock().unwrap().push(command.clone());
             if let Some(rejection) = *self.refuse.lock().unwrap() {
@@ -173,6 +182,7 @@ struct Service {
     _folder: TempDir,
     store: Store,
     fake: Arc<Fake>,
+    feed: Feed,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: Option<tokio::task::JoinHandle<()>>,
@@ -203,21 +213,24 @@ impl Service {
             key_file: folder.path().join("key"),
         };
         let (stop, stopped) = oneshot::channel();
-        let (store, fake, address, task) = runtime.block_on(async {
+        let (store, fake, address, task, feed) = runtime.block_on(async {
             let store = Store::open(&settings).await.unwrap();
             let fake = Arc::new(Fake {
                 store: store.clone(),
                 commands: Mutex::default(),
+                givers: Mutex::default(),
                 refuse: Mutex::default(),
                 snapshot: Mutex::default(),
                 faults: Mutex::default(),
             });
+            let feed = Feed::default();
             let facts = ServiceFacts {
                 operations: fake.clone(),
                 traces: fake.clone(),
                 rules: bridge::Settings::default(),
                 version: "0.1.0",
                 metrics: Arc::new(|| "doorline_calls 3\n".to_owned()),
+                feed: feed.clone(),
             };
             let settings = http::Settings {
                 listen: "127.0.0.1:0".parse().unwrap(),
@@ -228,7 +241,7 @@ impl Service {
             };
             let (address, task) =
                 http::serve(settings, store.clone(), fake.clone(), facts, shutdown).await.unwrap();
-            (store, fake, address, task)
+            (store, fake, address, task, feed)
         });
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -238,7 +251,17 @@ impl Service {
             .max_idle_connections(0)
             .build()
             .new_agent();
-        Self { runtime, _folder: folder, store, fake, address, stop: Some(stop), task: Some(task), agent }
+        Self {
+            runtime,
+            _folder: folder,
+            store,
+            fake,
+            feed,
+            address,
+            stop: Some(stop),
+            task: Some(task),
+            agent,
+        }
     }
 
     fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Answered_ {
@@ -387,6 +410,7 @@ fn live_meeting(host: &Made, meeting: MeetingId, participant: u128) -> LiveMeeti
             entered: Entered::Remembered,
             joined_at: Timestamp::now(),
             muted: false,
+            hard_muted: false,
             hand_raised: false,
             talking: true,
             echo: false,
@@ -446,6 +470,7 @@ fn record(call: u128, host: Option<&Made>) -> CallRecord {
         path: vec![Step { at: started_at, what: "asking-pin" }],
         keys: vec![Key { at: started_at, source: DigitSource::Info }],
         remembered: false,
+        acts: vec![Act { at: started_at, what: "muted".to_owned(), by: By::Phone(CallId::numbered(99)) }],
         quality: None,
         signalled: doorline::bridge::record::Signalled {
             peer_q850: Some(16),
@@ -899,6 +924,10 @@ fn a_call_tells_its_way_but_no_number_and_no_key() {
         (&json!("asking-pin"), &json!("info"))
     );
     assert!(json["keys"][0].get("digit").is_none());
+    let act = json!({
+        "at": json["started_at"], "what": "muted", "by": "phone", "by_call_id": CallId::numbered(99).to_string(),
+    });
+    assert_eq!(json["moderated"], json!([act]));
     assert!(!call.text.contains("447700900123"), "{}", call.text);
     let live = service.ask("GET", &format!("/calls/{}", CallId::numbered(9)), Some(&host.token), None);
     assert_eq!(
@@ -948,135 +977,6 @@ fn nothing_is_told_without_a_token() {
             .unwrap();
         assert_eq!(service.agent.run(request).unwrap().status(), 401, "{header}");
     }
-}
-
-#[test]
-fn two_hosts_never_see_each_others_anything() {
-    let service = Service::start();
-    let (ada, bob) = (service.host("Ada"), service.host("Bob"));
-    let meeting = service.meeting(&ada, "one-time");
-    let verified = service.remember(&ada, &meeting);
-    service.save([record(3, Some(&ada)), record(4, None)]);
-    service.now_live(Snapshot {
-        calls: vec![live_call(7, Some(&ada)), live_call(8, None)],
-        meetings: vec![live_meeting(&ada, id(&meeting), 7)],
-        lobby: vec![in_lobby(&ada, id(&meeting), 9)],
-        draining: false,
-    });
-    let token =
-        service.get(&format!("/hosts/{}/tokens", ada.id)).items()[0]["id"].as_str().unwrap().to_owned();
-    let (host, meeting_id) = (&ada.id, meeting["id"].as_str().unwrap());
-    let (call, live, foreign) = (CallId::numbered(3), CallId::numbered(7), CallId::numbered(4));
-    let waits = CallId::numbered(9);
-    let before = service.get(&format!("/meetings/{meeting_id}")).json;
-
-    // (method, path, body, what Ada gets herself; she comes after Bob)
-    let patch = Some(json!({"title": "Mine"}));
-    let cases = [
-        ("GET", format!("/hosts/{host}"), None, 200),
-        ("PATCH", format!("/hosts/{host}"), Some(json!({"name": "Mine"})), 200),
-        ("GET", format!("/hosts/{host}/tokens"), None, 200),
-        ("GET", format!("/hosts/{host}/meetings"), None, 200),
-        ("POST", format!("/hosts/{host}/meetings"), Some(new_meeting("one-time")), 201),
-        ("GET", format!("/hosts/{host}/verified-numbers"), None, 200),
-        ("GET", format!("/hosts/{host}/notices"), None, 200),
-        ("DELETE", format!("/hosts/{host}/notices"), None, 204),
-        ("GET", format!("/meetings/{meeting_id}"), None, 200),
-        ("PATCH", format!("/meetings/{meeting_id}"), patch, 200),
-        ("POST", format!("/meetings/{meeting_id}/open"), None, 200),
-        ("GET", format!("/meetings/{meeting_id}/roster"), None, 200),
-        ("POST", format!("/meetings/{meeting_id}/lock"), None, 204),
-        ("POST", format!("/meetings/{meeting_id}/unlock"), None, 204),
-        ("POST", format!("/meetings/{meeting_id}/mute-all"), None, 204),
-        ("POST", format!("/meetings/{meeting_id}/unmute-all"), None, 204),
-        ("POST", format!("/meetings/{meeting_id}/record"), None, 204),
-        ("POST", format!("/meetings/{meeting_id}/stop-recording"), None, 204),
-        ("POST", format!("/participants/{live}/promote"), None, 204),
-        ("POST", format!("/participants/{live}/lower-hand"), None, 204),
-        ("POST", format!("/participants/{waits}/admit"), None, 204),
-        ("POST", format!("/participants/{waits}/refuse"), None, 204),
-        ("POST", format!("/meetings/{meeting_id}/close"), None, 200),
-        ("POST", format!("/meetings/{meeting_id}/new-code"), None, 200),
-        // This service has no mail.
-        ("POST", format!("/meetings/{meeting_id}/invitations"), None, 409),
-        ("POST", format!("/participants/{live}/mute"), None, 204),
-        ("POST", format!("/participants/{live}/unmute"), None, 204),
-        ("POST", format!("/participants/{live}/remove"), None, 204),
-        ("POST", format!("/participants/{live}/remove-and-forget"), None, 204),
-        ("GET", format!("/calls/{call}"), None, 200),
-        ("GET", format!("/calls/{live}"), None, 200),
-        ("GET", format!("/calls/{foreign}"), None, 404),
-        ("DELETE", format!("/verified-numbers/{verified}"), None, 204),
-        ("DELETE", format!("/hosts/{host}/verified-numbers"), None, 204),
-        ("DELETE", format!("/meetings/{meeting_id}"), None, 204),
-        ("POST", format!("/hosts/{host}/new-pin"), None, 200),
-        ("POST", format!("/hosts/{host}/new-host-pin"), None, 200),
-        ("DELETE", format!("/tokens/{token}"), None, 204),
-    ];
-    for (method, path, body, _) in &cases {
-        let refused = service.ask(method, path, Some(&bob.token), body.as_ref());
-        refused.is_problem(404, None);
-        assert!(!refused.text.contains("Ada") && !refused.text.contains("Budget"), "{method} {path}");
-    }
-    assert_eq!(service.commands(), []);
-    assert_eq!(service.get(&format!("/meetings/{meeting_id}")).json, before, "nothing changed");
-    for path in ["/live", "/calls", "/calls?live=true", "/calls?live=false"] {
-        assert_eq!(service.ask("GET", path, Some(&bob.token), None).items().len(), 0, "{path}");
-    }
-    let hosts = service.ask("GET", "/hosts", Some(&bob.token), None);
-    assert_eq!(hosts.items().iter().map(|host| &host["name"]).collect::<Vec<_>>(), ["Bob"]);
-
-    for (method, path, body, status) in &cases {
-        let answer = service.ask(method, path, Some(&ada.token), body.as_ref());
-        assert_eq!(answer.status, *status, "{method} {path}: {}", answer.text);
-    }
-    // Every route with an id was tried, but for those that only the operator has.
-    let tried: BTreeSet<String> = cases
-        .iter()
-        .map(|(method, path, ..)| {
-            let parts = path.split('/').map(|part| if part.len() == 36 { "{id}" } else { part });
-            format!("{method} /api/v1{}", parts.collect::<Vec<_>>().join("/"))
-        })
-        .collect();
-    let document = serde_json::to_value(http::document()).unwrap();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        for method in methods.as_object().unwrap().keys() {
-            let route = format!("{} {path}", method.to_uppercase());
-            let operators = [
-                "DELETE /api/v1/hosts/{id}",
-                "POST /api/v1/hosts/{id}/tokens",
-                "GET /api/v1/calls/{id}/ladder",
-                "GET /api/v1/calls/{id}/sip.pcap",
-                "POST /api/v1/webhook-deliveries/{id}/retry",
-            ];
-            let known = !path.contains("{id}") || operators.contains(&route.as_str());
-            assert!(known || tried.contains(&route), "{route} was not tried");
-        }
-    }
-}
-
-#[test]
-fn what_only_the_operator_may_do_a_host_may_not() {
-    let service = Service::start();
-    let (ada, bob) = (service.host("Ada"), service.host("Bob"));
-    let new = json!({"name": "Eve", "email": "e@example.com"});
-    service.ask("POST", "/hosts", Some(&ada.token), Some(&new)).is_problem(403, None);
-    let own = format!("/hosts/{}", ada.id);
-    service.ask("DELETE", &own, Some(&ada.token), None).is_problem(403, None);
-    service.ask("DELETE", &own, Some(&bob.token), None).is_problem(403, None);
-    let name = json!({"name": "x"});
-    service.ask("POST", &format!("{own}/tokens"), Some(&ada.token), Some(&name)).is_problem(403, None);
-    service.ask("POST", &format!("{own}/tokens"), Some(&bob.token), Some(&name)).is_problem(404, None);
-    for (method, path) in [
-        ("GET", format!("/calls/{}/ladder", CallId::numbered(1))),
-        ("GET", format!("/calls/{}/sip.pcap", CallId::numbered(1))),
-        ("GET", "/webhook-deliveries".to_owned()),
-        ("POST", "/webhook-deliveries/1/retry".to_owned()),
-    ] {
-        service.ask(method, &path, Some(&ada.token), None).is_problem(403, None);
-    }
-    assert_eq!(service.get("/hosts").items().len(), 2);
-    assert_eq!(service.commands(), []);
 }
 
 #[test]
