@@ -34,7 +34,7 @@ impl Own {
         Cost {
             cores,
             cores_here,
-            peak_mib: usage().ru_maxrss as f64 / 1_024.0,
+            peak_mib: peak_kib() / 1_024.0,
             millicores_each: 1_000.0 * cores / callers.max(1) as f64,
             is_limit: cores > 0.75 * cores_here as f64,
         }
@@ -45,6 +45,13 @@ fn cpu_seconds() -> f64 {
     let usage = usage();
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// Most memory so far. Not `ru_maxrss`, which counts whoever started this process too.
+fn peak_kib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
 }
 
 fn usage() -> libc::rusage {
