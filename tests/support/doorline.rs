@@ -34,6 +34,8 @@ pub struct Options {
     /// `[sip.tls]` as [`Authority::section`](super::certificates::Authority::section) writes it; then it
     /// listens on TLS too.
     pub tls: Option<String>,
+    /// So many calls at once.
+    pub legs: usize,
     /// More of its environment.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -49,6 +51,7 @@ impl Default for Options {
             files: Vec::new(),
             one_access_number: true,
             tls: None,
+            legs: 50,
             environment: Vec::new(),
         }
     }
@@ -71,7 +74,7 @@ impl Doorline {
     pub fn start(options: Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let token = format!("dlo_{}", random_text());
-        let ports = Ports::claim();
+        let ports = Ports::claim(options.legs);
         let mut this = Self { folder, ports, token, options, child: None };
         this.write_config();
         this.run();
