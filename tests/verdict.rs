@@ -72,9 +72,11 @@ struct Lab {
 #[test]
 fn the_time_of_a_verdict_does_not_tell_which_part_was_wrong() {
     let tries: usize = std::env::var("DOORLINE_VERDICT_TRIES")
-        .map_or(48, |text| text.parse().expect("DOORLINE_VERDICT_TRIES is a number"));
+        .map_or(32, |text| text.parse().expect("DOORLINE_VERDICT_TRIES is a number"));
     // The budgets are another test's; here every try must be compared.
-    let config = format!("\n[guessing]\ncode_tries = {CODE_TRIES}\nhost_tries = {CODE_TRIES}\n");
+    let config = format!(
+        "\n[guessing]\ncode_tries = {CODE_TRIES}\nhost_tries = {CODE_TRIES}\n\n[limits]\ncalls_entering_max = 50\n"
+    );
     let calls = tries.div_ceil(ROUNDS);
     let door = Doorline::start(Options { config, ..Options::default() });
     let api = door.api();
