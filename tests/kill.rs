@@ -25,6 +25,9 @@ const STAGGER: Duration = Duration::from_millis(25);
 const CODE_TRIES: usize = 5;
 const GUESSES: usize = CODE_TRIES + 1;
 
+/// From a call's first packet until it is told that it is remembered, on a machine that is not busy.
+const FIRST_TOLD: Duration = Duration::from_secs(8);
+
 /// A whole round may be late on a loaded machine; a service that does not come back is later than this.
 const BACK: Duration = Duration::from_secs(15);
 
@@ -82,7 +85,7 @@ fn what_callers_were_told_survives_a_kill_amid_first_time_calls() {
         told_in_all += seen.told;
         wrong_told += seen.wrong_told;
     }
-    assert!(told_in_all > 0, "no kill came after a caller was told, so nothing was tested");
+    assert!(told_in_all >= rounds, "no kill came after callers were told, so nothing was tested");
 }
 
 fn one_round(
@@ -98,12 +101,12 @@ fn one_round(
     // Its code is guessed at in this round alone.
     let guarded = Room::new(&api, &format!("Guarded{round}"));
 
-    // All call, and at a moment between the first one's verdict and the last one's good news it is over.
+    // All call, and at a moment between the first one's good news and the last one's it is over.
     let begin = Instant::now();
     let mut callers = Vec::new();
     let mut guessers = Vec::new();
     let spread = STAGGER * u32::try_from(calls).expect("a test has few calls");
-    let killed_at = begin + Duration::from_secs(5) + (spread + Duration::from_secs(5)).mul_f64(random());
+    let killed_at = begin + FIRST_TOLD + spread.mul_f64(random());
     for n in 0..calls {
         if n % 10 == 0 && guessers.len() < GUESSES {
             guessers.push(guess(door, &guarded, round, guessers.len()));
@@ -189,9 +192,6 @@ fn one_round(
         });
     }
     drop((told, again));
-    for room in rooms {
-        api.order(&format!("/meetings/{}/close", room.meeting.id));
-    }
     // The ports of this round's calls rest before they are taken again.
     eventually("all calls are over", BACK, || api.items("/calls?live=true").is_empty().then_some(()));
     seen
