@@ -20,7 +20,7 @@ use crate::http::{self, ServiceFacts};
 use crate::mail::{self, Mailer};
 use crate::media::{self, Engine};
 use crate::prompt;
-use crate::server::clips::Clips;
+use crate::server::clips::Packs;
 use crate::server::door::Door;
 use crate::server::figures::{self, Figures};
 use crate::server::invitations::Invitations;
@@ -35,7 +35,7 @@ use crate::sip::endpoint;
 use crate::stir::{self, Verifier};
 use crate::store::{self, Store, Windows};
 use crate::telemetry;
-use crate::types::{HostId, Language, MeetingId, Now};
+use crate::types::{HostId, MeetingId, Now};
 
 /// Commands from operators that may wait at once.
 const REQUESTS_MAX: usize = 256;
@@ -93,7 +93,7 @@ impl Service {
     pub async fn start(settings: Settings, reread: Reread) -> Result<Self, StartError> {
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|error| StartError::DataDir(settings.data_dir.clone(), error))?;
-        let clips = Clips::new(&prompt::Pack::find(settings.prompts.as_deref(), &Language::english())?);
+        let packs = Packs::load(&settings)?;
         let mailer = settings.mail.as_ref().map(Mailer::new).transpose()?;
         let verifier = settings.stir.clone().map(Verifier::new).transpose()?;
         let store = Store::open(&settings.store).await?;
@@ -120,7 +120,7 @@ impl Service {
         .await?;
 
         let (signatures, verdicts) = Signatures::new(verifier);
-        let lines = Lines::new(signalling.clone(), media.clone(), clips, signatures, &settings);
+        let lines = Lines::new(signalling.clone(), media.clone(), packs, signatures, &settings);
         let (questions, answers) = Questions::new(store.clone());
         let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
