@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench bench-quality prompts clean
+.PHONY: help run build test lint faults soak bench bench-quality prompts clean
 
 # Where rustup puts cargo on a machine that had none.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -36,6 +36,14 @@ test: lint ## everything: lints, documentation examples, all tests, real SIPp; t
 	  echo "installing cargo-nextest with cargo" >&2; cargo install --locked cargo-nextest; }
 	cargo test --locked --doc --quiet
 	cargo nextest run --locked --profile ci
+
+faults: ## what must hold when something fails, the long forms; prints figures
+	@tools/need $(TEST_NEEDS)
+	DOORLINE_LONG=1 cargo nextest run --locked --test faults --no-capture
+
+soak: ## half an hour of callers who come and go; prints what is left behind. MINUTES=30
+	DOORLINE_SOAK_MINUTES=$(or $(MINUTES),30) DOORLINE_LONG=1 cargo test --locked --test faults \
+	  callers_who_come_and_go -- --nocapture
 
 bench-quality: ## how speech sounds after bad lines (PESQ); prints a table
 	@tools/need flite=flite python3=python3

@@ -12,10 +12,14 @@ pub mod sip;
 pub mod http;
 pub mod mail;
 pub mod media;
+pub mod outbox;
 pub mod prompt;
+pub mod reach;
 pub mod signalling;
 pub mod stir;
 pub mod store;
+pub mod trace;
+pub mod webhook;
 
 // The rooms that know all others.
 pub mod cli;

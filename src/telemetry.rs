@@ -27,7 +27,10 @@ pub fn start_logs(format: LogFormat, level: &str) {
         .or_else(|_| EnvFilter::try_new(level))
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // It would be told to standard error as well, and panic where that is a file on a full disk.
+        .log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(false).with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -119,8 +122,17 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_recordings_total", "Recordings that ended, by why."),
     ("doorline_packets_sent_total", "RTP packets sent in calls that ended."),
     ("doorline_decision_faults_total", "Decisions that panicked; their calls were ended."),
-    ("doorline_overload_total", "Things given up because a queue was full, by queue."),
+    (
+        "doorline_overload_total",
+        "Things given up because a queue was full, or calls came too fast (admission), by queue.",
+    ),
     ("doorline_store_unavailable_total", "Questions that the store could not answer."),
+    ("doorline_known_from_cache_total", "Callers known from before while the database did not answer."),
+    ("doorline_swept_rows_total", "Rows deleted because they are kept no longer, by table."),
+    ("doorline_trace_lost_total", "SIP messages that found no room on their way to a trace."),
+    ("doorline_hep_sent_total", "SIP messages copied to Homer."),
+    ("doorline_hep_lost_total", "SIP messages that could not be sent to Homer."),
+    ("doorline_webhooks_total", "Attempts to tell a webhook, by webhook and whether it took it."),
     ("doorline_reloads_total", "Readings of the configuration while it ran: done or refused."),
     ("doorline_tls_handshake_failures_total", "TLS handshakes that failed or were not done in time."),
     ("doorline_refused_sources_total", "Messages and connections from addresses that no trunk allows."),

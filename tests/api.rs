@@ -65,6 +65,27 @@ impl Switchboard for Fake {
     }
 }
 
+impl http::Traces for Fake {
+    fn find(&self, _: CallId, sip_call_id: Option<&str>) -> Option<http::Trace> {
+        let message = http::TraceMessage {
+            at: Timestamp::UNIX_EPOCH,
+            outgoing: false,
+            from: "192.0.2.7:5060".to_owned(),
+            to: "192.0.2.1:5060".to_owned(),
+            transport: "udp",
+            summary: "INVITE (sdp)".to_owned(),
+            text: "INVITE".to_owned(),
+        };
+        Some(http::Trace {
+            sip_call_id: sip_call_id?.to_owned(),
+            messages: vec![message],
+            left_out: 0,
+            ladder: "|---INVITE (sdp)-->|\n".to_owned(),
+            pcap: vec![0xd4, 0xc3],
+        })
+    }
+}
+
 impl Operations for Fake {
     fn reload(&self) -> Reloading<'_> {
         Box::pin(async move {
@@ -193,6 +214,7 @@ impl Service {
             });
             let facts = ServiceFacts {
                 operations: fake.clone(),
+                traces: fake.clone(),
                 rules: bridge::Settings::default(),
                 version: "0.1.0",
                 metrics: Arc::new(|| "doorline_calls 3\n".to_owned()),
@@ -250,7 +272,8 @@ impl Service {
             None => self.agent.run(request.body(()).unwrap()),
         };
         let mut response = response.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let text = response.body_mut().read_to_string().unwrap();
+        let bytes = response.body_mut().read_to_vec().unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         Answered_ {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
@@ -1019,7 +1042,13 @@ fn two_hosts_never_see_each_others_anything() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             let route = format!("{} {path}", method.to_uppercase());
-            let operators = ["DELETE /api/v1/hosts/{id}", "POST /api/v1/hosts/{id}/tokens"];
+            let operators = [
+                "DELETE /api/v1/hosts/{id}",
+                "POST /api/v1/hosts/{id}/tokens",
+                "GET /api/v1/calls/{id}/ladder",
+                "GET /api/v1/calls/{id}/sip.pcap",
+                "POST /api/v1/webhook-deliveries/{id}/retry",
+            ];
             let known = !path.contains("{id}") || operators.contains(&route.as_str());
             assert!(known || tried.contains(&route), "{route} was not tried");
         }
@@ -1038,6 +1067,14 @@ fn what_only_the_operator_may_do_a_host_may_not() {
     let name = json!({"name": "x"});
     service.ask("POST", &format!("{own}/tokens"), Some(&ada.token), Some(&name)).is_problem(403, None);
     service.ask("POST", &format!("{own}/tokens"), Some(&bob.token), Some(&name)).is_problem(404, None);
+    for (method, path) in [
+        ("GET", format!("/calls/{}/ladder", CallId::numbered(1))),
+        ("GET", format!("/calls/{}/sip.pcap", CallId::numbered(1))),
+        ("GET", "/webhook-deliveries".to_owned()),
+        ("POST", "/webhook-deliveries/1/retry".to_owned()),
+    ] {
+        service.ask(method, &path, Some(&ada.token), None).is_problem(403, None);
+    }
     assert_eq!(service.get("/hosts").items().len(), 2);
     assert_eq!(service.commands(), []);
 }
@@ -1321,6 +1358,7 @@ enum Admin {
     Calls(admin::calls::CallsArguments),
     Trunk(admin::trunk::TrunkArguments),
     Reload(admin::trunk::ReloadArguments),
+    Erase(admin::erase::EraseArguments),
 }
 
 impl Service {
@@ -1345,6 +1383,7 @@ fn terminal(line: &str) -> Result<String, String> {
         Admin::Calls(arguments) => admin::calls::calls(&arguments, &mut out),
         Admin::Trunk(arguments) => admin::trunk::trunk(&arguments, &mut out),
         Admin::Reload(arguments) => admin::trunk::reload(&arguments, &mut out),
+        Admin::Erase(arguments) => admin::erase::erase(&arguments, &mut out),
     }
     .map_err(|error| format!("{error:#}"))?;
     Ok(String::from_utf8(out).unwrap())
@@ -1566,4 +1605,68 @@ fn calls_are_listed_exported_and_explained_in_a_terminal() {
     let one = run(&format!("calls {}", CallId::numbered(3)));
     assert!(one.contains("hung up while asked for the PIN") && one.contains("asking-pin"), "{one}");
     assert!(one.contains("1 keys, by info") && !one.contains("447700900123"), "{one}");
+}
+
+#[test]
+fn a_person_is_erased_by_the_operator_after_a_look_at_what_there_is() {
+    let service = Service::start();
+    let ada = service.host("Ada");
+    let meeting = service.meeting(&ada, "one-time");
+    service.remember(&ada, &meeting);
+    service.save([record(1, Some(&ada)), record(2, Some(&ada))]);
+    let mut live = Snapshot::default();
+    live.calls.push(live_call(3, Some(&ada)));
+    service.now_live(live);
+
+    let number = json!({"number": "+447700900123"});
+    service.ask("POST", "/erasures", Some(&ada.token), Some(&number)).is_problem(403, None);
+    service.post("/erasures", json!({"number": "4477"})).is_problem(422, Some("number"));
+    let counted = service.terminal("erase +447700900123").unwrap();
+    assert_eq!(told(&counted, "verified numbers"), "1", "{counted}");
+    assert!(counted.contains("nothing was erased") && !counted.contains("447700900123"), "{counted}");
+    let own = format!("/hosts/{}/verified-numbers", ada.id);
+    assert_eq!(service.get(&own).items().len(), 1, "a look changes nothing");
+
+    let erased = service.post("/erasures", number).json;
+    let figure = |name: &str| erased[name].as_u64().unwrap_or_else(|| panic!("{name}: {erased}"));
+    assert_eq!((figure("verified_numbers"), figure("calls"), figure("notices")), (1, 2, 1), "{erased}");
+    assert_eq!((&erased["erased"], figure("live_calls")), (&json!(true), 1), "{erased}");
+    assert_eq!(service.get(&own).items().len(), 0);
+    let past = service.get("/calls?live=false");
+    assert_eq!(past.items().len(), 2, "records stay");
+    assert!(past.items().iter().all(|call| call["number"].is_null()), "{}", past.text);
+}
+
+#[test]
+fn the_signalling_of_a_call_is_the_operators_alone_to_see() {
+    let service = Service::start();
+    let ada = service.host("Ada");
+    service.save([record(1, Some(&ada))]);
+    let call = CallId::numbered(1);
+    let path = format!("/calls/{call}/ladder");
+    let trace = service.get(&path).json;
+    assert_eq!(trace["sip_call_id"], "a84b4c76e66710", "by what its record says");
+    assert_eq!(trace["messages"][0]["summary"], "INVITE (sdp)");
+    assert_eq!(trace["pcap"], Value::Null);
+    let text = service.get(&format!("{path}?format=text"));
+    assert_eq!(
+        (text.text.as_str(), &text.headers["content-type"]),
+        ("|---INVITE (sdp)-->|\n", &"text/plain; charset=utf-8".parse().unwrap())
+    );
+    service.get(&format!("{path}?format=xml")).is_problem(400, Some("format"));
+    let capture = service.get(&format!("/calls/{call}/sip.pcap"));
+    assert_eq!(capture.headers["content-type"], "application/vnd.tcpdump.pcap");
+    for what in ["ladder", "sip.pcap"] {
+        service.ask("GET", &format!("/calls/{call}/{what}"), Some(&ada.token), None).is_problem(403, None);
+        service.get(&format!("/calls/{}/{what}", CallId::numbered(2))).is_problem(404, None);
+    }
+
+    let drawn = service.terminal(&format!("calls ladder {call}")).unwrap();
+    assert_eq!(drawn, "|---INVITE (sdp)-->|\n");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("call.pcap");
+    let line = format!("calls ladder {call} --pcap {}", file.display());
+    service.terminal(&line).unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), [0xd4, 0xc3]);
+    assert!(service.terminal(&line).unwrap_err().contains("call.pcap"), "no file is overwritten");
 }

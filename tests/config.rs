@@ -13,6 +13,7 @@ use certificates::Authority;
 use doorline::config::{self, Settings};
 use doorline::mail::Security;
 use doorline::sip::Transport;
+use doorline::sip::bucket::Rate;
 use doorline::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, SrtpMode, Verstats};
 use doorline::telemetry::LogFormat;
 use doorline::types::{Token, Trust};
@@ -176,6 +177,8 @@ fn every_key_reaches_its_setting() {
         participants_max = 12
         calls_max = 40
         calls_entering_max = 7
+        calls_per_second = 20
+        calls_burst = 30
         [log]
         format = "json"
         level = "warn,doorline::sip=debug"
@@ -189,6 +192,7 @@ fn every_key_reaches_its_setting() {
     assert_eq!(settings.data_dir, folder.path("data"));
     assert_eq!(settings.signalling.external_address, Some("192.0.2.10".parse().unwrap()));
     assert_eq!((settings.media.ports, settings.media.threads), (30_000..=30_099, Some(3)));
+    assert_eq!(settings.signalling.calls_rate, Some(Rate::per_second(20, 30)));
     assert_eq!(settings.store.url, "sqlite:/srv/meetings.db");
     assert_eq!(settings.store.key_file, Path::new("/srv/key"));
     let bridge = &settings.bridge;
@@ -435,6 +439,11 @@ fn each_fault_names_file_key_and_reason() {
             "access_number: integer, expected parts [[access_number]]",
         ),
         (
+            "records kept for ever by a slip",
+            "[retention]\ncalls_days = 36500",
+            "retention.calls_days: 36500, expected 0 to 3650",
+        ),
+        (
             "a recording without end",
             "[recording]\nmax_minutes = 0",
             "recording.max_minutes: 0, expected 1 to 1440",
@@ -552,6 +561,12 @@ fn each_fault_names_file_key_and_reason() {
             "limits.calls_entering_max: 11, expected 1 to 10",
         ),
         (
+            "no calls at all",
+            "[limits]\ncalls_per_second = 0",
+            "limits.calls_per_second: 0, expected 1 to 10000",
+        ),
+        ("none at once", "[limits]\ncalls_burst = 0", "limits.calls_burst: 0, expected 1 to 100000"),
+        (
             "HTTP without a port",
             "[http]\nlisten = \"127.0.0.1\"",
             r#"http.listen: "127.0.0.1", expected address and port such as "127.0.0.1:8080""#,
@@ -563,6 +578,11 @@ fn each_fault_names_file_key_and_reason() {
         ),
         (
             "PostgreSQL",
+            "[store]\nurl = \"postgres://me@192.0.2.7:5432/doorline\"",
+            r#"store.url: a server on another machine, expected "?sslmode=verify-full" (or another sslmode) after it"#,
+        ),
+        (
+            "a password in the URL of the database",
             "[store]\nurl = \"postgres://me:hunter2@db/doorline\"",
             r#"store.url: a password in it, expected it in the file that store.password_file names"#,
         ),
@@ -637,7 +657,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "a line in a key",
             "\"a\\nb\" = 1",
-            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, sip.tls, rtp, stir, http, store, mail, meetings, guessing, recording, limits, log, access_number"#,
+            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, sip.tls, rtp, stir, http, store, mail, meetings, guessing, recording, retention, trace, hep, limits, log, access_number, webhook"#,
         ),
     ];
     for (name, config, expected) in cases {
@@ -1035,6 +1055,13 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
             .replace("\n# certificate_file =", "\ncertificate_file =")
             .replace("\n# private_key_file =", "\nprivate_key_file =")
             .replace("\n# client_ca_file =", "\nclient_ca_file =")
+            .replace("\n# server =", "\nserver =")
+            .replace("\n# [[webhook]]", "\n[[webhook]]")
+            .replace("\n# name =", "\nname =")
+            .replace("\n# url =", "\nurl =")
+            .replace("\n# secret_file =", "\nsecret_file =")
+            .replace("\n# events =", "\nevents =")
+            .replace("\n# allow_private =", "\nallow_private =")
             .replace("\"tcp:127.0.0.1:5060\"]", "\"tcp:127.0.0.1:5060\", \"tls:127.0.0.1:5061\"]")
     };
     let (config, trunk) = (shown(&config::explain::config()), shown(&config::explain::trunk()));
@@ -1045,9 +1072,11 @@ fn the_explained_files_are_the_ones_in_sip_config_and_are_good() {
     folder
         .secret("secrets/mail-password", "word")
         .secret("secrets/database-password", "word")
+        .secret("secrets/hep-password", "word")
+        .secret("secrets/crm", "a secret of twenty-four characters or more")
         .write("mail-ca.pem", "");
     let root = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem();
-    folder.write("stir-roots.pem", &root).write("stir-ca.pem", &root);
+    folder.write("stir-roots.pem", &root).write("stir-ca.pem", &root).write("crm-ca.pem", &root);
     let authority = Authority::new();
     authority.issue("door", &["sip.example.org"]);
     fs::create_dir(folder.path("tls")).unwrap();

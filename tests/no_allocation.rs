@@ -51,6 +51,8 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const CALLERS: u128 = 12;
+/// Who come later, say nothing, and make one thread so full that a room moves away from it.
+const SILENT: u128 = 40;
 
 /// What encrypts the sound of a caller.
 fn suite(n: u128) -> Option<Suite> {
@@ -73,9 +75,13 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
         .unwrap();
     assert!(ASKED.load(Relaxed) >= 2);
 
-    let (engine, mut events) =
-        Engine::start(&Settings { address: [127, 0, 0, 1].into(), ports: 26_000..=26_999, threads: Some(2) })
-            .unwrap();
+    let (engine, mut events) = Engine::start(&Settings {
+        address: [127, 0, 0, 1].into(),
+        ports: 26_000..=26_999,
+        threads: Some(2),
+        busy_max: 100,
+    })
+    .unwrap();
     let folder = tempfile::tempdir().unwrap();
     engine.set_recording(recording::Settings {
         folder: folder.path().to_owned(),
@@ -158,6 +164,12 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                         *peer = Some(Srtp::new(&keys(suite, theirs, 1)));
                     })
                 }
+                265 => (0..SILENT).for_each(|n| {
+                    let call = CallId::numbered(10_000 + SILENT * round + n);
+                    engine.open(call).unwrap();
+                    engine.join(call, MeetingId::numbered(if n < 8 { 201 } else { 202 }));
+                }),
+                335 => (0..SILENT).for_each(|n| engine.close(CallId::numbered(10_000 + SILENT * round + n))),
                 340 => phones.iter().for_each(|(call, ..)| engine.close(*call)),
                 _ => {}
             }
@@ -206,13 +218,15 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
 
     // It was really at work.
     let count = |wanted: fn(&Event) -> bool| happened.iter().filter(|event| wanted(event)).count();
-    assert_eq!(count(|event| matches!(event, Event::Closed { .. })), 2 * CALLERS as usize);
+    assert_eq!(count(|event| matches!(event, Event::Closed { .. })), 2 * (CALLERS + SILENT) as usize);
     assert_eq!(count(|event| matches!(event, Event::Played { .. })), 6 * CALLERS as usize);
     assert_eq!(count(|event| matches!(event, Event::Digit { .. })), 2 * CALLERS as usize);
     let encrypted = |event: &&Event| matches!(event, Event::Closed { quality, .. } if quality.srtp.is_some());
     assert_eq!(happened.iter().filter(encrypted).count(), 2 * (CALLERS as usize - 2));
-    let understood =
-        |event: &Event| !matches!(event, Event::Closed { quality, .. } if quality.packets_received < 300);
+    let understood = |event: &Event| {
+        !matches!(event, Event::Closed { call, quality }
+            if quality.packets_received < 300 && *call < CallId::numbered(10_000))
+    };
     assert!(happened.iter().all(understood), "{happened:?}");
     assert_eq!(count(|event| matches!(event, Event::RecordingEnded { .. })), 4);
     let figures = engine.figures();
@@ -220,5 +234,6 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
         figures.iter().all(|worker| worker.packets_in > 1_000 && worker.packets_out > 1_000),
         "{figures:?}"
     );
+    assert!(figures.iter().map(|worker| worker.rooms_moved).sum::<u64>() >= 2, "{figures:?}");
     assert_eq!(after - before, 0, "allocations and frees inside the ticks");
 }

@@ -122,6 +122,7 @@ impl Lab {
             address: [127, 0, 0, 1].into(),
             ports: 20_000..=25_999,
             threads: Some(threads),
+            busy_max: 100,
         })
         .unwrap();
         let deadline = Instant::now();
@@ -598,6 +599,75 @@ fn a_leg_that_moves_between_threads_loses_nothing() {
 }
 
 #[test]
+fn a_room_moves_away_from_one_that_grows_and_nobody_hears_it() {
+    let mut lab = Lab::new(2);
+    // Rooms 1 and 2 are on different threads, and room 3 is beside one of them.
+    for (number, room) in [1, 2, 3, 3, 3, 3, 3, 3].into_iter().enumerate() {
+        lab.call();
+        lab.join(number, room);
+    }
+    lab.run(1.0);
+    let on = |lab: &Lab| lab.engine.figures().iter().map(|worker| worker.legs).collect::<Vec<_>>();
+    let before = on(&lab);
+    assert!(before.contains(&7) && before.contains(&1), "{before:?}");
+    let full = before.iter().position(|legs| *legs == 7).unwrap();
+    // More and more join the room beside room 3, which types keys and talks meanwhile.
+    let neighbour = |lab: &Lab, number: usize| {
+        let room = [1, 2][number];
+        lab.join(lab.phones.len() - 1, room);
+    };
+    let grows = (0..2).find(|&number| {
+        lab.call();
+        neighbour(&lab, number);
+        lab.run(0.3);
+        let grew = on(&lab)[full] == 8;
+        if !grew {
+            lab.engine.leave(lab.phones.last().unwrap().call);
+            lab.engine.close(lab.phones.pop().unwrap().call);
+            lab.run(0.3);
+        }
+        grew
+    });
+    let grows = grows.expect("one of them is beside room 3");
+    for round in 0..23_u32 {
+        lab.call();
+        neighbour(&lab, grows);
+        lab.phones[2].press(char::from_digit(round % 10, 10).unwrap());
+        lab.run(0.26);
+    }
+    lab.run(1.5);
+    let mut after = on(&lab);
+    assert_eq!(after[full], 25, "{before:?} {after:?}");
+    after.sort_unstable();
+    assert_eq!(after, [7, 25]);
+    assert_eq!(lab.digits(2), "01234567890123456789012");
+    for number in 3..8 {
+        let others: Vec<usize> = (3..8).filter(|other| *other != number).collect();
+        let phone = &lab.phones[number];
+        let gaps = phone.numbers.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
+        assert_eq!(gaps, 0, "packets to caller {number}");
+        for other in others {
+            let heard = phone.hears(lab.phones[other].frequency) / 3_000.0;
+            assert!((0.7..1.3).contains(&heard), "{number} hears {other} at {heard:.3}");
+        }
+        assert!(phone.hears(phone.frequency) < 150.0, "nobody hears themselves");
+    }
+    let received: Vec<(CallId, u64)> =
+        lab.phones[2..8].iter().map(|phone| (phone.call, phone.sent)).collect();
+    received.iter().for_each(|(call, _)| lab.engine.close(*call));
+    lab.phones.clear();
+    lab.run(0.3);
+    for (call, sent) in received {
+        let quality = lab.happened.iter().find_map(|event| match event {
+            Event::Closed { call: closed, quality } if *closed == call => Some(*quality),
+            _ => None,
+        });
+        let quality = quality.unwrap();
+        assert_eq!((quality.packets_received, quality.packets_lost), (sent, 0), "packets from a caller");
+    }
+}
+
+#[test]
 fn behind_a_nat_sound_flows_once_the_caller_is_proved() {
     let mut lab = Lab::new(1);
     let number = lab.call();
@@ -701,7 +771,8 @@ fn a_call_with_more_orders_than_fit_is_told_once_and_can_still_be_closed() {
 #[test]
 fn ports_run_out_and_rest() {
     let _turn = alone();
-    let settings = Settings { address: [127, 0, 0, 1].into(), ports: 25_991..=25_999, threads: Some(1) };
+    let settings =
+        Settings { address: [127, 0, 0, 1].into(), ports: 25_991..=25_999, threads: Some(1), busy_max: 100 };
     let (engine, mut events) = Engine::start(&settings).unwrap();
     let mut opened = Vec::new();
     for call in 0..4 {

@@ -133,3 +133,45 @@ async fn an_installation_moves_from_sqlite_to_postgres_with_all_it_knows() {
     let error = Store::open(&to.settings()).await.unwrap_err();
     assert!(matches!(error, Error::Database(_)), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_a_network_the_server_proves_its_name_or_is_not_spoken_to() {
+    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let stranger = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::start_tls(port, &certificate.cert.pem(), &certificate.signing_key.serialize_pem());
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path.display().to_string()
+    };
+    let right = file("right.pem", certificate.cert.pem());
+    let wrong = file("wrong.pem", stranger.cert.pem());
+    let settings = |host: &str, query: &str| Settings {
+        url: format!("postgres://doorline@{host}:{port}/postgres?{query}"),
+        password_file: None,
+        key_file: folder.path().join("key"),
+    };
+    let proved = settings("localhost", &format!("sslmode=verify-full&sslrootcert={right}"));
+    let store = Store::open(&proved).await.unwrap();
+    store.ping().await.unwrap();
+    let pool = sqlx::PgPool::connect(&proved.url).await.unwrap();
+    let version: String =
+        sqlx::query_scalar("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")
+            .fetch_one(&pool)
+            .await
+            .expect("the connection is encrypted");
+    pool.close().await;
+    println!("{version}");
+    store.close().await;
+    for (what, host, query) in [
+        ("another authority", "localhost", format!("sslmode=verify-full&sslrootcert={wrong}")),
+        ("another name", "127.0.0.1", format!("sslmode=verify-full&sslrootcert={right}")),
+        ("no TLS", "localhost", "sslmode=disable".to_owned()),
+    ] {
+        let refused = Store::open(&settings(host, &query)).await;
+        assert!(matches!(refused, Err(Error::Database(_))), "{what}: {refused:?}");
+    }
+    server.stop();
+}

@@ -13,9 +13,11 @@ use crate::types::{HostId, MeetingId, Token, TokenId, VerifiedId};
 
 pub mod calls;
 mod client;
+pub mod erase;
 mod table;
 pub mod trunk;
 
+pub(super) use client::Client as Service;
 use client::Client;
 use table::{Column, facts, table};
 

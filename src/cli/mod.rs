@@ -9,6 +9,7 @@ pub mod check;
 pub mod db;
 pub mod demo;
 pub mod doctor;
+pub mod load;
 pub mod phone;
 pub mod play;
 pub mod prompts;
@@ -36,6 +37,8 @@ enum Command {
     Demo(demo::Arguments),
     /// A test caller: dials, presses keys, speaks, listens, and prints what happened.
     Phone(phone::Arguments),
+    /// Many test callers at once: how fast calls are set up, what is lost, who hears whom.
+    Load(load::Arguments),
     /// Play a caller in the terminal: the call flow without a network.
     Play(play::Arguments),
     /// Play a recorded call again through the flow, and tell where it goes another way.
@@ -50,6 +53,8 @@ enum Command {
     Verified(admin::VerifiedArguments),
     /// Calls of a running service, live and past.
     Calls(admin::calls::CallsArguments),
+    /// Everything that a running service keeps about a telephone number: count it, or erase it.
+    Erase(admin::erase::EraseArguments),
     /// Trunks of a running service.
     Trunk(admin::trunk::TrunkArguments),
     /// Let a running service read its configuration again.
@@ -73,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => check::explain(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Phone(arguments) => phone::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
         Command::Prompts(arguments) => prompts::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments, &mut std::io::stdout()),
@@ -80,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Meeting(arguments) => admin::meeting(&arguments, &mut std::io::stdout()),
         Command::Verified(arguments) => admin::verified(&arguments, &mut std::io::stdout()),
         Command::Calls(arguments) => admin::calls::calls(&arguments, &mut std::io::stdout()),
+        Command::Erase(arguments) => admin::erase::erase(&arguments, &mut std::io::stdout()),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man => shell::man(),
         Command::Trunk(arguments) => admin::trunk::trunk(&arguments, &mut std::io::stdout()),

@@ -24,9 +24,13 @@ pub fn config() -> String {
     section::<Meetings>("[meetings]", &mut out);
     section::<Guessing>("[guessing]", &mut out);
     section::<raw::Recording>("[recording]", &mut out);
+    section::<raw::Retention>("[retention]", &mut out);
+    section::<raw::Trace>("[trace]", &mut out);
+    section::<raw::Hep>("[hep]", &mut out);
     section::<Limits>("[limits]", &mut out);
     section::<Log>("[log]", &mut out);
     section::<AccessNumber>("[[access_number]]", &mut out);
+    section::<raw::Webhook>("# [[webhook]]", &mut out);
     out
 }
 
@@ -57,7 +61,9 @@ fn section<S: Section>(header: &str, out: &mut String) {
     for key in S::KEYS {
         out.push('\n');
         comment(key.doc, out);
-        let hidden = if key.presence == Presence::Absent { "# " } else { "" };
+        // A part that a configuration does well without is shown as a comment as a whole.
+        let absent = key.presence == Presence::Absent || header.starts_with('#');
+        let hidden = if absent { "# " } else { "" };
         out.push_str(&format!("{hidden}{} = {}\n", key.name, key.value));
     }
 }

@@ -13,15 +13,16 @@ use tracing_subscriber::EnvFilter;
 use super::fault::{Fault, Faults};
 use super::file::Document;
 use super::raw::{
-    self, AccessNumber, Guessing, Http, Limits, Log, Mail, Meetings, Recording, Rtp, Sip, SipTls, Stir,
-    Store, Top,
+    self, AccessNumber, Guessing, Hep, Http, Limits, Log, Mail, Meetings, Recording, Retention, Rtp, Sip,
+    SipTls, Stir, Store, Top, Trace, Webhook,
 };
 use super::read::{choice, within};
-use super::{Settings, outgoing, signatures, transports, trunks};
+use super::{Settings, keeping, outgoing, signatures, traces, transports, trunks, webhooks};
 use crate::bridge::guess;
 use crate::prompt::Pack;
 use crate::signalling::Listen;
 use crate::sip::Transport;
+use crate::sip::bucket::Rate;
 use crate::telemetry::LogFormat;
 use crate::types::{Country, Language, PhoneNumber, Token, Trust};
 use crate::{bridge, http, media, signalling, store};
@@ -50,14 +51,20 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let meetings: Meetings = document.section("meetings", faults);
     let guessing: Guessing = document.section("guessing", faults);
     let recording: Recording = document.section("recording", faults);
+    let retention: Retention = document.section("retention", faults);
+    let trace: Trace = document.section("trace", faults);
+    let hep: Hep = document.section("hep", faults);
     let limits: Limits = document.section("limits", faults);
     let log: Log = document.section("log", faults);
     let numbers: Vec<(String, AccessNumber)> = document.sections("access_number", faults);
+    let hooks: Vec<(String, Webhook)> = document.sections("webhook", faults);
     let top: Top = document.top(faults);
 
     let data_dir = data_dir(&top.data_dir, &folder, faults);
     let prompts = prompts(top.prompts.as_deref(), &folder, faults);
-    let signalling = signalling(&sip, &sip_tls, &folder, faults);
+    let calls_rate = calls_rate(&limits, faults);
+    let signalling = signalling(&sip, &sip_tls, &folder, faults)
+        .map(|signalling| signalling::Settings { calls_rate, ..signalling });
     let media = media(&rtp, faults);
     if let (Some(signalling), Some(media)) = (&signalling, &media) {
         reachable(signalling, media, faults);
@@ -74,6 +81,9 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let recording = self::recording(&recording, &data_dir, faults);
     let mut bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
     bridge.guessing = self::guessing(&guessing, faults);
+    let retention = keeping::retention(&retention, &bridge, faults);
+    let webhooks = webhooks::webhooks(&hooks, &folder, faults);
+    let trace = traces::trace(&trace, &hep, &folder, faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
     let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
     if let Err(error) = EnvFilter::try_new(&log.level) {
@@ -108,6 +118,9 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             media,
             stir,
             recording,
+            retention,
+            trace,
+            webhooks,
             http,
             store,
             mail,
@@ -178,8 +191,17 @@ fn signalling(
     let name_servers =
         servers.filter_map(|text| faults.keep("sip.name_servers", name_server(text))).collect();
     let tls = transports::tls(sip_tls, &listen, folder, faults);
-    Some(signalling::Settings { listen, external_address, tls, name_servers })
+    Some(signalling::Settings { listen, external_address, calls_rate: None, tls, name_servers })
         .filter(|settings| !settings.listen.is_empty())
+}
+
+/// How many new calls a second the service takes.
+fn calls_rate(limits: &Limits, faults: &mut Faults) -> Option<Rate> {
+    let per_second = within(limits.calls_per_second, 1..=10_000);
+    let per_second = faults.keep("limits.calls_per_second", per_second)?;
+    let burst = within(limits.calls_burst.unwrap_or(per_second), 1..=100_000);
+    let burst = faults.keep("limits.calls_burst", burst)?;
+    Some(Rate::per_second(u32::try_from(per_second).ok()?, u32::try_from(burst).ok()?))
 }
 
 /// Of `192.0.2.53` or `192.0.2.53:53`.
@@ -228,7 +250,9 @@ fn media(rtp: &Rtp, faults: &mut Faults) -> Option<media::Settings> {
     let address: Option<IpAddr> = faults.keep("rtp.address", address);
     let ports = faults.keep("rtp.ports", ports(&rtp.ports));
     let threads = rtp.threads.and_then(|threads| faults.keep("rtp.threads", within(threads, 1..=256)));
-    Some(media::Settings { address: address?, ports: ports?, threads })
+    let busy_max = faults.keep("rtp.busy_max", within(rtp.busy_max, 10..=100));
+    let busy_max = busy_max.and_then(|percent| u8::try_from(percent).ok());
+    Some(media::Settings { address: address?, ports: ports?, threads, busy_max: busy_max? })
 }
 
 /// Of `20000-39999`.
@@ -376,6 +400,9 @@ fn store(raw: &Store, folder: &Path, data_dir: &Path, faults: &mut Faults) -> Op
                 Some(user) if user.contains(':') => {
                     Err("a password in it, expected it in the file that store.password_file names")
                 }
+                Some(_) if !is_near(rest) && !rest.contains("sslmode=") => Err(
+                    "a server on another machine, expected \"?sslmode=verify-full\" (or another sslmode) after it",
+                ),
                 Some(_) => Ok(raw.url.clone()),
                 None => Err("no user in it, expected \"postgres://USER@HOST/DATABASE\""),
             }
@@ -399,6 +426,21 @@ fn store(raw: &Store, folder: &Path, data_dir: &Path, faults: &mut Faults) -> Op
         password_file,
         key_file: data_dir.join(&raw.key_file),
     })
+}
+
+/// Whether the server of `//USER@HOST…` is on this machine: a socket's folder, or loopback.
+fn is_near(rest: &str) -> bool {
+    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+    let host = host.split(['/', '?']).next().unwrap_or_default();
+    let name = match host.strip_prefix('[') {
+        Some(host) => host.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.is_empty()
+        || name.starts_with("%2F")
+        || name.starts_with("%2f")
+        || name == "localhost"
+        || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn recording(raw: &Recording, data_dir: &Path, faults: &mut Faults) -> media::recording::Settings {

@@ -6,22 +6,26 @@
 use std::path::{Path, PathBuf};
 
 use crate::types::{Country, Language, PhoneNumber, Token};
-use crate::{bridge, http, mail, media, signalling, sip, stir, store, telemetry};
+use crate::{bridge, http, mail, media, server, signalling, sip, stir, store, telemetry, trace};
 
 pub mod explain;
 mod fault;
 mod file;
 mod finish;
+mod keeping;
 mod outgoing;
 mod raw;
 mod read;
 mod remote;
 mod secrets;
 mod signatures;
+mod traces;
 mod transports;
 mod trunks;
+mod webhooks;
 
 pub use fault::Fault;
+pub use webhooks::Hook;
 
 /// The environment variable that goes before `http.operator_token_file`.
 pub const TOKEN_VARIABLE: &str = "DOORLINE_OPERATOR_TOKEN";
@@ -38,6 +42,9 @@ pub struct Settings {
     /// `None`: no signatures are verified.
     pub stir: Option<stir::Settings>,
     pub recording: media::recording::Settings,
+    pub retention: server::Retention,
+    pub trace: trace::Settings,
+    pub webhooks: Vec<Hook>,
     pub http: http::Settings,
     pub store: store::Settings,
     /// `None`: no mail is sent.

@@ -66,6 +66,9 @@ section! {
         ports: String = Default("\"20000-39999\""),
         /// Threads that mix sound, 1 to 256. Absent: one per core.
         threads: Option<usize> = Absent("2"),
+        /// How many percent of their time these threads may work, 10 to 100. When the least busy one works more, or
+        /// any leaves sound out, new callers get 503 and those who are there notice nothing. 100: never.
+        busy_max: usize = Default("85"),
     }
 }
 
@@ -105,7 +108,8 @@ section! {
     pub struct Store {
         /// "sqlite:FILE", relative to data_dir, on a local disk: SQLite's locks do not hold on network file
         /// systems. Or "postgres://USER@HOST:PORT/DATABASE"; HOST may be %2Frun%2Fpostgresql, a socket's
-        /// folder. The database must be there; its tables are made on first start.
+        /// folder. The database must be there; its tables are made on first start. To another machine add
+        /// "?sslmode=verify-full", and "&sslrootcert=FILE" for an authority of your own.
         url: String = Default("\"sqlite:doorline.db\""),
         /// File with PostgreSQL's password: one line that only the service's user (and group) can read.
         /// Absent: none is sent, or the one in the environment's PGPASSWORD.
@@ -214,14 +218,80 @@ section! {
     /// read the folder can listen.
     pub struct Recording {
         /// The folder of the WAV files, relative to data_dir; made with the first one, for the service's
-        /// user alone. Their names are the meeting's id and the time (UTC) they began. Nothing is deleted
-        /// by the service. 16-bit sound takes 115 MB an hour, half of it while all phones are narrowband.
+        /// user alone. Their names are the meeting's id and the time (UTC) they began. How long they stay
+        /// is said in [retention]. 16-bit sound takes 115 MB an hour, half of it while all phones are narrowband.
         folder: String = Default("\"recordings\""),
         /// Beside what all hear, a WAV with a channel for each caller, and a table that says whose channel
         /// is whose. It takes as much again for each caller who speaks.
         per_caller: bool = Default("false"),
         /// A recording ends after so many minutes, 1 to 1440.
         max_minutes: u64 = Default("240"),
+    }
+}
+
+section! {
+    /// What is kept for how long; the rest is deleted once an hour, a little at a time. Remembered numbers go
+    /// when they expire ([meetings] says when). Backups keep what they have.
+    pub struct Retention {
+        /// Days that the record of a call is kept after its end, 1 to 3650; 0: for ever.
+        calls_days: u64 = Default("365"),
+        /// Days that a host can see what it was told of a phone, 1 to 90.
+        notices_days: u64 = Default("90"),
+        /// Days that an event for webhooks is kept after it was sent or given up, 1 to 3650.
+        webhooks_days: u64 = Default("30"),
+        /// Days that a meeting is kept after its last occurrence, with its code, guests and letters, 1 to
+        /// 3650; 0: for ever. One whose code a remembered phone proved stays as long as that phone.
+        meetings_days: u64 = Default("0"),
+        /// Days that a recording is kept after it ended, 1 to 3650; 0: for ever, and the disk fills.
+        recordings_days: u64 = Default("0"),
+    }
+}
+
+section! {
+    /// Traces: the signalling of the latest calls, kept in memory for operators (`doorline calls ladder`,
+    /// GET /calls/{id}/ladder and /sip.pcap). Keys pressed, credentials, keys of SRTP and the middle of
+    /// telephone numbers are in none.
+    pub struct Trace {
+        /// Memory for it, about, in MiB, 0 to 1024; 0: nothing is kept. A call takes 10 to 20 kB, the one
+        /// that began first goes first.
+        memory_mib: usize = Default("16"),
+    }
+}
+
+section! {
+    /// Copies of all signalling, masked as in traces, to a Homer server (HEP version 3 over UDP, not
+    /// encrypted: for a network of your own).
+    pub struct Hep {
+        /// Its "ADDRESS:PORT". Absent: nothing is sent.
+        server: Option<String> = Absent("\"192.0.2.60:9060\""),
+        /// Tells this service from others there, 1 to 4294967295.
+        capture_id: u32 = Default("2001"),
+        /// File with the password that the server expects: one line that only the service's user (and
+        /// group) can read. Absent: none is sent.
+        password_file: Option<String> = Absent("\"secrets/hep-password\""),
+    }
+}
+
+section! {
+    /// A program that is told of events by https, signed (Standard Webhooks); write one such part for each.
+    /// What it does not take is tried again for over two days, then kept as a dead letter for
+    /// GET /webhook-deliveries. Telephone numbers are masked.
+    pub struct Webhook {
+        /// Its name in the API, metrics and logs: letters, digits, - and _, at most 40.
+        name: String = Required("\"crm\""),
+        /// Where events are posted to: "https://HOST/PATH". It must be on the public Internet, and
+        /// redirects are not followed.
+        url: String = Required("\"https://crm.example.com/doorline\""),
+        /// File with the secret that events are signed with (HMAC-SHA-256): one line, "whsec_" and base64,
+        /// or other text of at least 24 characters, that only the service's user (and group) can read.
+        secret_file: String = Required("\"secrets/crm\""),
+        /// Which events: "call-ended", "meeting-opened", "meeting-closed", "number-remembered".
+        events: Vec<String> = Default("[\"call-ended\", \"meeting-opened\", \"meeting-closed\", \"number-remembered\"]"),
+        /// File with certificates (PEM) that are trusted beside the system's.
+        ca_file: Option<String> = Absent("\"crm-ca.pem\""),
+        /// Whether it may be on this machine or in a private network: whoever writes this file then decides
+        /// what in there is knocked at.
+        allow_private: bool = Default("false"),
     }
 }
 
@@ -236,6 +306,12 @@ section! {
         /// Most calls that are not yet in a meeting, 1 to calls_max: a flood of callers who enter
         /// nothing leaves room for the others. Absent: a fifth of calls_max.
         calls_entering_max: Option<usize> = Absent("400"),
+        /// Most new calls in a second over all trunks, 1 to 10000; further ones get 503 with Retry-After
+        /// before anything is remembered of them. Above what the machine can do, callers wait for
+        /// an answer instead; `cargo bench --bench overload` tells what that is.
+        calls_per_second: usize = Default("1000"),
+        /// So many may come at once, 1 to 100000. Absent: as many as in a second.
+        calls_burst: Option<usize> = Absent("1000"),
     }
 }
 
@@ -449,9 +525,13 @@ pub const CONFIG: &Places = &[
     ("meetings", Meetings::KEYS),
     ("guessing", Guessing::KEYS),
     ("recording", Recording::KEYS),
+    ("retention", Retention::KEYS),
+    ("trace", Trace::KEYS),
+    ("hep", Hep::KEYS),
     ("limits", Limits::KEYS),
     ("log", Log::KEYS),
     ("access_number", AccessNumber::KEYS),
+    ("webhook", Webhook::KEYS),
 ];
 
 /// The tables of a trunk file.

@@ -22,7 +22,7 @@ pub fn stir(raw: &Stir, folder: &Path, faults: &mut Faults) -> Option<Settings> 
     }
     let authorities = match &raw.ca_file {
         None => Some(Vec::new()),
-        Some(file) => faults.keep("stir.ca_file", pem(&folder.join(file)).and_then(|pem| certificates(&pem))),
+        Some(file) => faults.keep("stir.ca_file", authorities(&folder.join(file))),
     };
     let path = folder.join(raw.roots_file.as_ref()?);
     let roots = pem(&path)
@@ -33,6 +33,11 @@ pub fn stir(raw: &Stir, folder: &Path, faults: &mut Faults) -> Option<Settings> 
         authorities: authorities?,
         allow_private: raw.allow_private,
     })
+}
+
+/// The certificates in a file of PEM, at least one.
+pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    certificates(&pem(path)?)
 }
 
 fn pem(path: &Path) -> Result<Vec<u8>, String> {

@@ -9,6 +9,7 @@ mod calls;
 mod check;
 mod connection;
 mod context;
+mod erasures;
 mod health;
 mod hosts;
 mod input;
@@ -21,8 +22,10 @@ mod openapi;
 mod operations;
 mod problem;
 pub mod settings;
+mod traces;
 mod trunks;
 mod verified;
+mod webhooks;
 mod words;
 
 use std::future::Future;
@@ -45,6 +48,7 @@ pub use operations::{
     Verdict,
 };
 pub use settings::Settings;
+pub use traces::{NoTraces, Trace, TraceMessage, Traces};
 
 use crate::bridge::{self, Command, Rejection, Reply, Snapshot};
 use crate::store::Store;
@@ -66,6 +70,8 @@ pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Reply, Rejection>> + 
 pub struct ServiceFacts {
     /// The configuration and the trunks.
     pub operations: Arc<dyn Operations>,
+    /// The signalling of the latest calls.
+    pub traces: Arc<dyn Traces>,
     /// Length of PINs, expiry of verified numbers.
     pub rules: bridge::Settings,
     pub version: &'static str,

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::context::Context;
-use super::{calls, health, hosts, live, meetings, notices, trunks, verified};
+use super::{calls, erasures, health, hosts, live, meetings, notices, traces, trunks, verified, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -86,6 +86,7 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(meetings::send_invitations))
         .routes(routes!(verified::list_verified, verified::revoke_all))
         .routes(routes!(verified::revoke))
+        .routes(routes!(erasures::erase))
         .routes(routes!(notices::list_notices, notices::dismiss_notices))
         .routes(routes!(live::live))
         .routes(routes!(live::roster))
@@ -105,6 +106,10 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(live::remove_and_forget))
         .routes(routes!(calls::list_calls))
         .routes(routes!(calls::get_call))
+        .routes(routes!(webhooks::list_deliveries))
+        .routes(routes!(webhooks::retry_delivery))
+        .routes(routes!(traces::ladder))
+        .routes(routes!(traces::capture))
         .routes(routes!(trunks::list_trunks))
         .routes(routes!(trunks::test_trunk))
         .routes(routes!(trunks::probe_trunk))

@@ -6,7 +6,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 
 use super::invitation::{Method, Rendered};
-use super::mailer::Fault;
+use crate::outbox::{Fault, Item};
 
 #[derive(Clone, Debug)]
 pub struct Letter {
@@ -23,6 +23,18 @@ pub struct Letter {
     pub reply_to: String,
     pub method: Method,
     pub rendered: Rendered,
+}
+
+impl Item for Letter {
+    const WHAT: &'static str = "invitation";
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn attempts(&self) -> u32 {
+        self.attempts
+    }
 }
 
 impl Letter {

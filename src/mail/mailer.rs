@@ -12,6 +12,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::letter::Letter;
 use super::settings::{Security, Settings};
+use crate::outbox::{Carrier, Fault};
 
 /// What keeps mail from being sent at all.
 #[derive(Debug, thiserror::Error)]
@@ -26,15 +27,6 @@ pub enum Error {
     NotLoopback(String),
     #[error("TLS for mail: {0}")]
     Tls(String),
-}
-
-/// Why one letter was not taken.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Fault {
-    /// The server may take it later, or could not be reached.
-    Transient(String),
-    /// It will not take it.
-    Permanent(String),
 }
 
 pub struct Mailer {
@@ -82,6 +74,12 @@ impl Mailer {
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Fault::Transient(format!("no end after {} s", LETTER_WITHIN.as_secs()))),
         }
+    }
+}
+
+impl Carrier<Letter> for Mailer {
+    async fn carry(&self, letter: &Letter) -> Result<(), Fault> {
+        self.send(letter).await
     }
 }
 

@@ -13,20 +13,26 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rtrb::{Producer, RingBuffer};
 
+use super::control::{Call, Control, Hand, Name, Room};
 use super::events::{Bell, Event, Events};
 use super::figures::{Counters, Figures};
+use super::line::Line;
+use super::load::Load;
+use super::order::Order;
 use super::ports::Ports;
+use super::post::Rings;
 use super::recording::{self, RecordingEnd};
-use super::worker::{Line, Order, PHASES, Rings, RoomShell, Worker};
+use super::room::Freight;
+use super::worker::Worker;
 use super::{Settings, socket};
-use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed, Take, opus};
+use crate::audio::{Clip, Codec, Leg, LegSettings, Playback, Seed, Take};
 use crate::rtp::Moment;
 use crate::types::{CallId, MeetingId};
 
 /// Orders under way to one worker, at most; one more and the call gets [`Event::Overload`].
 pub const ORDERS_MAX: usize = 1_024;
 /// Of these, kept free for orders that must not be refused: closing, and what goes with it.
-const ORDERS_RESERVED: usize = 128;
+pub(super) const ORDERS_RESERVED: usize = 128;
 /// Names kept at once, at most: each takes up to 260 kB.
 const NAMES_MAX: usize = 200;
 /// Events under way from one worker, at most.
@@ -42,6 +48,8 @@ pub enum Error {
     OpenAlready(CallId),
     #[error("the media engine takes no more orders now")]
     Overload,
+    #[error("the media threads are as busy as they may be: no new call is taken")]
+    Full,
     #[error("media: {what}: {source}")]
     System { what: &'static str, source: io::Error },
 }
@@ -69,73 +77,6 @@ struct Threads {
     handles: Vec<JoinHandle<()>>,
     /// One for each recording under way, and some that are over.
     recordings: Mutex<Vec<JoinHandle<()>>>,
-}
-
-struct Control {
-    workers: Vec<Hand>,
-    calls: HashMap<CallId, Call>,
-    rooms: HashMap<MeetingId, Room>,
-    ports: Ports,
-    /// Calls whose orders found no room.
-    refused: VecDeque<CallId>,
-    /// Orders that must not be lost, while a ring is full.
-    put_off: VecDeque<(usize, Order)>,
-    phase: usize,
-    /// `None`: nothing is recorded.
-    recording: Option<recording::Settings>,
-    /// Recordings that are over, to be told.
-    recorded: Vec<(MeetingId, RecordingEnd)>,
-}
-
-/// One worker, as the control side sees it.
-struct Hand {
-    orders: Producer<Order>,
-    free_lines: Vec<u32>,
-    free_rooms: Vec<u32>,
-    legs: usize,
-}
-
-struct Call {
-    worker: usize,
-    line: u32,
-    room: Option<MeetingId>,
-    closing: bool,
-    overloaded: bool,
-    /// It has what Opus needs.
-    equipped: bool,
-    name: Name,
-}
-
-/// What its caller said at the door. It goes with the call.
-#[derive(Debug)]
-enum Name {
-    None,
-    /// On its way.
-    Said,
-    Kept(Arc<Clip>),
-}
-
-impl Call {
-    fn new(worker: usize, line: u32) -> Self {
-        Self {
-            worker,
-            line,
-            room: None,
-            closing: false,
-            overloaded: false,
-            equipped: false,
-            name: Name::None,
-        }
-    }
-}
-
-struct Room {
-    worker: usize,
-    room: u32,
-    members: usize,
-    capacity: usize,
-    /// Its recording has begun and nobody has asked for its end.
-    recorded: bool,
 }
 
 impl Engine {
@@ -195,6 +136,7 @@ impl Engine {
             put_off: VecDeque::new(),
             phase: 0,
             recording: None,
+            load: Load::new(settings.busy_max, count, started),
             recorded: Vec::new(),
         };
         let shared = Arc::new(Shared {
@@ -215,6 +157,9 @@ impl Engine {
         let mut control = self.shared.lock();
         if control.calls.contains_key(&call) {
             return Err(Error::OpenAlready(call));
+        }
+        if control.load.is_full() {
+            return Err(Error::Full);
         }
         let worker = control.least_loaded();
         if control.workers[worker].orders.slots() <= ORDERS_RESERVED {
@@ -378,6 +323,12 @@ impl Engine {
         self.shared.counters.iter().map(|counters| counters.read()).collect()
     }
 
+    /// The media threads are as busy as they may be: [`Engine::open`] refuses until they are less so.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.lock().load.is_full()
+    }
+
     /// Port pairs that are not in use; some of them may rest after a call.
     #[must_use]
     pub fn ports_free(&self) -> usize {
@@ -438,6 +389,7 @@ impl Shared {
     pub(super) fn take_refused(&self, events: &mut VecDeque<Event>) {
         let mut control = self.lock();
         control.try_put_off();
+        control.look(Instant::now(), self.counters.iter().map(|counters| counters.read()));
         events.extend(control.refused.drain(..).map(|call| Event::Overload { call }));
         let over = std::mem::take(&mut control.recorded);
         events.extend(over.into_iter().map(|(meeting, why)| Event::RecordingEnded { meeting, why }));
@@ -492,187 +444,6 @@ impl Shared {
     }
 }
 
-impl Control {
-    fn least_loaded(&self) -> usize {
-        let loads = self.workers.iter().map(|hand| hand.legs).enumerate();
-        loads.min_by_key(|&(_, legs)| legs).map_or(0, |(worker, _)| worker)
-    }
-
-    fn next_phase(&mut self) -> usize {
-        self.phase = (self.phase + 1) % PHASES;
-        self.phase
-    }
-
-    /// An order that may be refused: then the call is told, once.
-    fn ask(&mut self, call: CallId, order: impl FnOnce(u32) -> Order) {
-        let Some(known) = self.calls.get_mut(&call) else { return };
-        if known.closing || known.overloaded {
-            return;
-        }
-        let (worker, line) = (known.worker, known.line);
-        if !self.has_room(&[worker]) {
-            self.refuse(call);
-            return;
-        }
-        self.must(worker, order(line));
-    }
-
-    /// What Opus needs is made here, where that may take memory.
-    fn equip(&mut self, call: CallId) {
-        if self.calls.get(&call).is_some_and(|known| !known.equipped) {
-            let (encoder, decoder) = (opus::Encoder::default(), opus::Decoder::default());
-            self.ask(call, |line| Order::Equip { line, encoder, decoder });
-            if let Some(known) = self.calls.get_mut(&call) {
-                known.equipped = true;
-            }
-        }
-    }
-
-    /// An order that is never refused; while there is no room it is put off, in order.
-    fn must(&mut self, worker: usize, order: Order) {
-        let waits = self.put_off.iter().any(|(other, _)| *other == worker);
-        if waits {
-            self.put_off.push_back((worker, order));
-        } else if let Err(rtrb::PushError::Full(order)) = self.workers[worker].orders.push(order) {
-            self.put_off.push_back((worker, order));
-        }
-    }
-
-    fn try_put_off(&mut self) {
-        if self.put_off.is_empty() {
-            return;
-        }
-        let mut blocked = vec![false; self.workers.len()];
-        for (worker, order) in std::mem::take(&mut self.put_off) {
-            if blocked[worker] {
-                self.put_off.push_back((worker, order));
-            } else if let Err(rtrb::PushError::Full(order)) = self.workers[worker].orders.push(order) {
-                blocked[worker] = true;
-                self.put_off.push_back((worker, order));
-            }
-        }
-    }
-
-    fn has_room(&self, workers: &[usize]) -> bool {
-        self.put_off.is_empty()
-            && workers.iter().all(|&worker| self.workers[worker].orders.slots() > ORDERS_RESERVED)
-    }
-
-    fn refuse(&mut self, call: CallId) {
-        if let Some(known) = self.calls.get_mut(&call)
-            && !std::mem::replace(&mut known.overloaded, true)
-        {
-            self.refused.push_back(call);
-        }
-    }
-
-    fn join(&mut self, call: CallId, room: MeetingId) {
-        let Some(known) = self.calls.get(&call) else { return };
-        if known.closing || known.overloaded || known.room == Some(room) {
-            return;
-        }
-        let (from, before) = (known.worker, known.room);
-        let to = match self.rooms.get(&room) {
-            Some(there) => there.worker,
-            // A new room goes where there is least to do; if this leg is there already, so much
-            // the better.
-            None => {
-                let least = self.least_loaded();
-                if self.workers[least].legs + 1 >= self.workers[from].legs { from } else { least }
-            }
-        };
-        if !self.has_room(&[from, to]) || (from != to && self.workers[to].free_lines.is_empty()) {
-            self.refuse(call);
-            return;
-        }
-        if from != to {
-            self.hand_over(call, from, to);
-        }
-        if !self.rooms.contains_key(&room) {
-            let place = self.workers[to].free_rooms.pop().expect("there are as many rooms as lines");
-            let phase = room_phase(room);
-            let capacity = 8;
-            let shell = Box::new(RoomShell::with_room_for(capacity));
-            self.must(to, Order::OpenRoom { room: place, phase, shell });
-            self.rooms.insert(room, Room { worker: to, room: place, members: 0, capacity, recorded: false });
-        }
-        let there = self.rooms.get_mut(&room).expect("made above");
-        let mut members = None;
-        if there.members == there.capacity {
-            there.capacity *= 2;
-            members = Some(Vec::with_capacity(there.capacity));
-        }
-        there.members += 1;
-        let place = there.room;
-        let known = self.calls.get_mut(&call).expect("looked up above");
-        known.room = Some(room);
-        let line = known.line;
-        self.must(to, Order::Join { line, room: place, members });
-        if let Some(before) = before {
-            self.left(before);
-        }
-    }
-
-    /// The line goes straight from worker to worker, with its sockets. Its order to leave goes
-    /// out before the order to receive it, and orders to one worker keep their order, so nobody
-    /// waits for ever.
-    fn hand_over(&mut self, call: CallId, from: usize, to: usize) {
-        let phase = self.next_phase();
-        let line = self.workers[to].free_lines.pop().expect("asked before");
-        let known = self.calls.get_mut(&call).expect("asked before");
-        let old = std::mem::replace(&mut known.line, line);
-        known.worker = to;
-        self.workers[from].free_lines.push(old);
-        self.workers[from].legs -= 1;
-        self.workers[to].legs += 1;
-        self.must(from, Order::HandOver { line: old, to });
-        self.must(to, Order::Receive { line, phase, from });
-    }
-
-    fn leave(&mut self, call: CallId) {
-        let phase = self.next_phase();
-        let Some(known) = self.calls.get_mut(&call) else { return };
-        if known.closing {
-            return;
-        }
-        let Some(room) = known.room.take() else { return };
-        let (worker, line) = (known.worker, known.line);
-        self.must(worker, Order::Leave { line, phase });
-        self.left(room);
-    }
-
-    fn close(&mut self, call: CallId) {
-        let Some(known) = self.calls.get_mut(&call) else { return };
-        if std::mem::replace(&mut known.closing, true) {
-            return;
-        }
-        let (worker, line, room) = (known.worker, known.line, known.room.take());
-        self.must(worker, Order::Close { line });
-        if let Some(room) = room {
-            self.left(room);
-        }
-    }
-
-    /// One member fewer; the order that takes it out has been given.
-    fn left(&mut self, room: MeetingId) {
-        let Some(there) = self.rooms.get_mut(&room) else { return };
-        there.members -= 1;
-        if there.members == 0 {
-            let (worker, place) = (there.worker, there.room);
-            self.rooms.remove(&room);
-            self.must(worker, Order::CloseRoom { room: place });
-            self.workers[worker].free_rooms.push(place);
-        }
-    }
-}
-
-/// Rooms are spread over the phases by what is random in their id.
-fn room_phase(room: MeetingId) -> usize {
-    let folded = room.0.as_u128();
-    let folded = (folded ^ (folded >> 64)) as u64;
-    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62) as usize % PHASES
-}
-
 impl Drop for Threads {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -688,7 +459,7 @@ impl Drop for Threads {
     }
 }
 
-type Between = (Vec<Producer<Box<Line>>>, Vec<rtrb::Consumer<Box<Line>>>);
+type Between = (Vec<Producer<Freight>>, Vec<rtrb::Consumer<Freight>>);
 
 /// Rings from each worker to each other. As long as the order rings, so never full.
 fn lines_between(count: usize) -> Vec<Between> {

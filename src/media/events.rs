@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rtrb::Consumer;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::engine::Shared;
+use super::line::Line;
 use super::recording::{RecordingEnd, Tape};
-use super::worker::{Line, RoomShell};
+use super::room::{Parcel, Room};
 use crate::audio::leg::Quality;
 use crate::audio::{Playback, Take, opus};
 use crate::rtp::Srtp;
@@ -44,7 +46,8 @@ pub enum Event {
 pub enum Returned {
     Line(Box<Line>),
     Playback(Playback),
-    Room(Box<RoomShell>),
+    Room(Box<Room>),
+    Parcel(Box<Parcel>),
     Members(Vec<u32>),
     Srtp(Box<Srtp>),
     Tape(Box<Tape>),
@@ -92,9 +95,12 @@ impl Bell {
     }
 }
 
+/// What one worker tells, with the time of each event, and what it gives back.
+type Told = (Consumer<(Duration, Event)>, Consumer<Returned>);
+
 /// The reading end; there is one.
 pub struct Events {
-    rings: Vec<(Consumer<Event>, Consumer<Returned>)>,
+    rings: Vec<Told>,
     ready: VecDeque<Event>,
     bell: OwnedFd,
     /// Made on first use, inside a runtime.
@@ -103,11 +109,7 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn new(
-        rings: Vec<(Consumer<Event>, Consumer<Returned>)>,
-        bell: &Bell,
-        shared: Arc<Shared>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(rings: Vec<Told>, bell: &Bell, shared: Arc<Shared>) -> io::Result<Self> {
         Ok(Self { rings, ready: VecDeque::new(), bell: bell.listener()?, waiting: None, shared })
     }
 
@@ -136,7 +138,7 @@ impl Events {
                         rung.clear_ready();
                     }
                 }
-                () = tokio::time::sleep(std::time::Duration::from_millis(pause)) => {}
+                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             }
         }
     }
@@ -154,7 +156,8 @@ impl Events {
                 match what {
                     Returned::Line(line) => lines.push(line),
                     Returned::Playback(over) => drop(over),
-                    Returned::Room(shell) => drop(shell),
+                    Returned::Room(over) => drop(over),
+                    Returned::Parcel(emptied) => drop(emptied),
                     Returned::Members(outgrown) => drop(outgrown),
                     Returned::Srtp(before) => drop(before),
                     Returned::Tape(over) => drop(over),
@@ -163,11 +166,22 @@ impl Events {
                 }
             }
         }
-        for (events, _) in &mut self.rings {
-            while let Ok(event) = events.pop() {
-                self.ready.push_back(event);
+        // Until a round brings nothing: what happened before something that was found is found too,
+        // and a line's keys stay in order though it moves from one worker to another.
+        let mut found: Vec<(Duration, Event)> = Vec::new();
+        loop {
+            let before = found.len();
+            for (events, _) in &mut self.rings {
+                while let Ok(event) = events.pop() {
+                    found.push(event);
+                }
+            }
+            if found.len() == before {
+                break;
             }
         }
+        found.sort_by_key(|(at, _)| *at);
+        self.ready.extend(found.into_iter().map(|(_, event)| event));
         for line in lines {
             self.shared.closed(line, &mut self.ready);
         }

@@ -20,6 +20,7 @@ pub(super) struct Counters {
     pub events_lost: AtomicU64,
     pub freed_in_tick: AtomicU64,
     pub faults: AtomicU64,
+    pub rooms_moved: AtomicU64,
     pub legs: AtomicU64,
     pub rooms: AtomicU64,
 }
@@ -46,6 +47,8 @@ pub struct Figures {
     pub freed_in_tick: u64,
     /// Faults of ours that ended the calls they happened to.
     pub faults: u64,
+    /// Rooms that went on to another thread, so that none has much more to do than the others.
+    pub rooms_moved: u64,
     /// Now.
     pub legs: u64,
     pub rooms: u64,
@@ -73,6 +76,7 @@ impl Counters {
             events_lost: read(&self.events_lost),
             freed_in_tick: read(&self.freed_in_tick),
             faults: read(&self.faults),
+            rooms_moved: read(&self.rooms_moved),
             legs: read(&self.legs),
             rooms: read(&self.rooms),
         }

@@ -4,11 +4,19 @@
 //! owns whole rooms with all their legs and sockets, so that a tick needs no lock. Orders go to a
 //! worker over a bounded ring, what happened comes back over another ([`Events`]).
 
+mod balance;
+mod clock;
+mod control;
 mod engine;
 mod events;
 pub mod figures;
+mod line;
+mod load;
+mod order;
 mod ports;
+mod post;
 pub mod recording;
+mod room;
 pub mod settings;
 pub mod socket;
 mod worker;

@@ -11,4 +11,7 @@ pub struct Settings {
     pub ports: RangeInclusive<u16>,
     /// Media threads; `None`: one per core.
     pub threads: Option<usize>,
+    /// How many percent of their time all media threads may work before new calls are turned away; 100: they never
+    /// are.
+    pub busy_max: u8,
 }

@@ -5,233 +5,40 @@
 //! in small bursts. Inside a phase nothing allocates, locks, waits or logs: whatever must be freed
 //! goes back over a ring to somebody who may free.
 
-use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rtrb::{Consumer, Producer};
-
-use super::engine::EVENTS_MAX;
+use super::clock::{before_others, monotonic_now, precise_timer, sleep_until};
 use super::events::{Bell, Event, Returned};
 use super::figures::{Counters, add, take_one};
-use super::recording::Tape;
-use super::socket::{self, Inbox};
-use crate::audio::{Conference, FRAME, Leg, LegSettings, Playback, Take, opus};
+use super::line::Line;
+use super::order::Order;
+use super::post::{Post, Rings};
+use super::room::{Freight, Parcel, Room};
+use super::socket::Inbox;
+use crate::audio::{FRAME, Playback};
 use crate::rtp::Moment;
 use crate::rtp::rtcp::REPORT_MAX;
-use crate::types::{CallId, Digit};
 
 /// Phases of a tick.
 pub const PHASES: usize = 4;
 const PHASE: Duration = Duration::from_millis(20 / PHASES as u64);
 /// Further behind than this the thread gives up what it missed: one hole is better than a rush.
 const BEHIND_MAX: Duration = Duration::from_millis(100);
-/// Ticks between two looks at a leg's RTCP socket and timers: half a second.
-const SELDOM: u64 = 25;
-/// Room in the event ring that only key presses may use.
-const RESERVED_FOR_KEYS: usize = 1_024;
-
-/// One leg with its sockets; moves between threads as a whole.
-pub struct Line {
-    pub call: CallId,
-    /// The even port.
-    pub port: u16,
-    pub leg: Leg,
-    rtp: UdpSocket,
-    control: UdpSocket,
-    /// What `rtp` is connected to.
-    connected: Option<SocketAddr>,
-    /// Which phase it is served in, which room it is in, and its place in that list.
-    phase: usize,
-    room: Option<u32>,
-    place: usize,
-    /// Keys for which the event ring had no room, in order.
-    keys: Keys,
-    /// Serving it failed once; it waits for its end.
-    broken: bool,
-}
-
-/// A key, and whether it was a tone in the sound.
-type Key = (Digit, bool);
-
-/// A few keys that wait; nobody types more in the second that the ring may be full.
-#[derive(Default)]
-struct Keys {
-    keys: [Option<Key>; 16],
-    count: usize,
-}
-
-impl Line {
-    #[must_use]
-    pub fn new(call: CallId, port: u16, leg: Leg, rtp: UdpSocket, control: UdpSocket) -> Self {
-        Self {
-            call,
-            port,
-            leg,
-            rtp,
-            control,
-            connected: None,
-            phase: 0,
-            room: None,
-            place: 0,
-            keys: Keys::default(),
-            broken: false,
-        }
-    }
-}
-
-impl AsMut<Leg> for Line {
-    fn as_mut(&mut self) -> &mut Leg {
-        &mut self.leg
-    }
-}
-
-struct Room {
-    conference: Conference,
-    members: Vec<u32>,
-    phase: usize,
-    /// Its place in the list of its phase.
-    place: usize,
-    /// Mixing it failed once; it waits for its end.
-    broken: bool,
-    tape: Option<Box<Tape>>,
-}
-
-/// What the control side asks of a worker. Places of lines and rooms are given out by it, so the
-/// worker searches nothing.
-pub enum Order {
-    Open {
-        line: u32,
-        phase: usize,
-        leg: Box<Line>,
-    },
-    Configure {
-        line: u32,
-        settings: LegSettings,
-    },
-    /// Memory for Opus, once in a leg's life.
-    Equip {
-        line: u32,
-        encoder: opus::Encoder,
-        decoder: opus::Decoder,
-    },
-    Play {
-        line: u32,
-        playback: Playback,
-    },
-    PlayLoop {
-        line: u32,
-        playback: Playback,
-    },
-    StopPlaying {
-        line: u32,
-    },
-    /// `members`: a longer list for a room that has grown full.
-    Join {
-        line: u32,
-        room: u32,
-        members: Option<Vec<u32>>,
-    },
-    Leave {
-        line: u32,
-        phase: usize,
-    },
-    Mute {
-        line: u32,
-        muted: bool,
-    },
-    BeginName {
-        line: u32,
-        take: Take,
-    },
-    EndName {
-        line: u32,
-    },
-    Close {
-        line: u32,
-    },
-    OpenRoom {
-        room: u32,
-        phase: usize,
-        shell: Box<RoomShell>,
-    },
-    PlayToRoom {
-        room: u32,
-        playback: Playback,
-    },
-    /// Record into this tape from now on; what was recorded into another before ends.
-    Record {
-        room: u32,
-        tape: Option<Box<Tape>>,
-    },
-    CloseRoom {
-        room: u32,
-    },
-    /// Send the line to another worker; it leaves its room.
-    HandOver {
-        line: u32,
-        to: usize,
-    },
-    /// Take the line that `from` sends. Orders behind this one wait until it is there: it was
-    /// sent on its way before.
-    Receive {
-        line: u32,
-        phase: usize,
-        from: usize,
-    },
-}
-
-/// An empty room, allocated where that is allowed.
-pub struct RoomShell(Room);
-
-impl RoomShell {
-    #[must_use]
-    pub fn with_room_for(members: usize) -> Self {
-        Self(Room {
-            conference: Conference::default(),
-            members: Vec::with_capacity(members),
-            phase: 0,
-            place: 0,
-            broken: false,
-            tape: None,
-        })
-    }
-}
-
-/// The worker's ends of all rings.
-pub struct Rings {
-    pub orders: Consumer<Order>,
-    pub events: Producer<Event>,
-    pub returned: Producer<Returned>,
-    /// To and from each other worker; its own place is unused.
-    pub to: Vec<Producer<Box<Line>>>,
-    pub from: Vec<Consumer<Box<Line>>>,
-}
-
 pub struct Worker {
     post: Post,
     stop: Arc<AtomicBool>,
     started: Instant,
     started_ntp: u64,
     lines: Vec<Option<Box<Line>>>,
-    rooms: Vec<Option<Box<RoomShell>>>,
+    rooms: Vec<Option<Box<Room>>>,
     /// Per phase: lines in no room, and rooms.
     alone: [Vec<u32>; PHASES],
     mixed: [Vec<u32>; PHASES],
     /// A `Receive` whose line is not there yet.
     awaited: Option<Order>,
-}
-
-/// What comes in and goes out of a worker: rings, sockets, counters.
-struct Post {
-    rings: Rings,
-    bell: Arc<Bell>,
-    counters: Arc<Counters>,
-    inbox: Inbox,
-    /// Something was put into a ring that somebody waits at.
-    rang: bool,
 }
 
 impl Worker {
@@ -246,7 +53,7 @@ impl Worker {
         lines: usize,
     ) -> Self {
         Self {
-            post: Post { rings, bell, counters, inbox: Inbox::default(), rang: false },
+            post: Post { rings, bell, counters, started, inbox: Inbox::default(), rang: false },
             stop,
             started,
             started_ntp,
@@ -289,7 +96,7 @@ impl Worker {
     /// One phase; `count` counts them from the start.
     fn phase(&mut self, count: u64) {
         let now = Moment::new(self.started_ntp, self.started.elapsed());
-        self.obey(now);
+        self.obey(count, now);
         let phase = (count % PHASES as u64) as usize;
         let tick = count / PHASES as u64;
         for n in 0..self.alone[phase].len() {
@@ -300,18 +107,22 @@ impl Worker {
             }
         }
         for n in 0..self.mixed[phase].len() {
-            let room = self.mixed[phase][n];
-            let served = catch_unwind(AssertUnwindSafe(|| self.serve_room(room, tick, now)));
-            if served.is_err()
-                && let Some(mut shell) = self.rooms[room as usize].take()
-            {
-                self.give_up(&shell.0.members);
-                shell.0.broken = true;
-                self.rooms[room as usize] = Some(shell);
-            }
+            let place = self.mixed[phase][n];
+            self.serve_room_safely(place, tick, now);
         }
         if std::mem::take(&mut self.post.rang) {
             self.post.bell.ring();
+        }
+    }
+
+    fn serve_room_safely(&mut self, place: u32, tick: u64, now: Moment) {
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve_room(place, tick, now)));
+        if served.is_err()
+            && let Some(mut room) = self.rooms[place as usize].take()
+        {
+            self.give_up(&room.members);
+            room.broken = true;
+            self.rooms[place as usize] = Some(room);
         }
     }
 
@@ -339,10 +150,11 @@ impl Worker {
     }
 
     fn serve_room(&mut self, room: u32, tick: u64, now: Moment) {
-        let Some(RoomShell(room)) = self.rooms[room as usize].as_deref_mut() else { return };
+        let Some(room) = self.rooms[room as usize].as_deref_mut() else { return };
         if room.broken {
             return;
         }
+        room.mixed = now.elapsed;
         for &place in &room.members {
             if let Some(line) = self.lines[place as usize].as_deref_mut() {
                 self.post.listen(line, now);
@@ -380,17 +192,25 @@ impl Worker {
 
     // -- orders --
 
-    fn obey(&mut self, now: Moment) {
+    /// Before phase number `count`.
+    fn obey(&mut self, count: u64, now: Moment) {
         while let Some(order) = self.awaited.take().or_else(|| self.post.rings.orders.pop().ok()) {
-            if let Order::Receive { line, phase, from } = order {
-                let Ok(arrived) = self.post.rings.from[from].pop() else {
-                    self.awaited = Some(order);
-                    return;
-                };
-                self.settle(line, phase, arrived);
+            let (Order::Receive { from, .. } | Order::ReceiveRoom { from, .. }) = order else {
+                self.carry_out(order, now);
                 continue;
+            };
+            let Ok(arrived) = self.post.rings.from[from].pop() else {
+                self.awaited = Some(order);
+                return;
+            };
+            match (order, arrived) {
+                (Order::Receive { line, phase, .. }, Freight::Line(leg)) => self.settle(line, phase, leg),
+                (Order::ReceiveRoom { room, .. }, Freight::Room(parcel)) => {
+                    self.unpack(room, parcel, count, now);
+                }
+                // Freight comes in the order of the orders for it.
+                _ => unreachable!("an order for one thing and another came"),
             }
-            self.carry_out(order, now);
         }
     }
 
@@ -453,16 +273,13 @@ impl Worker {
             }
             Order::EndName { line } => self.end_name(line),
             Order::Close { line } => self.close(line, now),
-            Order::OpenRoom { room, phase, mut shell } => {
-                shell.0.phase = phase;
-                shell.0.place = self.mixed[phase].len();
-                self.mixed[phase].push(room);
-                self.rooms[room as usize] = Some(shell);
-                add(&self.post.counters.rooms, 1);
+            Order::OpenRoom { room, phase, mut empty } => {
+                empty.phase = phase;
+                self.house(room, empty);
             }
             Order::PlayToRoom { room, playback } => {
                 let refused = match &mut self.rooms[room as usize] {
-                    Some(shell) => shell.0.conference.player.play(playback),
+                    Some(room) => room.conference.player.play(playback),
                     None => Err(playback),
                 };
                 if let Err(playback) = refused {
@@ -471,7 +288,7 @@ impl Worker {
             }
             Order::Record { room, tape } => {
                 let before = match &mut self.rooms[room as usize] {
-                    Some(shell) => std::mem::replace(&mut shell.0.tape, tape),
+                    Some(room) => std::mem::replace(&mut room.tape, tape),
                     None => tape,
                 };
                 if let Some(over) = before {
@@ -481,14 +298,15 @@ impl Worker {
             Order::CloseRoom { room } => self.close_room(room),
             Order::HandOver { line, to } => {
                 if let Some(leg) = self.take_out(line) {
-                    // Never full: every line in it has an order `Receive` in a ring of that size.
-                    if let Err(rtrb::PushError::Full(leg)) = self.post.rings.to[to].push(leg) {
-                        self.post.free(Returned::Line(leg));
-                    }
+                    self.post.send_on(to, Freight::Line(leg));
                 }
             }
-            // Carried out where it may wait.
-            Order::Receive { .. } => {}
+            Order::HandOverRoom { room, to, parcel } => {
+                let parcel = self.pack(room, parcel);
+                self.post.send_on(to, Freight::Room(parcel));
+            }
+            // Carried out where they may wait.
+            Order::Receive { .. } | Order::ReceiveRoom { .. } => {}
         }
     }
 
@@ -512,7 +330,7 @@ impl Worker {
         let list = match line.room.take() {
             None => &mut self.alone[line.phase],
             Some(room) => {
-                let room = &mut self.rooms[room as usize].as_mut()?.0;
+                let room = self.rooms[room as usize].as_deref_mut()?;
                 room.conference.leave(&mut line.leg);
                 &mut room.members
             }
@@ -539,22 +357,21 @@ impl Worker {
     fn join(&mut self, place: u32, room: u32, members: Option<Vec<u32>>) {
         self.end_name(place);
         let Some(mut line) = self.take_out(place) else { return };
-        let Some(shell) = self.rooms[room as usize].as_mut() else {
+        let Some(there) = self.rooms[room as usize].as_deref_mut() else {
             let phase = line.phase;
             self.settle(place, phase, line);
             return;
         };
-        let room_state = &mut shell.0;
         let mut outgrown = None;
         if let Some(mut longer) = members {
-            longer.extend_from_slice(&room_state.members);
-            outgrown = Some(std::mem::replace(&mut room_state.members, longer));
+            longer.extend_from_slice(&there.members);
+            outgrown = Some(std::mem::replace(&mut there.members, longer));
         }
         line.room = Some(room);
-        line.phase = room_state.phase;
-        line.place = room_state.members.len();
-        room_state.members.push(place);
-        room_state.conference.enter(&mut line.leg);
+        line.phase = there.phase;
+        line.place = there.members.len();
+        there.members.push(place);
+        there.conference.enter(&mut line.leg);
         self.lines[place as usize] = Some(line);
         add(&self.post.counters.legs, 1);
         if let Some(outgrown) = outgrown {
@@ -577,16 +394,69 @@ impl Worker {
     }
 
     fn close_room(&mut self, room: u32) {
-        let Some(shell) = self.rooms[room as usize].take() else { return };
-        let list = &mut self.mixed[shell.0.phase];
-        list.swap_remove(shell.0.place);
-        if let Some(&moved) = list.get(shell.0.place)
-            && let Some(moved) = self.rooms[moved as usize].as_mut()
+        if let Some(room) = self.clear_out(room) {
+            self.post.free(Returned::Room(room));
+        }
+    }
+
+    /// Puts a room into its place and into the list of its phase.
+    fn house(&mut self, place: u32, mut room: Box<Room>) {
+        room.place = self.mixed[room.phase].len();
+        self.mixed[room.phase].push(place);
+        self.rooms[place as usize] = Some(room);
+        add(&self.post.counters.rooms, 1);
+    }
+
+    /// Takes a room out of its place and out of that list.
+    fn clear_out(&mut self, place: u32) -> Option<Box<Room>> {
+        let room = self.rooms[place as usize].take()?;
+        let list = &mut self.mixed[room.phase];
+        list.swap_remove(room.place);
+        if let Some(&moved) = list.get(room.place)
+            && let Some(moved) = self.rooms[moved as usize].as_deref_mut()
         {
-            moved.0.place = shell.0.place;
+            moved.place = room.place;
         }
         take_one(&self.post.counters.rooms);
-        self.post.free(Returned::Room(shell));
+        Some(room)
+    }
+
+    // -- rooms that move --
+
+    /// All of a room goes into the parcel: members, sockets, what its mix remembers.
+    fn pack(&mut self, place: u32, mut parcel: Box<Parcel>) -> Box<Parcel> {
+        let Some(mut room) = self.clear_out(place) else { return parcel };
+        // Who is in the room is known to the side that made the parcel.
+        for member in &mut room.members {
+            let moving = parcel.of(*member).expect("a place for each member");
+            moving.line = self.lines[*member as usize].take();
+            *member = moving.to;
+            take_one(&self.post.counters.legs);
+        }
+        parcel.room = Some(room);
+        add(&self.post.counters.rooms_moved, 1);
+        parcel
+    }
+
+    /// The room goes on here in its own phase, so its tick is where it was. If it would come too late
+    /// for that, it is mixed at once: a packet 5 ms early or late is nothing, a missing one is heard.
+    fn unpack(&mut self, place: u32, mut parcel: Box<Parcel>, count: u64, now: Moment) {
+        for moving in &mut parcel.lines {
+            let Some(mut line) = moving.line.take() else { continue };
+            line.room = Some(place);
+            self.lines[moving.to as usize] = Some(line);
+            add(&self.post.counters.legs, 1);
+        }
+        if let Some(room) = parcel.room.take() {
+            let until = (room.phase + PHASES - (count % PHASES as u64) as usize) % PHASES;
+            let next = now.elapsed + PHASE * until as u32;
+            let is_late = next.saturating_sub(room.mixed) > PHASE * PHASES as u32 + PHASE;
+            self.house(place, room);
+            if is_late {
+                self.serve_room_safely(place, count / PHASES as u64, now);
+            }
+        }
+        self.post.free(Returned::Parcel(parcel));
     }
 
     /// A playback for which a leg has no room: the call cannot be served as asked.
@@ -599,197 +469,16 @@ impl Worker {
     }
 }
 
-impl Post {
-    /// Takes in what has arrived for a line.
-    fn listen(&mut self, line: &mut Line, now: Moment) {
-        let Line { leg, keys, rtp, connected, .. } = line;
-        let came = self.inbox.drain(rtp, *connected, |datagram, from| {
-            if let Some(digit) = leg.receive(datagram, from, now) {
-                keys.push((digit, false));
-            }
-        });
-        if came > 0 {
-            add(&self.counters.packets_in, came as u64);
-            line.follow_latch();
-        }
-        self.tell_keys(line);
-    }
-
-    fn tell_keys(&mut self, line: &mut Line) {
-        let call = line.call;
-        while let Some((digit, tone)) = line.keys.first() {
-            let event = if tone { Event::Tone { call, digit } } else { Event::Digit { call, digit } };
-            if self.rings.events.push(event).is_err() {
-                break;
-            }
-            line.keys.pop();
-            self.rang = true;
-        }
-    }
-
-    /// What is not sound: keys and ended playbacks every tick, RTCP and timers every half second.
-    fn care(&mut self, line: &mut Line, place: u32, tick: u64, now: Moment) {
-        if let Some(digit) = line.leg.take_tone() {
-            line.keys.push((digit, true));
-            self.tell_keys(line);
-        }
-        if let Some(on) = line.leg.take_talking()
-            && !self.tell(Event::Talking { call: line.call, on })
-        {
-            add(&self.counters.events_lost, 1);
-        }
-        while let Some(playback) = line.leg.player.finished().front() {
-            if let Some(id) = playback.id
-                && !self.tell(Event::Played { call: line.call, playback: id })
-            {
-                // Told in a later tick.
-                break;
-            }
-            if let Some(playback) = line.leg.player.finished().pop_front() {
-                self.free(Returned::Playback(playback));
-            }
-        }
-        if !(tick + u64::from(place)).is_multiple_of(SELDOM) {
-            return;
-        }
-        let leg = &mut line.leg;
-        self.inbox.drain(&line.control, None, |datagram, from| leg.receive_control(datagram, from, now));
-        let mut report = [0; REPORT_MAX];
-        if let Some(length) = leg.report(now, &mut report) {
-            line.send_control(&report[..length]);
-        }
-        if let Some(on) = line.leg.take_echo()
-            && !self.tell(Event::Echo { call: line.call, on })
-        {
-            add(&self.counters.events_lost, 1);
-        }
-        if line.leg.media_lost(now) && !self.tell(Event::MediaLost { call: line.call }) {
-            add(&self.counters.events_lost, 1);
-        }
-    }
-
-    /// Tells something that is no key, unless only the room for keys is left.
-    fn tell(&mut self, event: Event) -> bool {
-        let told = self.rings.events.slots() > RESERVED_FOR_KEYS && self.rings.events.push(event).is_ok();
-        self.rang |= told;
-        told
-    }
-
-    /// Sends something back to be freed. The ring has room for every line there can be and more;
-    /// when nobody reads it, what is not a line is freed here.
-    fn free(&mut self, what: Returned) {
-        let is_line = what.is_line();
-        let ring = &mut self.rings.returned;
-        let reserved_for_lines = ring.buffer().capacity() - EVENTS_MAX;
-        if (!is_line && ring.slots() <= reserved_for_lines) || ring.push(what).is_err() {
-            add(&self.counters.freed_in_tick, 1);
-        }
-        self.rang |= is_line;
-    }
-}
-
-impl Line {
-    /// Connects the socket to the peer once it is known, and lets it go when it may change: the
-    /// kernel then drops strangers, and sending costs a tenth less.
-    fn follow_latch(&mut self) {
-        let wanted = self.leg.only_source();
-        if wanted == self.connected {
-            return;
-        }
-        let done = match wanted {
-            Some(peer) => self.rtp.connect(peer),
-            None => socket::disconnect(&self.rtp),
-        };
-        // If the kernel refuses, the latch still judges each packet.
-        self.connected = if done.is_ok() { wanted } else { None };
-    }
-
-    fn send(&mut self, payload: &[u8; FRAME], counters: &Counters) {
-        let to = self.leg.send_to();
-        let Self { leg, rtp, connected, .. } = self;
-        leg.packets(payload, |packet| {
-            let Some(to) = to else { return };
-            let sent = if *connected == Some(to) { rtp.send(packet) } else { rtp.send_to(packet, to) };
-            let counter = if sent.is_ok() { &counters.packets_out } else { &counters.send_failures };
-            add(counter, 1);
-        });
-    }
-
-    fn send_control(&self, report: &[u8]) {
-        if let Some(to) = self.leg.send_control_to() {
-            let socket = if self.leg.multiplexes() { &self.rtp } else { &self.control };
-            // Lost like any datagram.
-            let _ = if self.leg.multiplexes() && self.connected == Some(to) {
-                socket.send(report)
-            } else {
-                socket.send_to(report, to)
-            };
-        }
-    }
-}
-
-impl Keys {
-    fn push(&mut self, key: Key) {
-        if self.count < self.keys.len() {
-            self.keys[self.count] = Some(key);
-            self.count += 1;
-        }
-    }
-
-    fn first(&self) -> Option<Key> {
-        self.keys[0]
-    }
-
-    fn pop(&mut self) {
-        self.keys.rotate_left(1);
-        self.count -= 1;
-        self.keys[self.count] = None;
-    }
-}
-
-/// `CLOCK_MONOTONIC`.
-fn monotonic_now() -> Duration {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is a timespec to be written to.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
-fn sleep_until(deadline: Duration) {
-    let until = libc::timespec { tv_sec: deadline.as_secs() as _, tv_nsec: deadline.subsec_nanos() as _ };
-    // SAFETY: `until` is a valid timespec; the remainder is not asked for. Interrupted, it tries
-    // again until the deadline.
-    unsafe {
-        while libc::clock_nanosleep(
-            libc::CLOCK_MONOTONIC,
-            libc::TIMER_ABSTIME,
-            &raw const until,
-            std::ptr::null_mut(),
-        ) == libc::EINTR
-        {}
-    }
-}
-
-/// Sound first: whatever else runs on this machine, signalling included, can wait some
-/// milliseconds. A matter of weight, not of real-time scheduling: a fault here must not freeze the
-/// machine. Refused without the right to it (`CAP_SYS_NICE`), and then all goes on as usual.
-fn before_others() {
-    // SAFETY: sets a number of the calling thread, which is what Linux takes 0 for.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) };
-}
-
-/// Linux lets a normal thread sleep 50 µs longer than asked; ask for 1 µs.
-fn precise_timer() {
-    // SAFETY: sets a number of the calling thread.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000, 0, 0, 0) };
-}
-
 #[cfg(test)]
 mod tests {
     use rtrb::RingBuffer;
 
     use super::*;
-    use crate::audio::{Codec, Seed, SoundSettings};
+    use crate::audio::{Codec, Leg, LegSettings, Seed, SoundSettings};
+    use crate::media::engine::EVENTS_MAX;
+    use crate::media::post::RESERVED_FOR_KEYS;
+    use crate::media::socket;
+    use crate::types::CallId;
 
     #[test]
     fn a_fault_in_serving_one_ends_its_call_and_no_other() {
@@ -826,18 +515,18 @@ mod tests {
             let playback = Playback::new(Some(7), vec![]);
             orders.push(Order::Play { line: place, playback }).unwrap();
         }
-        worker.obey(Moment::default());
+        worker.obey(0, Moment::default());
         // A room whose member stands nowhere: serving it is out of bounds.
-        let shell = Box::new(RoomShell::with_room_for(2));
-        orders.push(Order::OpenRoom { room: 3, phase: 0, shell }).unwrap();
+        let empty = Box::new(Room::with_room_for(2));
+        orders.push(Order::OpenRoom { room: 3, phase: 0, empty }).unwrap();
         orders.push(Order::Join { line: 0, room: 3, members: None }).unwrap();
-        worker.obey(Moment::default());
-        worker.rooms[3].as_mut().unwrap().0.members.push(99);
+        worker.obey(0, Moment::default());
+        worker.rooms[3].as_mut().unwrap().members.push(99);
         for phase in 0..12 {
             worker.phase(phase);
         }
         assert_eq!(counters.read().faults, 1);
-        let mut told: Vec<_> = std::iter::from_fn(|| events_out.pop().ok()).collect();
+        let mut told: Vec<_> = std::iter::from_fn(|| events_out.pop().ok()).map(|(_, event)| event).collect();
         told.sort_by_key(|event| format!("{event:?}"));
         let (broken, sound) = (CallId::numbered(0), CallId::numbered(1));
         assert_eq!(told, [Event::Overload { call: broken }, Event::Played { call: sound, playback: 7 }]);

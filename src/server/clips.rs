@@ -23,12 +23,21 @@ impl Packs {
         }
         let english = Language::english();
         languages.remove(&english);
-        let all = std::iter::once(english).chain(languages);
-        let loaded = |language: Language| {
-            let pack = Pack::find(settings.prompts.as_deref(), &language)?;
-            Ok((language, Clips::new(&pack)))
-        };
-        Ok(Self(all.map(loaded).collect::<Result<_, _>>()?))
+        // Every clip is encoded for every codec, which takes a core a moment: all at once.
+        std::thread::scope(|scope| {
+            let all = std::iter::once(english).chain(languages);
+            let under_way: Vec<_> = all
+                .map(|language| {
+                    scope.spawn(move || {
+                        let pack = Pack::find(settings.prompts.as_deref(), &language)?;
+                        Ok((language, Clips::new(&pack)))
+                    })
+                })
+                .collect();
+            let loaded =
+                under_way.into_iter().map(|one| one.join().expect("a pack that loads does not panic"));
+            Ok(Self(loaded.collect::<Result<_, _>>()?))
+        })
     }
 
     /// The clips of that language, else of its other regions' form, else English ones.

@@ -44,6 +44,7 @@ impl Figures {
         counter!("doorline_socket_errors_total").absolute(counters.socket_errors);
         counter!("doorline_tls_handshake_failures_total").absolute(counters.failed_handshakes);
         for (queue, count) in [
+            ("admission", counters.too_fast),
             ("endpoint", counters.overloaded),
             ("events", counters.refused_busy),
             ("connections", counters.refused_connections),
@@ -107,7 +108,7 @@ fn trunk_states(states: &[TrunkState], out: &mut Text) {
 
 fn workers(workers: &[media::Figures], out: &mut Text) {
     type Read = fn(&media::Figures) -> f64;
-    let families: [(&str, &str, &str, Read); 11] = [
+    let families: [(&str, &str, &str, Read); 12] = [
         ("doorline_media_legs", "gauge", "Legs of a media thread, now.", |f| f.legs as f64),
         ("doorline_media_rooms", "gauge", "Conferences of a media thread, now.", |f| f.rooms as f64),
         ("doorline_media_busy_seconds_total", "counter", "Time a media thread worked.", |f| {
@@ -140,6 +141,12 @@ fn workers(workers: &[media::Figures], out: &mut Text) {
             "counter",
             "Events of media threads for which there was no room; keys are never among them.",
             |f| f.events_lost as f64,
+        ),
+        (
+            "doorline_media_rooms_moved_total",
+            "counter",
+            "Conferences that went on to another thread, to even the load out.",
+            |f| f.rooms_moved as f64,
         ),
         ("doorline_media_faults_total", "counter", "Faults of ours that ended a call.", |f| f.faults as f64),
     ];
@@ -250,7 +257,7 @@ pub(super) fn begin() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     gauge!("process_start_time_seconds").set(now.as_secs_f64());
     gauge!("doorline_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    for queue in ["media", "ports", "store"] {
+    for queue in ["media", "media-threads", "ports", "store"] {
         counter!("doorline_overload_total", "queue" => queue).increment(0);
     }
     for result in ["done", "refused"] {

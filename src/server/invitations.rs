@@ -44,6 +44,7 @@ impl Invitations {
 }
 
 impl Outbox for Invitations {
+    type Item = Letter;
     type Error = Error;
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<Letter>, Error> {

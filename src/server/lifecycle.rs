@@ -7,8 +7,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -19,23 +20,30 @@ use crate::config::Settings;
 use crate::http::{self, ServiceFacts};
 use crate::mail::{self, Mailer};
 use crate::media::{self, Engine};
+use crate::outbox::{self, Carrier, Outbox};
 use crate::prompt;
+use crate::reach;
 use crate::server::clips::Packs;
 use crate::server::door::Door;
 use crate::server::figures::{self, Figures};
 use crate::server::invitations::Invitations;
+use crate::server::known;
 use crate::server::lines::Lines;
 use crate::server::operations::{Counts, Operations, Reread};
 use crate::server::questions::Questions;
+use crate::server::retention;
 use crate::server::signatures::Signatures;
 use crate::server::switchboard::{Sources, Switchboard};
 use crate::server::systemd::Systemd;
+use crate::server::webhooks::Webhooks;
 use crate::signalling::{self, Signalling};
 use crate::sip::endpoint;
-use crate::stir::{self, Verifier};
+use crate::stir::Verifier;
 use crate::store::{self, Store, Windows};
 use crate::telemetry;
+use crate::trace::{self, Traces};
 use crate::types::{HostId, MeetingId, Now};
+use crate::webhook::Hook;
 
 /// Commands from operators that may wait at once.
 const REQUESTS_MAX: usize = 256;
@@ -43,8 +51,6 @@ const REQUESTS_MAX: usize = 256;
 const ORDERS_MAX: usize = 8;
 /// How often histograms are tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// How often rows that have no effect any more are taken out of the database.
-const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a drain waits for calls to end by themselves.
 const DRAIN: Duration = Duration::from_secs(3600);
 /// How long writing the last records may take.
@@ -61,10 +67,12 @@ pub enum StartError {
     Prompts(#[from] prompt::Error),
     #[error("mail: {0}")]
     Mail(#[from] mail::Error),
-    #[error("stir: {0}")]
-    Stir(#[from] stir::Error),
+    #[error("https: {0}")]
+    Https(#[from] reach::Error),
     #[error("media: {0}")]
     Media(#[from] media::Error),
+    #[error("{0}")]
+    Trace(#[from] trace::Error),
     #[error("signalling: {0}")]
     Signalling(#[from] signalling::Error),
     #[error("http: {0}")]
@@ -84,8 +92,9 @@ pub struct Service {
     switchboard: JoinHandle<()>,
     operations: Arc<Operations>,
     tidy: JoinHandle<()>,
-    /// Sends invitations, if mail is configured.
-    mail: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    sweep: JoinHandle<()>,
+    /// Each sends what one receiver waits for: invitations, if mail is configured, and webhooks.
+    senders: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Service {
@@ -101,11 +110,15 @@ impl Service {
             early_join: settings.bridge.early_join,
             overrun: settings.bridge.overrun,
         });
+        let hooks = settings.webhooks.iter().map(|hook| Hook::new(hook.settings.clone()));
+        let hooks = hooks.collect::<Result<Vec<_>, _>>()?;
+        store.attend_hooks(settings.webhooks.iter().map(|hook| hook.subscription.clone()).collect());
         store.set_limits(settings.bridge.guessing.clone());
         let put_back = store.after_crash(Now::read().date, settings.bridge.overrun).await?;
         if put_back > 0 {
             info!(meetings = put_back, "meetings left open by an earlier run are closed or scheduled again");
         }
+        let traces = Traces::start(&settings.trace)?;
         let (media, media_events) = Engine::start(&settings.media)?;
         media.set_recording(settings.recording.clone());
         let mut seed = [0; 32];
@@ -119,8 +132,11 @@ impl Service {
         )
         .await?;
 
+        // Signalling that is gone is watched by nobody.
+        let _ = signalling.set_tap(traces.tap()).await;
         let (signatures, verdicts) = Signatures::new(verifier);
-        let lines = Lines::new(signalling.clone(), media.clone(), packs, signatures, &settings);
+        let lines =
+            Lines::new(signalling.clone(), media.clone(), packs, signatures, traces.clone(), &settings);
         let (questions, answers) = Questions::new(store.clone());
         let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
@@ -145,6 +161,7 @@ impl Service {
             snapshot: snapshot.clone(),
         };
         let door = Door { requests, snapshot };
+        let sweep = retention::run(store.clone(), settings.retention, settings.recording.folder.clone());
         let rules = settings.bridge.clone();
         let switchboard =
             Switchboard::new(Bridge::new(settings.bridge), lines, questions, store.clone(), counts, publish);
@@ -161,6 +178,7 @@ impl Service {
         let (stop_http, stopped) = oneshot::channel::<()>();
         let facts = ServiceFacts {
             operations: operations.clone(),
+            traces: Arc::new(traces),
             rules,
             version: env!("CARGO_PKG_VERSION"),
             metrics: Arc::new(move || figures.text()),
@@ -171,21 +189,23 @@ impl Service {
                 let _ = stopped.await;
             })
             .await?;
-        let mail = mailer.map(|mailer| {
+        let mut senders = Vec::with_capacity(1 + hooks.len());
+        if let Some(mailer) = mailer {
             let operations = operations.clone();
             let numbers = Arc::new(move || http::Operations::access_numbers(&*operations));
             let invitations = Invitations::new(store.clone(), numbers, mailer.from());
-            let (stop, stopped) = oneshot::channel::<()>();
-            let task = tokio::spawn(mail::run(invitations, mailer, async {
-                let _ = stopped.await;
-            }));
-            (stop, task)
-        });
+            senders.push(sender(invitations, mailer));
+        }
+        for hook in hooks {
+            senders.push(sender(Webhooks::new(store.clone(), hook.name()), hook));
+        }
         for listen in signalling.local_addresses() {
             info!(transport = listen.transport.name(), address = %listen.address, "SIP");
         }
         info!(address = %http_address, "HTTP");
-        let tidy = tokio::spawn(tidy(store.clone()));
+        let tidy = tokio::spawn(tidy());
+        let known = known::keep(store.clone());
+        let sweep = tokio::spawn(async { tokio::join!(sweep, known) }.map(drop));
         Ok(Self {
             store,
             door,
@@ -194,9 +214,10 @@ impl Service {
             http,
             stop_http,
             switchboard,
-            mail,
+            senders,
             operations,
             tidy,
+            sweep,
         })
     }
 
@@ -281,18 +302,26 @@ impl Service {
 
     /// Stops at once, whatever is under way; the database is closed when it is done.
     pub async fn stop(self) {
-        let Self { store, door, signalling, http, stop_http, switchboard, mail, tidy, .. } = self;
+        let Self { store, door, signalling, http, stop_http, switchboard, senders, tidy, sweep, .. } = self;
         tidy.abort();
+        sweep.abort();
         // HTTP holds a clone of the door; the switchboard ends when the last one is gone.
         let _ = stop_http.send(());
         let _ = http.await;
         drop(door);
         let _ = switchboard.await;
         signalling.stop().await;
-        if let Some((stop, mut task)) = mail {
-            let _ = stop.send(());
-            // A letter that is on its way to the server is waited for, but not for ever.
-            if tokio::time::timeout(LAST_WRITES, &mut task).await.is_err() {
+        let tasks: Vec<_> = senders
+            .into_iter()
+            .map(|(stop, task)| {
+                let _ = stop.send(());
+                task
+            })
+            .collect();
+        // What is on its way is waited for, but not for ever.
+        let until = tokio::time::Instant::now() + LAST_WRITES;
+        for mut task in tasks {
+            if tokio::time::timeout_at(until, &mut task).await.is_err() {
                 task.abort();
             }
         }
@@ -303,17 +332,18 @@ impl Service {
     }
 }
 
-/// Now and then drops what is of no use any more.
-async fn tidy(store: Store) {
-    let mut prune_at = Instant::now();
+/// A task that empties an outbox until it is told to stop.
+fn sender<O: Outbox>(outbox: O, carrier: impl Carrier<O::Item>) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(outbox::run(outbox, carrier, async {
+        let _ = stopped.await;
+    }));
+    (stop, task)
+}
+
+/// Now and then tidies histograms up.
+async fn tidy() {
     loop {
-        if prune_at <= Instant::now() {
-            prune_at = Instant::now() + PRUNE_EVERY;
-            // It is tried again; until then old rows are in nobody's way.
-            if let Err(cause) = store.prune_guesses(Now::read().date).await {
-                error!(%cause, "old wrong entries not pruned");
-            }
-        }
         tokio::time::sleep(TIDY_EVERY).await;
         telemetry::tidy_metrics();
     }

@@ -25,6 +25,7 @@ use crate::sip::endpoint::{self, Event, TurnedAway};
 use crate::sip::offer::{self, Local, Offer};
 use crate::sip::trunk::{DtmfMode, SrtpMode, Trunk};
 use crate::stir::Verdict;
+use crate::trace::Traces;
 use crate::types::{CallId, Country, Language, MediaKey, Now, PhoneNumber, Suite};
 
 /// What every line needs.
@@ -34,6 +35,7 @@ pub(super) struct Lines {
     media: Engine,
     packs: Packs,
     signatures: Signatures,
+    traces: Traces,
     trunks: HashMap<String, Arc<Trunk>>,
     /// None at all: every dialled number is answered.
     access_numbers: Vec<AccessNumber>,
@@ -78,6 +80,7 @@ impl Lines {
         media: Engine,
         packs: Packs,
         signatures: Signatures,
+        traces: Traces,
         settings: &Settings,
     ) -> Self {
         Self {
@@ -89,6 +92,7 @@ impl Lines {
             media,
             packs,
             signatures,
+            traces,
             trunks: by_name(&settings.trunks),
             access_numbers: settings.access_numbers.clone(),
             media_address: settings.media.address,
@@ -198,6 +202,7 @@ impl Lines {
         inputs: &mut VecDeque<Input>,
     ) -> Option<CallRecord> {
         let (call, since) = (incoming.call, Instant::now());
+        self.traces.name(call, &incoming.sip_call_id);
         let Some(trunk) = self.trunks.get(&incoming.trunk).cloned() else {
             warn!(%call, trunk = incoming.trunk, "a call over a trunk that is gone");
             told(self.signalling.refuse(call, 403, None, None).await);
@@ -211,6 +216,10 @@ impl Lines {
             return Some(self.refuse(&known, signalled, Ending::UnknownAccessNumber, None).await);
         }
         if trunk.calls_max.is_some_and(|most| incoming.trunk_calls > most) {
+            return Some(self.refuse(&known, signalled, Ending::OverCapacity, None).await);
+        }
+        if self.media.is_full() {
+            metrics::counter!("doorline_overload_total", "queue" => "media-threads").increment(1);
             return Some(self.refuse(&known, signalled, Ending::OverCapacity, None).await);
         }
         let transport = incoming.flow.transport;

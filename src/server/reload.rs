@@ -50,7 +50,12 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
     if let Some(tls) = new_tls(running, read) {
         changes.push(format!("sip.tls changed: certificate of {}", tls.certificate().shown()));
     }
-    let listens = |settings: &Settings| signalling::Settings { tls: None, ..settings.signalling.clone() };
+    let rate = running.signalling.calls_rate;
+    let listens = |settings: &Settings| signalling::Settings {
+        tls: None,
+        calls_rate: rate,
+        ..settings.signalling.clone()
+    };
     let guessing = read.bridge.guessing.clone();
     let parts = [
         ("data_dir", running.data_dir != read.data_dir),
@@ -59,11 +64,18 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
         ("[rtp]", running.media != read.media),
         ("[stir]", running.stir != read.stir),
         ("[recording]", running.recording != read.recording),
+        ("[retention]", running.retention != read.retention),
+        ("[[webhook]]", running.webhooks != read.webhooks),
+        ("[trace] or [hep]", running.trace != read.trace),
         ("[http]", running.http != read.http),
         ("[mail]", running.mail != read.mail),
         ("[store]", running.store != read.store),
         ("[guessing]", running.bridge.guessing != read.bridge.guessing),
-        ("[meetings] or [limits]", bridge::Settings { guessing, ..running.bridge.clone() } != read.bridge),
+        (
+            "[meetings] or [limits]",
+            rate != read.signalling.calls_rate
+                || bridge::Settings { guessing, ..running.bridge.clone() } != read.bridge,
+        ),
         ("log.format", running.log_format != read.log_format),
     ];
     let needs_restart = parts.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect();

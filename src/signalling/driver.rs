@@ -17,7 +17,7 @@ use super::connection::{Connection, News, Origin, What};
 use super::dns::{Found, Resolver};
 use super::handle::{Command, Counters, Counts, Events, Handle, Probe};
 use super::udp::{self, Socket};
-use super::{Limits, Listen, Tls};
+use super::{Limits, Listen, Seen, Tap, Tls};
 use crate::sip::endpoint::{Endpoint, Event, Lookup, Notice, Probed, Reach, TrunkState};
 use crate::sip::resolve::Hop;
 use crate::sip::{Flow, TlsName, Transmit, Transport};
@@ -90,6 +90,7 @@ pub(super) fn start(
         states,
         published: None,
         publish_at: Instant::now(),
+        tap: None,
         stopping: None,
     };
     tokio::spawn(driver.run(command_queue, news, found));
@@ -129,6 +130,8 @@ struct Driver {
     /// The revision of the states that are published, and when the next may be.
     published: Option<u64>,
     publish_at: Instant,
+    /// Who watches.
+    tap: Option<Tap>,
     /// Whom to tell that all is closed, and when at the latest: registrations are given back first.
     stopping: Option<(oneshot::Sender<()>, Instant)>,
 }
@@ -188,10 +191,12 @@ impl Driver {
             match wake {
                 Wake::Command(None) => return,
                 Wake::Command(Some(first)) => {
-                    if let Some(stopped) = self.command(first) {
-                        let now = Instant::now();
-                        self.endpoint.set_draining(now, true);
-                        self.stopping = Some((stopped, now + GIVING_BACK_MAX));
+                    self.command(first);
+                    // As many as datagrams have a turn: what the service has decided must not wait behind
+                    // those whom it has yet to decide on.
+                    for _ in 1..BATCH {
+                        let Ok(next) = commands.try_recv() else { break };
+                        self.command(next);
                     }
                 }
                 Wake::News(None) | Wake::Found(None) | Wake::Room => {}
@@ -282,6 +287,12 @@ impl Driver {
             match socket.inner().try_recv_from(&mut self.buffer) {
                 Ok((length, peer)) => {
                     let flow = Flow { transport: Transport::Udp, local: socket.local_for(peer), peer };
+                    // Strangers are many, and not worth a copy.
+                    if let Some(tap) = &self.tap
+                        && self.endpoint.is_known(peer.ip())
+                    {
+                        tap.tell(Seen::came(flow, &self.buffer[..length]));
+                    }
                     self.endpoint.receive(Instant::now(), &flow, &self.buffer[..length]);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
@@ -381,7 +392,12 @@ impl Driver {
                 self.close(&flow);
                 self.endpoint.transport_failed(now, &flow);
             }
-            What::Message(message) => self.endpoint.receive_message(now, &flow, Ok(*message)),
+            What::Message(message) => {
+                if let Some(tap) = &self.tap {
+                    tap.tell(Seen::read(flow, &message));
+                }
+                self.endpoint.receive_message(now, &flow, Ok(*message));
+            }
             What::Fault(fault) => self.endpoint.receive_message(now, &flow, Err(fault)),
             What::Broken(fault) => {
                 self.endpoint.receive_message(now, &flow, Err(fault));
@@ -434,6 +450,7 @@ impl Driver {
             refused_sources: self.counters.refused_sources + counters.refused_sources,
             malformed: counters.malformed,
             overloaded: counters.overloaded,
+            too_fast: counters.too_fast,
             refused: counters.refused,
             ..self.counters
         });
@@ -441,6 +458,9 @@ impl Driver {
 
     fn flush_transmits(&mut self) {
         while let Some(Transmit { flow, bytes }) = self.endpoint.poll_transmit() {
+            if let Some(tap) = &self.tap {
+                tap.tell(Seen::goes(flow, &bytes));
+            }
             if flow.transport == Transport::Udp {
                 let Some(socket) = self.sockets.iter().find(|socket| socket.owns(flow.local)) else {
                     self.counters.socket_errors += 1;
@@ -526,8 +546,7 @@ impl Driver {
         refused
     }
 
-    /// Whom to tell when all is closed, after a [`Command::Stop`].
-    fn command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
+    fn command(&mut self, command: Command) {
         let now = Instant::now();
         let endpoint = &mut self.endpoint;
         match command {
@@ -558,13 +577,16 @@ impl Driver {
                 }
             }
             Command::SetTls(tls) => self.tls = Some(tls),
+            Command::SetTap(tap) => self.tap = Some(tap),
             Command::ExpectName(peer, name) => endpoint.expect_name(peer, name),
             Command::Load(reply) => {
                 let _ = reply.send(endpoint.load());
             }
-            Command::Stop(done) => return Some(done),
+            Command::Stop(done) => {
+                endpoint.set_draining(now, true);
+                self.stopping = Some((done, now + GIVING_BACK_MAX));
+            }
         }
-        None
     }
 }
 
@@ -574,6 +596,7 @@ fn tell(notice: &Notice) {
         Notice::Unproved { trunk, source, why } => {
             warn!(trunk, %source, why = why.name(), "password not proved");
         }
+        Notice::Flooded { refused } => warn!(refused, "more calls a second than the service takes"),
         Notice::TooFast { trunk } => warn!(trunk, "more calls a second than the trunk may make"),
         Notice::Reach { trunk, reach: reach @ Reach::Down } => warn!(trunk, state = reach.name(), "trunk"),
         Notice::Reach { trunk, reach } => info!(trunk, state = reach.name(), "trunk"),

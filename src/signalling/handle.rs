@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Listen, Tls};
+use super::{Listen, Tap, Tls};
 use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing, REFUSALS, TrunkState};
 use crate::sip::trunk::Trunk;
 use crate::sip::{Farewell, Flow, TlsName};
@@ -62,6 +62,7 @@ pub(super) enum Command {
     SetDraining(bool),
     SetTrunks(Vec<Trunk>),
     SetTls(Tls),
+    SetTap(Tap),
     ExpectName(SocketAddr, TlsName),
     Probe(String, oneshot::Sender<Probe>),
     Load(oneshot::Sender<Load>),
@@ -77,6 +78,8 @@ pub struct Counters {
     pub malformed: u64,
     /// Requests refused because the endpoint was full.
     pub overloaded: u64,
+    /// INVITEs refused because new calls came faster than the service takes them.
+    pub too_fast: u64,
     /// INVITEs refused because the service did not keep up with events.
     pub refused_busy: u64,
     /// Connections closed because there were too many.
@@ -96,6 +99,7 @@ pub(super) struct Counts {
     refused_sources: AtomicU64,
     malformed: AtomicU64,
     overloaded: AtomicU64,
+    too_fast: AtomicU64,
     refused_busy: AtomicU64,
     refused_connections: AtomicU64,
     failed_handshakes: AtomicU64,
@@ -110,6 +114,7 @@ impl Counts {
             refused_sources,
             malformed,
             overloaded,
+            too_fast,
             refused_busy,
             refused_connections,
             failed_handshakes,
@@ -124,6 +129,7 @@ impl Counts {
             (&self.refused_sources, refused_sources),
             (&self.malformed, malformed),
             (&self.overloaded, overloaded),
+            (&self.too_fast, too_fast),
             (&self.refused_busy, refused_busy),
             (&self.refused_connections, refused_connections),
             (&self.failed_handshakes, failed_handshakes),
@@ -141,6 +147,7 @@ impl Counts {
             refused_sources: get(&self.refused_sources),
             malformed: get(&self.malformed),
             overloaded: get(&self.overloaded),
+            too_fast: get(&self.too_fast),
             refused_busy: get(&self.refused_busy),
             refused_connections: get(&self.refused_connections),
             failed_handshakes: get(&self.failed_handshakes),
@@ -250,6 +257,11 @@ impl Handle {
     /// Another certificate, for connections from now on.
     pub async fn set_tls(&self, tls: Tls) -> Result<(), Gone> {
         self.send(Command::SetTls(tls)).await
+    }
+
+    /// Who is told of each message of a known peer from now on.
+    pub async fn set_tap(&self, tap: Tap) -> Result<(), Gone> {
+        self.send(Command::SetTap(tap)).await
     }
 
     /// A TLS connection that we open to `peer` must be with this name. Say it before anything is sent

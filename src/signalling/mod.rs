@@ -17,12 +17,14 @@ mod driver;
 mod handle;
 mod limits;
 pub mod settings;
+mod tap;
 pub mod tls;
 mod udp;
 
 pub use handle::{Counters, Events, Gone, Handle, Probe};
 pub use limits::Limits;
 pub use settings::{Listen, Settings};
+pub use tap::{Seen, Tap};
 pub use tls::Tls;
 
 use driver::Listener;
@@ -47,7 +49,7 @@ pub enum Error {
 pub struct Signalling;
 
 impl Signalling {
-    /// `endpoint` is completed with the outside address of `settings`. `seed` must be random: tags,
+    /// `endpoint` is completed with the outside address and the rate of `settings`. `seed` must be random: tags,
     /// branches and Call-IDs are drawn from it.
     ///
     /// # Errors
@@ -63,6 +65,7 @@ impl Signalling {
             return Err(Error::NoAddress);
         }
         endpoint.external_address = settings.external_address.or(endpoint.external_address);
+        endpoint.calls_rate = settings.calls_rate.or(endpoint.calls_rate);
         let (mut sockets, mut listeners, mut local) = (Vec::new(), Vec::new(), Vec::new());
         for listen in &settings.listen {
             let failed = |error| Error::Bind(*listen, error);

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Tls;
 use crate::sip::Transport;
+use crate::sip::bucket::Rate;
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Settings {
@@ -11,6 +12,8 @@ pub struct Settings {
     pub listen: Vec<Listen>,
     /// Our address as peers see it, for Contact and SDP; `None`: the one a message came in on.
     pub external_address: Option<IpAddr>,
+    /// New calls of all trunks together; `None`: as many as come.
+    pub calls_rate: Option<Rate>,
     /// For addresses of TLS; `None`: there are none, and nothing is sent over it.
     pub tls: Option<Tls>,
     /// Whom to ask where names lead; none: the system's.

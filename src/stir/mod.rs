@@ -4,7 +4,6 @@
 //! the caller says it is. It has one second for that. What did not come in that time is as if the call
 //! had no signature; what was fetched is kept, so that a carrier's next call need not wait.
 
-mod address;
 mod cache;
 mod fetch;
 mod settings;
@@ -39,13 +38,7 @@ const SEEN_MAX: usize = 60_000;
 const SEEN_FOR: Duration = Duration::from_secs(70);
 
 /// Why nothing can be verified.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("names cannot be looked up: {0}")]
-    Resolver(String),
-    #[error("TLS: {0}")]
-    Tls(String),
-}
+pub use crate::reach::Error;
 
 /// What became of a call's Identity headers.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -8,11 +8,10 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::database::{Transaction, query};
-use super::row::{Columns, millis};
+use super::row::Columns;
 use super::{Error, Store};
-use crate::bridge::view::Known;
 use crate::bridge::{Answer, Question};
-use crate::types::{Code, HostId, HostPin, MeetingId, PhoneNumber};
+use crate::types::{Code, HostId, HostPin, MeetingId};
 
 impl Store {
     /// Answers one question of the bridge. Whatever goes wrong, or takes longer than
@@ -20,6 +19,7 @@ impl Store {
     pub async fn answer(&self, question: Question, now: Timestamp) -> Answer {
         let asked = name(&question);
         let answer = match question {
+            Question::Caller { number } => return self.answer_caller(&number, now).await,
             Question::Open { .. } => self.open_or_put_back(question, now).await,
             _ => tokio::time::timeout(ANSWER_WITHIN, self.try_answer(question, now)).await.ok(),
         };
@@ -38,7 +38,7 @@ impl Store {
 
     async fn try_answer(&self, question: Question, now: Timestamp) -> Result<Answer, Error> {
         Ok(match question {
-            Question::Caller { number } => Answer::Known(self.known(&number, now).await?),
+            Question::Caller { number } => Answer::Known(self.known(self.keys().number(&number), now).await?),
             Question::Host { pin, by } => {
                 let (host, tried) = self.try_pin(pin, by, now).await?;
                 let host = match host {
@@ -111,35 +111,6 @@ impl Store {
         opened.map(|opened| opened.map(|_before| Answer::Done))
     }
 
-    /// All hosts that remember this number, most recently used first.
-    async fn known(&self, number: &PhoneNumber, now: Timestamp) -> Result<Vec<Known>, Error> {
-        let oldest = now.checked_sub(REMEMBERED_AT_MOST).unwrap_or(Timestamp::MIN);
-        let rows = query(
-            "SELECT * FROM verified_numbers WHERE number_mac = $1 AND verified_at > $2
-             ORDER BY last_used_at DESC, id LIMIT 50",
-        )
-        .bind(self.keys().number(number).to_vec())
-        .bind(millis(oldest))
-        .fetch_all(self.reader())
-        .await?;
-        let mut known = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let verified = self.read_verified(row)?;
-            // Deleted between the two statements: then nobody remembers the number there any more.
-            let Some(host) = self.host_view(verified.host, None, now).await? else { continue };
-            known.push(Known {
-                verified: verified.id,
-                host,
-                number: verified.number,
-                trust: verified.trust,
-                trunk: verified.trunk,
-                verified_at: verified.verified_at,
-                last_used_at: verified.last_used_at,
-            });
-        }
-        Ok(known)
-    }
-
     /// Compares in constant time, and as often for no host and no meeting as for
     /// [`CODES_COMPARED`] meetings. All are compared even when one is found.
     pub(super) async fn meeting_with_code(
@@ -198,7 +169,7 @@ impl Store {
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// No deployment remembers a phone longer, however its settings are; the bridge judges the rest.
-const REMEMBERED_AT_MOST: SignedDuration = SignedDuration::from_hours(365 * 24);
+pub(super) const REMEMBERED_AT_MOST: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// MACs computed for one code at least. A host seldom has more meetings in their window at once.
 const CODES_COMPARED: usize = 8;

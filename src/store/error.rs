@@ -31,6 +31,9 @@ pub enum Error {
     Random(#[from] getrandom::Error),
     #[error("no free {0} was found in {tries} draws", tries = super::draw::TRIES)]
     NoneFree(&'static str),
+    /// Nothing can be said of all records while some wait to be written.
+    #[error("records that were put aside cannot be written yet")]
+    RecordsAside,
     #[error("{0}")]
     Refused(Refusal),
 }

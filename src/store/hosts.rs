@@ -144,6 +144,7 @@ impl Store {
             self.replace_numbers(&mut transaction, host, numbers).await?;
         }
         transaction.commit().await?;
+        self.known_changed(host, Timestamp::now());
         self.host(host).await
     }
 
@@ -155,6 +156,7 @@ impl Store {
         let removed =
             query("DELETE FROM hosts WHERE id = $1").bind(host.to_string()).execute(&mut transaction).await?;
         transaction.commit().await?;
+        self.known_changed(host, now);
         Ok(removed.rows_affected() > 0)
     }
 
@@ -183,6 +185,7 @@ impl Store {
         self.renew(&mut transaction, &[Counter::CodesOf(host), Counter::HostPinsOf(host)]).await?;
         self.tell_new_pin(&mut transaction, host, now).await?;
         transaction.commit().await?;
+        self.known_changed(host, now);
         self.outbox().ring();
         self.host(host).await
     }

@@ -4,6 +4,7 @@ use super::database::{Transaction, query};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::hooks::HookEvent;
 use super::outbox::Method;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
@@ -103,6 +104,8 @@ pub(super) struct Before {
     opened_by: Option<String>,
     opened_at: Option<i64>,
     closed_at: Option<i64>,
+    /// When it was to be opened, or closed for another.
+    opening: i64,
 }
 
 impl Store {
@@ -157,6 +160,7 @@ impl Store {
         self.queue(&mut transaction, &meeting, Method::Request, &meeting.invitees, now).await?;
         transaction.commit().await?;
         self.outbox().ring();
+        self.known_changed(host, now);
         Ok(meeting)
     }
 
@@ -258,6 +262,7 @@ impl Store {
         self.queue_change(&mut transaction, &before, &changed, now).await?;
         transaction.commit().await?;
         self.outbox().ring();
+        self.known_changed(changed.host, now);
         Ok(changed)
     }
 
@@ -284,6 +289,7 @@ impl Store {
         self.queue_change(&mut transaction, &before, &changed, now).await?;
         transaction.commit().await?;
         self.outbox().ring();
+        self.known_changed(changed.host, now);
         Ok(changed)
     }
 
@@ -311,6 +317,7 @@ impl Store {
         self.queue(&mut transaction, &cancelled, Method::Cancel, &guests, now).await?;
         transaction.commit().await?;
         self.outbox().ring();
+        self.known_changed(cancelled.host, now);
         Ok(cancelled)
     }
 
@@ -340,10 +347,15 @@ impl Store {
                 opened_by: row.text_or_null("opened_by")?,
                 opened_at: row.time_or_null("opened_at")?.map(millis),
                 closed_at: row.time_or_null("closed_at")?.map(millis),
+                opening: millis(now),
             });
         }
         if let Some(closes) = closes.filter(|closes| *closes != meeting) {
-            query(CLOSE).bind(closes.to_string()).bind(millis(now)).execute(&mut transaction).await?;
+            let closed =
+                query(CLOSE).bind(closes.to_string()).bind(millis(now)).execute(&mut transaction).await?;
+            if closed.rows_affected() > 0 {
+                self.tell(&mut transaction, HookEvent::MeetingClosed, closes, now).await?;
+            }
         }
         let opened = query(
             "UPDATE meetings SET state = 'open', opened_by = $2, opened_at = $3, closed_at = NULL,
@@ -362,7 +374,9 @@ impl Store {
         if opened.rows_affected() == 0 {
             return Err(Refusal::Cancelled.into());
         }
+        self.tell(&mut transaction, HookEvent::MeetingOpened, meeting, now).await?;
         transaction.commit().await?;
+        self.inner.hooks.ring();
         Ok(before)
     }
 
@@ -380,6 +394,15 @@ impl Store {
             .bind(was.closed_at)
             .execute(&mut transaction)
             .await?;
+            // What did not happen is not told, unless it is on its way already.
+            query(
+                "DELETE FROM webhook_outbox WHERE about = $1 AND state = 'queued' AND attempts = 0
+                   AND kind IN ('meeting-opened', 'meeting-closed') AND queued_at >= $2",
+            )
+            .bind(was.meeting.to_string())
+            .bind(was.opening)
+            .execute(&mut transaction)
+            .await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -387,7 +410,41 @@ impl Store {
 
     /// Closes a meeting if it is open. A standing one is then ready to be opened again.
     pub async fn close_meeting(&self, meeting: MeetingId, now: Timestamp) -> Result<(), Error> {
-        query(CLOSE).bind(meeting.to_string()).bind(millis(now)).execute(&self.inner.writer).await?;
+        let mut transaction = self.begin().await?;
+        let closed =
+            query(CLOSE).bind(meeting.to_string()).bind(millis(now)).execute(&mut transaction).await?;
+        if closed.rows_affected() > 0 {
+            self.tell(&mut transaction, HookEvent::MeetingClosed, meeting, now).await?;
+        }
+        transaction.commit().await?;
+        self.inner.hooks.ring();
+        Ok(())
+    }
+
+    /// Queues for webhooks what became of a meeting.
+    async fn tell(
+        &self,
+        transaction: &mut Transaction,
+        kind: HookEvent,
+        meeting: MeetingId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let row = query("SELECT host, kind, title, opened_by FROM meetings WHERE id = $1")
+            .bind(meeting.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or(Refusal::NoSuchMeeting)?;
+        let data = serde_json::json!({
+            "meeting_id": meeting,
+            "host_id": row.text("host")?,
+            "kind": row.text("kind")?,
+            "title": row.text("title")?,
+            "opened_by": row.text_or_null("opened_by")?,
+        });
+        let event = uuid::Uuid::now_v7().to_string();
+        for told in self.inner.hooks.rows(&event, kind, &meeting.to_string(), None, now, data) {
+            told.execute(&mut *transaction).await?;
+        }
         Ok(())
     }
 

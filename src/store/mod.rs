@@ -9,11 +9,14 @@ mod answer;
 mod copy;
 mod database;
 mod draw;
+mod erase;
 mod error;
 mod examine;
 mod guesses;
+mod hooks;
 mod hosts;
 mod key;
+mod known;
 mod meetings;
 mod notices;
 mod numbers;
@@ -21,6 +24,7 @@ mod open;
 mod outbox;
 mod page;
 mod records;
+mod retention;
 mod row;
 mod schema;
 pub mod settings;
@@ -37,15 +41,18 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use copy::{CopyError, back_up, copy, migrate};
+pub use erase::Traces;
 pub use error::{Error, Refusal};
 pub use examine::{Examined, examine};
 pub use guesses::UsedUp;
+pub use hooks::{HookDelivery, HookEvent, HookState, Subscription};
 pub use hosts::{Host, HostChange, NewHost};
 pub use meetings::{Meeting, MeetingChange, NewMeeting, series};
 pub use notices::{Notice, NoticeKind, Notices};
 pub use outbox::{Delivery, DeliveryState, Due, Settled};
 pub use page::{Cursor, Page, Range};
 pub use records::{CallFilter, PastCall, PastKey, PastStep};
+pub use retention::{Retention, Swept};
 pub use settings::Settings;
 pub use tokens::TokenFacts;
 pub use verified::Verified;
@@ -68,6 +75,8 @@ struct Inner {
     writes: writes::Writes,
     records: records::Writer,
     outbox: outbox::Bell,
+    hooks: hooks::Hooks,
+    known: Mutex<known::Cache>,
     windows: Mutex<Windows>,
     limits: Mutex<Limits>,
 }
@@ -94,9 +103,25 @@ impl Store {
         let rules = crate::bridge::Settings::default();
         let windows = Mutex::new(Windows { early_join: rules.early_join, overrun: rules.overrun });
         let limits = Mutex::new(rules.guessing);
-        let records = records::Writer::start(writer.clone(), spill::Spill::beside(&spill)).await;
+        let hooks = hooks::Hooks::default();
+        let known = Mutex::default();
+        let records =
+            records::Writer::start(writer.clone(), spill::Spill::beside(&spill), hooks.clone()).await;
         let writes = writes::Writes::start(writer.clone());
-        Ok(Self { inner: Arc::new(Inner { writer, reader, keys, writes, records, outbox, windows, limits }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                reader,
+                keys,
+                writes,
+                records,
+                outbox,
+                hooks,
+                known,
+                windows,
+                limits,
+            }),
+        })
     }
 
     /// Which occurrence of a recurring meeting matters; the bridge's defaults until this is called.

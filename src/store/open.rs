@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row as _, SqlitePool};
+use sqlx::{Connection as _, Row as _, SqlitePool};
 
 use super::database::{Pool, query};
 use super::key::Keys;
@@ -49,6 +49,17 @@ async fn open_file(settings: &Settings, path: &Path) -> Result<Opened, Error> {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A file does not hang up on us as a server may.
         .test_before_acquire(false)
+        // When a disk fails, SQLite rolls back by itself, and the roll-back that follows fails: the connection
+        // then counts a transaction that is none, and would never begin another. It is closed for a new one.
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                if connection.is_in_transaction() {
+                    // A roll-back that is still on its way is done before this is answered.
+                    connection.ping().await?;
+                }
+                Ok(!connection.is_in_transaction())
+            })
+        })
         .connect_with(options.clone())
         .await?;
     check_file(&writer, path).await?;

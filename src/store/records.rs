@@ -1,5 +1,6 @@
 //! Call records: written behind the calls' backs in batches, spilled rather than lost.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::database::{Pool, query};
+use super::database::{Pool, Query, query};
+use super::hooks::{HookEvent, Hooks};
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::spill::Spill;
@@ -93,6 +95,11 @@ impl Store {
         self.inner.records.flush().await;
     }
 
+    /// The same, with what was put aside: then every record is in the database, or this fails.
+    pub(super) async fn settle_records(&self) -> Result<(), Error> {
+        if self.inner.records.settle().await { Ok(()) } else { Err(Error::RecordsAside) }
+    }
+
     pub async fn call(&self, call: CallId) -> Result<Option<PastCall>, Error> {
         let row = query("SELECT * FROM call_records WHERE id = $1")
             .bind(call.to_string())
@@ -168,6 +175,7 @@ impl Store {
             ending: record.ending.name().to_owned(),
             number_mac: number.map(|number| URL_SAFE_NO_PAD.encode(self.keys().number(number))),
             number_sealed: sealed.transpose()?.map(|sealed| URL_SAFE_NO_PAD.encode(sealed)),
+            number_masked: number.map(PhoneNumber::masked),
             detail: serde_json::to_string(&detail).map_err(|_| Error::Unreadable("detail"))?,
         })
     }
@@ -229,7 +237,30 @@ struct Stored {
     /// In base64url.
     number_mac: Option<String>,
     number_sealed: Option<String>,
+    /// Masked; records of before have none.
+    #[serde(default)]
+    number_masked: Option<String>,
     detail: String,
+}
+
+impl Stored {
+    /// For webhooks: that the call is over, as its record says in short.
+    fn told(&self, hooks: &Hooks, mac: Option<Vec<u8>>) -> Vec<Query> {
+        let date = |millis| Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
+        let data = serde_json::json!({
+            "call_id": self.id,
+            "started_at": date(self.started_at),
+            "ended_at": date(self.ended_at),
+            "host_id": self.host,
+            "meeting_id": self.meeting,
+            "trunk": self.trunk,
+            "trust": self.trust,
+            "number": self.number_masked,
+            "ending": self.ending,
+        });
+        let id = self.id.to_string();
+        hooks.rows(&id, HookEvent::CallEnded, &id, mac, date(self.ended_at), data)
+    }
 }
 
 /// What is shown and never searched for.
@@ -330,15 +361,17 @@ pub(super) struct Writer {
 enum Job {
     Write(Box<Stored>),
     Flush(oneshot::Sender<()>),
+    /// Write what was put aside too. Is all written?
+    Settle(oneshot::Sender<bool>),
 }
 
 impl Writer {
     /// Replays what was spilled before, then takes records.
-    pub async fn start(pool: Pool, spill: Spill) -> Self {
+    pub async fn start(pool: Pool, spill: Spill, hooks: Hooks) -> Self {
         let spill = Arc::new(spill);
-        replay(&pool, &spill).await;
+        replay(&pool, &spill, &hooks).await;
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(run(pool, Arc::clone(&spill), jobs));
+        tokio::spawn(run(pool, Arc::clone(&spill), hooks, jobs));
         Self { queue, spill }
     }
 
@@ -356,10 +389,17 @@ impl Writer {
             let _ = waiting.await;
         }
     }
+
+    pub async fn settle(&self) -> bool {
+        let (done, waiting) = oneshot::channel();
+        self.queue.send(Job::Settle(done)).await.is_ok() && waiting.await.unwrap_or(false)
+    }
 }
 
-async fn run(pool: Pool, spill: Arc<Spill>, mut jobs: mpsc::Receiver<Job>) {
+async fn run(pool: Pool, spill: Arc<Spill>, hooks: Hooks, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH);
+    // What neither the database nor the disk takes.
+    let mut held: VecDeque<Stored> = VecDeque::new();
     let mut retry = tokio::time::interval(REPLAY_EVERY);
     retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -369,31 +409,60 @@ async fn run(pool: Pool, spill: Arc<Spill>, mut jobs: mpsc::Receiver<Job>) {
                     return;
                 }
                 let mut rows = Vec::with_capacity(count);
-                let mut flushed = Vec::new();
+                let (mut flushed, mut settled) = (Vec::new(), Vec::new());
                 for job in batch.drain(..) {
                     match job {
                         Job::Write(row) => rows.push(*row),
                         Job::Flush(done) => flushed.push(done),
+                        Job::Settle(done) => settled.push(done),
                     }
                 }
-                if let Err(cause) = insert(&pool, &rows).await {
+                if let Err(cause) = insert(&pool, &rows, &hooks).await {
                     warn!(count = rows.len(), %cause, "call records not written, put aside");
-                    put_aside(&spill, &rows);
+                    if let Err(cause) = spill.add(&rows) {
+                        error!(count = rows.len(), %cause, "nor in the spill file, held in memory");
+                        held.extend(rows);
+                        let lost = held.len().saturating_sub(QUEUE);
+                        if lost > 0 {
+                            error!(lost, "the oldest call records held in memory are lost");
+                            held.drain(..lost);
+                        }
+                    }
                 }
                 for done in flushed {
                     let _ = done.send(());
                 }
+                if !settled.is_empty() {
+                    write_held(&pool, &mut held, &hooks).await;
+                    replay(&pool, &spill, &hooks).await;
+                }
+                for done in settled {
+                    let _ = done.send(spill.is_empty() && held.is_empty());
+                }
             }
             _ = retry.tick() => {
+                write_held(&pool, &mut held, &hooks).await;
                 if !spill.is_empty() {
-                    replay(&pool, &spill).await;
+                    replay(&pool, &spill, &hooks).await;
                 }
             }
         }
     }
 }
 
-async fn insert(pool: &Pool, rows: &[Stored]) -> Result<(), Error> {
+/// What waits in memory, if there is somebody who takes it now.
+async fn write_held(pool: &Pool, held: &mut VecDeque<Stored>, hooks: &Hooks) {
+    while !held.is_empty() {
+        let batch: Vec<Stored> = held.iter().take(BATCH).cloned().collect();
+        if insert(pool, &batch, hooks).await.is_err() {
+            return;
+        }
+        held.drain(..batch.len());
+        info!(count = batch.len(), "call records held in memory written");
+    }
+}
+
+async fn insert(pool: &Pool, rows: &[Stored], hooks: &Hooks) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -403,7 +472,7 @@ async fn insert(pool: &Pool, rows: &[Stored]) -> Result<(), Error> {
     };
     let mut transaction = pool.begin().await?;
     for row in rows {
-        query(
+        let added = query(
             "INSERT INTO call_records (id, started_at, ended_at, host, meeting, trunk, trust, ending,
                                        number_mac, number_sealed, detail)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING",
@@ -421,8 +490,15 @@ async fn insert(pool: &Pool, rows: &[Stored]) -> Result<(), Error> {
         .bind(&row.detail)
         .execute(&mut transaction)
         .await?;
+        // A record that is replayed twice was told once.
+        if added.rows_affected() > 0 {
+            for told in row.told(hooks, decode(&row.number_mac)?) {
+                told.execute(&mut transaction).await?;
+            }
+        }
     }
     transaction.commit().await?;
+    hooks.ring();
     Ok(())
 }
 
@@ -434,7 +510,7 @@ fn put_aside(spill: &Spill, rows: &[Stored]) {
 
 /// As many files as there are (an interrupted one, and the one since). A fault leaves the rest for
 /// the next time; what was written twice counts once.
-async fn replay(pool: &Pool, spill: &Spill) {
+async fn replay(pool: &Pool, spill: &Spill, hooks: &Hooks) {
     loop {
         let mut file = match spill.take::<Stored>() {
             Ok(Some(file)) => file,
@@ -446,7 +522,7 @@ async fn replay(pool: &Pool, spill: &Spill) {
             match file.next(BATCH) {
                 Ok(rows) if rows.is_empty() => break,
                 Ok(rows) => {
-                    if let Err(cause) = insert(pool, &rows).await {
+                    if let Err(cause) = insert(pool, &rows, hooks).await {
                         return warn!(%cause, "spilled call records not replayed");
                     }
                     count += rows.len();

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "invitations", include_str!("migrations/0002_invitations.sql")),
     (3, "guesses", include_str!("migrations/0003_guesses.sql")),
     (4, "notices", include_str!("migrations/0004_notices.sql")),
+    (5, "webhooks", include_str!("migrations/0005_webhooks.sql")),
 ];
 
 pub(super) fn sqlite() -> Migrator {

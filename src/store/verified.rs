@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::database::query;
+use super::hooks::HookEvent;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::{Error, Store, notices};
@@ -50,11 +51,38 @@ impl Store {
         .bind(trunk.to_owned())
         .bind(millis(now));
         let new = self.notice_of_new_phone(host, number, meeting, now)?;
+        let data = serde_json::json!({
+            "host_id": host, "meeting_id": meeting, "number": number.masked(), "trust": trust, "trunk": trunk,
+        });
+        let event = uuid::Uuid::now_v7().to_string();
+        let mac = self.keys().number(number).to_vec();
+        let told = self.inner.hooks.rows(
+            &event,
+            HookEvent::NumberRemembered,
+            &meeting.to_string(),
+            Some(mac),
+            now,
+            data,
+        );
         // In this order, and one commit for all in most cases.
         let (noticed, remembered, _) =
             tokio::join!(self.write(new), self.write(statement), self.write(Self::old_notices(host, now)));
         notices::told(noticed);
-        remembered.map(|_| ())
+        remembered?;
+        self.known_anew(number, now);
+        // It is true now, and told behind the caller's back.
+        if !told.is_empty() {
+            let store = self.clone();
+            tokio::spawn(async move {
+                for one in told {
+                    if let Err(cause) = store.write(one).await {
+                        tracing::warn!(%cause, "a webhook of a remembered phone was not queued");
+                    }
+                }
+                store.inner.hooks.ring();
+            });
+        }
+        Ok(())
     }
 
     /// A use puts off expiry; a clock that stepped back takes nothing away.
@@ -76,7 +104,10 @@ impl Store {
         let notices = query("DELETE FROM notices WHERE number_mac = $1 AND ($2 IS NULL OR host = $2)")
             .bind(self.keys().number(number).to_vec())
             .bind(host.map(|host| host.to_string()));
+        // First here: what cannot be written is not known either.
+        self.known_no_more(number);
         let (forgotten, notices) = tokio::join!(self.write(statement), self.write(notices));
+        self.known_no_more(number);
         notices.and(forgotten).map(|_| ())
     }
 
@@ -102,6 +133,7 @@ impl Store {
             .bind(of.map(|host| host.to_string()))
             .execute(&self.inner.writer)
             .await?;
+        self.all_known_no_more();
         Ok(revoked.rows_affected() > 0)
     }
 
@@ -112,6 +144,7 @@ impl Store {
             .bind(meeting.map(|meeting| meeting.to_string()))
             .execute(&self.inner.writer)
             .await?;
+        self.all_known_no_more();
         Ok(revoked.rows_affected())
     }
 

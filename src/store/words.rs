@@ -1,5 +1,6 @@
 //! The words that tables and the API use for the bridge's enums: one name each, everywhere.
 
+use super::hooks::{HookEvent, HookState};
 use super::notices::{NoticeKind, Notices};
 use super::outbox::{DeliveryState, Method};
 use crate::bridge::input::DigitSource;
@@ -46,6 +47,13 @@ words!(DeliveryState {
     Failed = "failed",
     Superseded = "superseded"
 });
+words!(HookEvent {
+    CallEnded = "call-ended",
+    MeetingOpened = "meeting-opened",
+    MeetingClosed = "meeting-closed",
+    NumberRemembered = "number-remembered"
+});
+words!(HookState { Queued = "queued", Sent = "sent", Failed = "failed" });
 words!(Notices { Off = "off", List = "list" });
 words!(NoticeKind { Remembered = "remembered", CameWithoutCode = "came-without-code" });
 words!(OpenedBy { Moderator = "moderator", Caller = "caller" });

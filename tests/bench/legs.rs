@@ -236,8 +236,13 @@ fn trial(talk: &Talk, hear_all: Option<usize>, late: Option<Duration>) -> Trial 
 }
 
 fn start() -> (Engine, doorline::media::Events) {
-    Engine::start(&Settings { address: [127, 0, 0, 1].into(), ports: 10_000..=31_999, threads: Some(1) })
-        .unwrap()
+    Engine::start(&Settings {
+        address: [127, 0, 0, 1].into(),
+        ports: 10_000..=31_999,
+        threads: Some(1),
+        busy_max: 100,
+    })
+    .unwrap()
 }
 
 /// Opens and joins legs, slowly enough for the order ring.

@@ -24,8 +24,11 @@ use crate::Database;
 
 #[path = "guessing.rs"]
 mod guessing;
+#[path = "keeping.rs"]
+mod keeping;
 
 pub use guessing::*;
+pub use keeping::*;
 
 pub const PIN_LENGTH: usize = 9;
 const OVERRUN: Duration = Duration::from_secs(30 * 60);
@@ -1054,6 +1057,13 @@ macro_rules! for_each_case {
             calls_are_filtered_and_paged_from_the_latest_on
             records_spill_while_the_database_is_broken_and_are_replayed
             spilled_records_are_replayed_without_a_restart
+            what_is_kept_no_longer_is_swept_and_nothing_else
+            a_sweep_of_many_rows_lets_others_write_in_between
+            a_person_is_erased_and_everybody_else_stays
+            nobody_is_erased_while_records_wait_to_be_written
+            an_event_is_queued_once_for_each_hook_that_wants_it_and_settled
+            a_person_who_is_erased_is_in_no_event_for_a_webhook
+            a_known_caller_is_answered_while_the_database_is_away_and_no_longer_than_that
             a_broken_database_is_unavailable_and_never_a_wrong_answer
         }
     };

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use super::api::SECRETS;
 use super::ports::Ports;
 use super::{ACCESS_NUMBER, Api, LAB, STRANGER};
 
@@ -36,6 +39,10 @@ pub struct Options {
     pub tls: Option<String>,
     /// So many calls at once.
     pub legs: usize,
+    /// Its database.
+    pub store: String,
+    /// Ports for sound, where a block of the tests' own has too few.
+    pub rtp: Option<RangeInclusive<u16>>,
     /// More of its environment.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -52,6 +59,8 @@ impl Default for Options {
             one_access_number: true,
             tls: None,
             legs: 50,
+            store: "sqlite:doorline.db".to_owned(),
+            rtp: None,
             environment: Vec::new(),
         }
     }
@@ -137,7 +146,7 @@ impl Doorline {
 
     /// Whether the process is still there.
     pub fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.child.is_some() && self.wait(Duration::ZERO).is_none()
     }
 
     /// Stops it with SIGTERM and waits for its end.
@@ -179,7 +188,8 @@ impl Doorline {
     }
 
     fn write_config(&self) {
-        let (sip, http, rtp) = (self.ports.sip(), self.ports.http(), self.ports.rtp());
+        let (sip, http) = (self.ports.sip(), self.ports.http());
+        let rtp = self.options.rtp.clone().unwrap_or_else(|| self.ports.rtp());
         let mut config = format!(
             r#"data_dir = "{}"
 trunks   = "trunks.d"
@@ -195,11 +205,12 @@ ports   = "{}-{}"
 listen = "127.0.0.1:{http}"
 
 [store]
-url = "sqlite:doorline.db"
+url = "{}"
 "#,
             self.data_dir().display(),
             rtp.start(),
             rtp.end(),
+            self.options.store,
         );
         if self.options.one_access_number {
             write!(
@@ -215,7 +226,10 @@ url = "sqlite:doorline.db"
         }
         config.push_str(&self.options.config);
         for (name, text) in &self.options.files {
-            self.write(name, text);
+            match name.starts_with("secrets/") {
+                true => self.write_secret(name, text),
+                false => self.write(name, text),
+            }
         }
         put(&self.config_file(), &config);
         put(
@@ -249,6 +263,14 @@ url = "sqlite:doorline.db"
             command.env_remove("RUST_LOG");
         } else {
             command.env("RUST_LOG", self.options.log);
+        }
+        // A file that may not grow is an error for it, as on a full disk, and not a signal.
+        // SAFETY: signal(2) may be called between fork and exec.
+        unsafe {
+            std::os::unix::process::CommandExt::pre_exec(&mut command, || {
+                libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+                Ok(())
+            });
         }
         let child = command
             .args(["serve", "--config"])
@@ -340,8 +362,27 @@ impl Drop for Doorline {
         }
         if std::thread::panicking() {
             eprintln!("{}", self.log_tail());
+            return;
+        }
+        // Whatever a test was about: nothing that its service printed tells a secret.
+        let log = self.log();
+        let mut secrets = SECRETS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        secrets.push(self.token.clone());
+        for secret in &secrets {
+            let line = log.lines().find(|line| tells(line, secret));
+            assert!(line.is_none(), "a secret of {} characters in the log", secret.len());
         }
     }
+}
+
+/// Whether `secret` stands in `line` by itself: six digits also occur in times and ids.
+fn tells(line: &str, secret: &str) -> bool {
+    line.match_indices(secret).any(|(at, _)| {
+        let joins = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '+');
+        let before = line[..at].chars().next_back().is_some_and(joins);
+        let after = line[at + secret.len()..].chars().next().is_some_and(joins);
+        !before && !after
+    })
 }
 
 fn put(file: &Path, text: &str) {

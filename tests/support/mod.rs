@@ -10,6 +10,7 @@ pub mod api;
 pub mod certificates;
 pub mod dns;
 pub mod doorline;
+pub mod flood;
 pub mod hear;
 pub mod kamailio;
 pub mod ports;

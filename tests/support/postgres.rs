@@ -15,31 +15,48 @@ use super::eventually;
 pub struct Server {
     folder: TempDir,
     process: Mutex<Child>,
+    /// More arguments of the server.
+    more: Vec<String>,
 }
 
 impl Server {
     /// Made and started; accepts connections when this returns.
     pub fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// One that lets nobody in over TCP (127.0.0.1 and `port`) but by TLS, with this certificate and key.
+    pub fn start_tls(port: u16, certificate: &str, key: &str) -> Self {
+        Self::start_with(|data| {
+            let put = |name: &str, text: &str| {
+                let path = data.join(name);
+                std::fs::write(&path, text).expect("a file can be written");
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+                std::fs::set_permissions(&path, mode).expect("a file of ours can be protected");
+                if let Some((uid, gid)) = user() {
+                    std::os::unix::fs::chown(&path, Some(uid), Some(gid)).expect("root gives a file away");
+                }
+            };
+            put("door.pem", certificate);
+            put("door.key", key);
+            put("pg_hba.conf", "local all all trust\nhostssl all all 127.0.0.1/32 trust\n");
+            ["listen_addresses=127.0.0.1", "ssl=on", "ssl_cert_file=door.pem", "ssl_key_file=door.key"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain([format!("port={port}")])
+                .flat_map(|setting| ["-c".to_owned(), setting])
+                .collect()
+        })
+    }
+
+    /// `prepare` is given the data folder, and gives more arguments of the server.
+    fn start_with(prepare: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let data = folder.path().join("data");
-        let user = user();
-        if let Some((uid, gid)) = user {
+        if let Some((uid, gid)) = user() {
             std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid))
                 .expect("root gives the folder away");
         }
-        let command = |name: &str| {
-            let mut command = Command::new(binary(name));
-            command
-                .current_dir(folder.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            if let Some((uid, gid)) = user {
-                command.uid(uid).gid(gid);
-            }
-            command
-        };
-        let made = command("initdb")
+        let made = command(folder.path(), "initdb")
             .args([
                 "--username=doorline",
                 "--auth=trust",
@@ -48,23 +65,19 @@ impl Server {
                 "--no-sync",
                 "-D",
             ])
-            .arg(&data)
+            .arg(folder.path().join("data"))
             .status()
             .expect("initdb is there");
         assert!(made.success(), "initdb: {made}");
-        let process = command("postgres")
-            .arg("-D")
-            .arg(&data)
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-k"])
-            .arg(folder.path())
-            .spawn()
-            .expect("postgres is there");
-        let server = Self { folder, process: Mutex::new(process) };
-        let socket = server.folder.path().join(".s.PGSQL.5432");
-        eventually("PostgreSQL's socket", Duration::from_secs(60), || {
-            std::os::unix::net::UnixStream::connect(&socket).ok()
-        });
-        server
+        let more = prepare(&folder.path().join("data"));
+        let process = Mutex::new(run(folder.path(), &more));
+        Self { folder, process, more }
+    }
+
+    /// After [`Server::stop`], on the same data; accepts connections when this returns.
+    pub fn start_again(&self) {
+        *self.process.lock().expect("nobody panics while holding the process") =
+            run(self.folder.path(), &self.more);
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -108,6 +121,36 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Starts it in that folder and waits for its socket.
+fn run(folder: &Path, more: &[String]) -> Child {
+    let process = command(folder, "postgres")
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-k"])
+        .arg(folder)
+        .args(more)
+        .spawn()
+        .expect("postgres is there");
+    eventually("PostgreSQL's socket", Duration::from_secs(60), || {
+        let mut entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+        let socket = entries.find(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with(".s.PGSQL.") && !name.ends_with(".lock")
+        });
+        std::os::unix::net::UnixStream::connect(socket?).ok()
+    });
+    process
+}
+
+fn command(folder: &Path, name: &str) -> Command {
+    let mut command = Command::new(binary(name));
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some((uid, gid)) = user() {
+        command.uid(uid).gid(gid);
+    }
+    command
 }
 
 /// Who runs it: ourselves, or Debian's user if we are root.

@@ -340,7 +340,7 @@ impl Stage {
     }
 
     /// An input, and all that follows at this very moment.
-    fn feed(&mut self, input: Input) {
+    pub fn feed(&mut self, input: Input) {
         self.give(input);
         self.advance(Duration::ZERO);
     }
@@ -521,7 +521,8 @@ impl Stage {
         self.feed(Input::Command { request: RequestId(self.born), command });
     }
 
-    fn call(&self, name: &str) -> Result<CallId, String> {
+    /// The call of that name.
+    pub fn call(&self, name: &str) -> Result<CallId, String> {
         self.calls.get(name).copied().ok_or(format!("nobody called {name:?} has called"))
     }
 

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ use crate::types::{CallId, HostId, MeetingId};
 pub struct CallsArguments {
     #[command(flatten)]
     pub connection: Connection,
+    #[command(subcommand)]
+    pub command: Option<CallsCommand>,
     /// One call in full: its way, its keys' sources, its sound, and why it was let in or not.
     #[arg(conflicts_with_all = ["live", "past", "watch", "csv", "lines"])]
     pub call: Option<CallId>,
@@ -55,12 +58,27 @@ pub struct CallsArguments {
     pub most: usize,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum CallsCommand {
+    /// The signalling of a call as arrows between addresses; with --json every message too. Kept for the
+    /// latest calls.
+    Ladder {
+        call: CallId,
+        /// Write a capture file for Wireshark there instead.
+        #[arg(long, value_name = "FILE")]
+        pcap: Option<std::path::PathBuf>,
+    },
+}
+
 /// Between two looks with `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// `doorline calls …`, printed to `out`.
 pub fn calls(arguments: &CallsArguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.connection)?;
+    if let Some(CallsCommand::Ladder { call, pcap }) = &arguments.command {
+        return ladder(&client, *call, pcap.as_deref(), arguments.connection.json, out);
+    }
     if let Some(call) = arguments.call {
         let answer = client.get(&format!("/calls/{call}"))?;
         if arguments.connection.json {
@@ -92,6 +110,36 @@ pub fn calls(arguments: &CallsArguments, out: &mut impl Write) -> anyhow::Result
         out.flush()?;
         std::thread::sleep(WATCH_EVERY);
     }
+}
+
+fn ladder(
+    client: &Client,
+    call: CallId,
+    pcap: Option<&std::path::Path>,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    if let Some(file) = pcap {
+        let capture = client.bytes(&format!("/calls/{call}/sip.pcap"))?;
+        // It tells who called whom when: for its owner alone, and no file is overwritten.
+        let mut options = std::fs::OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600);
+        options
+            .open(file)
+            .and_then(|mut open| open.write_all(&capture))
+            .with_context(|| file.display().to_string())?;
+        writeln!(out, "{} written", file.display())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let trace = client.get(&format!("/calls/{call}/ladder"))?;
+    if json {
+        writeln!(out, "{trace:#}")?;
+    } else {
+        for line in trace["ladder"].as_str().unwrap_or_default().lines() {
+            writeln!(out, "{}", printable(line))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 impl CallsArguments {

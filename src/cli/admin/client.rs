@@ -58,6 +58,12 @@ impl Client {
         self.send(Method::GET, path, None)
     }
 
+    /// What is no JSON.
+    pub fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let (_, bytes) = self.ask(Method::GET, path, None)?;
+        Ok(bytes)
+    }
+
     pub fn post(&self, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         self.send(Method::POST, path, body)
     }
@@ -91,6 +97,16 @@ impl Client {
     }
 
     fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let (asked, bytes) = self.ask(method, path, body)?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes)
+            .map_err(|_| anyhow!("{asked}: the answer is no JSON; is this a Doorline service?"))
+    }
+
+    /// What was asked, in words, and the body of its success.
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<(String, Vec<u8>)> {
         let url = format!("{}/api/v1{path}", self.url);
         let asked = format!("{method} {}", printable(&url));
         let request = Request::builder()
@@ -112,15 +128,11 @@ impl Client {
             Err(error) => return Err(anyhow!(error).context(asked)),
         };
         let status = answer.status();
-        let text = answer.body_mut().read_to_string().with_context(|| format!("{asked}: the answer"))?;
+        let bytes = answer.body_mut().read_to_vec().with_context(|| format!("{asked}: the answer"))?;
         if status.is_success() {
-            if text.is_empty() {
-                return Ok(Value::Null);
-            }
-            return serde_json::from_str(&text)
-                .map_err(|_| anyhow!("{asked}: the answer is no JSON; is this a Doorline service?"));
+            return Ok((asked, bytes));
         }
-        let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let told = |member: &str| problem[member].as_str().map(printable);
         if let Some(faults) = problem["faults"].as_array() {
             let text = |fault: &Value, member: &str| printable(fault[member].as_str().unwrap_or_default());

@@ -427,8 +427,12 @@ mod tests {
 
     #[test]
     fn too_few_ports_and_files_are_told() {
-        let media =
-            media::Settings { address: IpAddr::from([127, 0, 0, 1]), ports: 10_000..=10_199, threads: None };
+        let media = media::Settings {
+            address: IpAddr::from([127, 0, 0, 1]),
+            ports: 10_000..=10_199,
+            threads: None,
+            busy_max: 100,
+        };
         let room = |calls| rtp(&media, calls)[1].health;
         assert_eq!((room(90), room(100)), (Health::Ok, Health::Warn));
         assert_eq!(descriptors(1).health, Health::Ok);

@@ -111,6 +111,7 @@ pub(super) struct State {
     pub pressed: usize,
     pub pressing: bool,
     pub packets_heard: u64,
+    pub packets_lost: u64,
     pub packets_rejected: u64,
     pub reports_heard: u64,
     pub srtp: Option<Suite>,
@@ -336,6 +337,13 @@ impl Call {
         last.flatten().map(|since| self.dialled.elapsed().saturating_sub(since))
     }
 
+    /// Gaps in the sequence numbers of what was heard.
+    #[must_use]
+    pub fn packets_lost(&self) -> u64 {
+        self.shared.state().packets_lost
+    }
+
+    /// Packets of sound that were heard.
     #[must_use]
     pub fn packets_heard(&self) -> u64 {
         self.shared.state().packets_heard

@@ -38,6 +38,11 @@ impl Reports {
         self.reception.note(header.ssrc, header.sequence, Some(header.timestamp), arrival);
     }
 
+    /// Packets that should have come by their sequence numbers, and did not.
+    pub fn lost(&self) -> u64 {
+        self.reception.lost()
+    }
+
     pub fn note_sent(&mut self, payload: usize) {
         self.packets_sent += 1;
         self.bytes_sent += payload as u32;

@@ -116,6 +116,10 @@ impl Sound {
         self.agreed = Some(agreed);
     }
 
+    pub fn packets_lost(&self) -> u64 {
+        self.reports.lost()
+    }
+
     pub fn reports_heard(&self) -> u64 {
         self.reports.heard
     }

@@ -386,6 +386,7 @@ impl Worker {
             state.arrivals.extend_from_slice(&sound.heard.arrivals()[state.arrivals.len()..]);
             state.pressed_at.extend_from_slice(&sound.pressed_at[state.pressed_at.len()..]);
             state.packets_heard = sound.heard.packets();
+            state.packets_lost = sound.packets_lost();
             state.packets_rejected = sound.rejected;
             state.reports_heard = sound.reports_heard();
             state.pressing = pressing;

@@ -1,4 +1,5 @@
-//! Whether a request that begins something comes in: the trunk's rate of calls, and its password.
+//! Whether a request that begins something comes in: the trunk's password, its rate of calls, and the
+//! rate of all trunks together.
 //!
 //! Judged before anything is remembered of the request: whoever sends a flood costs the time of
 //! reading it and one small answer, never a transaction.
@@ -24,11 +25,24 @@ const WRONG_MAX: usize = 10_000;
 /// Lines about one trunk's refusals; more are only counted.
 const NOTICES: Rate = Rate { every: Duration::from_secs(2), burst: 10 };
 
+/// Lines about refusals for the rate of all trunks.
+const FLOOD_NOTICES: Rate = Rate { every: Duration::from_secs(10), burst: 1 };
+
 /// What has been judged so far.
 pub(super) struct Admission {
+    /// New calls of all trunks.
+    calls: Bucket,
+    flood: Flood,
     nonces: Nonces,
     of_trunk: HashMap<String, OfTrunk>,
     wrong: HashMap<IpAddr, Bucket>,
+}
+
+/// Refusals for the rate of all trunks that no line tells of yet.
+#[derive(Default)]
+struct Flood {
+    untold: u64,
+    notices: Bucket,
 }
 
 #[derive(Default)]
@@ -56,7 +70,13 @@ pub struct Admitted {
 
 impl Admission {
     pub(super) fn new(seed: [u8; 32]) -> Self {
-        Self { nonces: Nonces::new(seed), of_trunk: HashMap::new(), wrong: HashMap::new() }
+        Self {
+            calls: Bucket::default(),
+            flood: Flood::default(),
+            nonces: Nonces::new(seed),
+            of_trunk: HashMap::new(),
+            wrong: HashMap::new(),
+        }
     }
 
     fn of(&mut self, trunk: &Trunk) -> &mut OfTrunk {
@@ -109,21 +129,41 @@ impl Endpoint {
         {
             return false;
         }
-        let Some(rate) = trunk.calls_rate.filter(|_| is_new_call) else { return true };
+        !is_new_call
+            || self.is_in_time_of_trunk(now, source, trunk, request) && self.is_in_time(now, source, request)
+    }
+
+    /// Whether the trunk's rate of new calls leaves room for one more.
+    fn is_in_time_of_trunk(
+        &mut self,
+        now: Instant,
+        source: &Flow,
+        trunk: &Arc<Trunk>,
+        request: &Request,
+    ) -> bool {
+        let Some(rate) = trunk.calls_rate else { return true };
         let of = self.admission.of(trunk);
         let Err(wait) = of.calls.take(now, rate) else { return true };
         of.counts.too_fast += 1;
         if self.admission.tells(now, trunk) {
             self.notices.push_back(Notice::TooFast { trunk: trunk.name.clone() });
         }
-        let seconds = wait.as_secs().saturating_add(1);
-        // Q.850: switching equipment congestion.
-        self.refuse_stateless(
-            source,
-            request,
-            seconds,
-            Some("Q.850;cause=42;text=\"too many calls a second\""),
-        );
+        self.refuse_stateless(source, request, seconds(wait), Some(CONGESTION));
+        false
+    }
+
+    /// The same for all trunks together. It is asked last: what a trunk may not send, or cannot prove,
+    /// takes nothing from the others.
+    fn is_in_time(&mut self, now: Instant, source: &Flow, request: &Request) -> bool {
+        let Some(rate) = self.settings.calls_rate else { return true };
+        let Err(wait) = self.admission.calls.take(now, rate) else { return true };
+        self.counters.too_fast += 1;
+        let flood = &mut self.admission.flood;
+        flood.untold += 1;
+        if flood.notices.take(now, FLOOD_NOTICES).is_ok() {
+            self.notices.push_back(Notice::Flooded { refused: std::mem::take(&mut flood.untold) });
+        }
+        self.refuse_stateless(source, request, seconds(wait), Some(CONGESTION));
         false
     }
 
@@ -145,7 +185,7 @@ impl Endpoint {
         if has_credentials && let Some(Err(wait)) = self.admission.wrong.get(&ip).map(|b| b.look(now, WRONG))
         {
             self.admission.of(trunk).counts.limited += 1;
-            self.refuse_stateless(source, request, wait.as_secs().saturating_add(1), None);
+            self.refuse_stateless(source, request, seconds(wait), None);
             return false;
         }
         let stale = match self.admission.nonces.judge(now, guard, request) {
@@ -191,4 +231,12 @@ impl Endpoint {
         }
         self.reply_stateless(Self::back(source, request), &response);
     }
+}
+
+/// Q.850: switching equipment congestion.
+const CONGESTION: &str = "Q.850;cause=42;text=\"too many calls a second\"";
+
+/// Whole ones for Retry-After, at least 1.
+const fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(1)
 }

@@ -94,6 +94,8 @@ pub struct Counters {
     pub malformed: u64,
     /// Requests refused because the endpoint was full.
     pub overloaded: u64,
+    /// INVITEs refused because new calls of all trunks together came too fast.
+    pub too_fast: u64,
     /// Responses that belong to nothing of ours.
     pub stray_responses: u64,
     /// Requests refused, by [`REFUSALS`].

@@ -14,6 +14,9 @@ pub enum Notice {
     Unproved { trunk: String, source: IpAddr, why: Refused },
     /// More new calls in a second than the trunk may make.
     TooFast { trunk: String },
+    /// More new calls in a second than the service takes, of all trunks together; so many were refused
+    /// since this was last told.
+    Flooded { refused: u64 },
     /// The way to a trunk's peer is another than before.
     Reach { trunk: String, reach: Reach },
     /// A registration failed.

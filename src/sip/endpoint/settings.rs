@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::sip::bucket::Rate;
 use crate::sip::transaction::Timers;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,7 +15,10 @@ pub struct Settings {
     pub transactions_max: usize,
     /// Calls at once. Over it an INVITE is answered 503 and leaves no state.
     pub calls_max: usize,
-    /// Seconds in the Retry-After of those 503s.
+    /// New calls of all trunks together. Over it an INVITE is answered 503 and leaves no state; `None`: as
+    /// many as come.
+    pub calls_rate: Option<Rate>,
+    /// Seconds in the Retry-After of those 503s, except those for the rate, which know better.
     pub retry_after: u32,
     /// A call that rings longer than this, either way, is given up (RFC 3261 §16.6 timer C: over 3 min).
     pub ring_max: Duration,
@@ -34,6 +38,7 @@ impl Default for Settings {
             timers: Timers::default(),
             transactions_max: 200_000,
             calls_max: 20_000,
+            calls_rate: None,
             retry_after: 10,
             ring_max: Duration::from_secs(185),
             is_focus: true,

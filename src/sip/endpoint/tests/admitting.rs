@@ -21,12 +21,16 @@ struct Stage {
 
 impl Stage {
     fn with(trunk: Trunk) -> Self {
+        Self::new(Settings::default(), vec![trunk])
+    }
+
+    fn new(settings: Settings, trunks: Vec<Trunk>) -> Self {
         let mut calls = 0;
         let new_call = move || {
             calls += 1;
             CallId::numbered(calls)
         };
-        let endpoint = Endpoint::new(Settings::default(), vec![trunk], [3; 32], Box::new(new_call));
+        let endpoint = Endpoint::new(settings, trunks, [3; 32], Box::new(new_call));
         Self { endpoint, now: Instant::now(), flow: flow(Transport::Udp), sent: 0 }
     }
 
@@ -234,6 +238,108 @@ fn calls_that_come_too_fast_leave_nothing() {
     stage.now += Duration::from_millis(500);
     let invite = stage.request(Method::Invite);
     assert_eq!(stage.statuses(&invite), [100]);
+}
+
+#[test]
+fn new_calls_of_all_trunks_share_one_rate_and_what_is_over_it_leaves_nothing() {
+    let settings = Settings { calls_rate: Some(Rate::per_second(2, 4)), ..Settings::default() };
+    let slow = Trunk { calls_rate: Some(Rate::per_second(1, 1)), ..trunk("slow", "203.0.113.0/24") };
+    let mut stage = Stage::new(settings, vec![trunk("lab", "198.51.100.0/24"), slow]);
+    let lab = stage.flow;
+    let slow = Flow { peer: "203.0.113.9:5060".parse().unwrap(), ..lab };
+    let first = stage.request(Method::Invite);
+    assert_eq!(stage.statuses(&first), [100]);
+    // A trunk that floods takes no more than its own rate from the others.
+    stage.flow = slow;
+    let statuses: Vec<u16> = (0..20)
+        .flat_map(|_| {
+            let invite = stage.request(Method::Invite);
+            stage.statuses(&invite)
+        })
+        .collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 100).count(), 1);
+    assert_eq!(stage.endpoint.admitted("slow").too_fast, 19);
+    // From nobody's address it is a number and nothing else.
+    stage.flow = Flow { peer: "192.0.2.200:5060".parse().unwrap(), ..lab };
+    for _ in 0..1_000 {
+        let invite = stage.request(Method::Invite);
+        assert!(stage.ask(&invite).is_empty());
+    }
+    assert_eq!((stage.endpoint.refused_sources(), stage.endpoint.load().calls), (1_000, 2));
+    stage.flow = lab;
+    // Copies and what belongs to calls take nothing.
+    for _ in 0..10 {
+        assert_eq!(stage.statuses(&first), [100]);
+    }
+    let second = stage.request(Method::Invite);
+    let third = stage.request(Method::Invite);
+    assert_eq!((stage.statuses(&second), stage.statuses(&third)), (vec![100], vec![100]));
+
+    // Now it is empty.
+    let load = stage.endpoint.load();
+    while stage.endpoint.poll_event().is_some() || stage.endpoint.poll_notice().is_some() {}
+    let refused: Vec<Request> = (0..5).map(|_| stage.request(Method::Invite)).collect();
+    for invite in &refused {
+        let answers = stage.ask(invite);
+        let [refusal] = answers.as_slice() else { panic!("{answers:?}") };
+        assert_eq!((refusal.status, refusal.headers.get("Retry-After")), (503, Some("1")));
+        assert!(refusal.headers.get("Reason").is_some_and(|reason| reason.contains("cause=42")));
+        assert!(refusal.to.tag().is_some() && refusal.via[0].branch() == invite.via[0].branch());
+        let mut ack = invite.clone();
+        ack.method = Method::Ack;
+        ack.cseq.method = Method::Ack;
+        ack.to = refusal.to.clone();
+        assert!(stage.ask(&ack).is_empty());
+    }
+    assert_eq!(stage.endpoint.load(), load);
+    assert_eq!((stage.endpoint.counters().too_fast, stage.endpoint.poll_event()), (5, None));
+    let notices: Vec<Notice> = std::iter::from_fn(|| stage.endpoint.poll_notice()).collect();
+    assert_eq!(notices, [Notice::Flooded { refused: 1 }], "one line, not five");
+    let options = stage.request(Method::Options);
+    assert_eq!(stage.statuses(&options), [200]);
+    let mut cancel = first.clone();
+    cancel.method = Method::Cancel;
+    cancel.cseq.method = Method::Cancel;
+    assert_eq!(stage.statuses(&cancel), [200, 487]);
+
+    stage.now += Duration::from_millis(499);
+    let invite = stage.request(Method::Invite);
+    assert_eq!(stage.statuses(&invite), [503]);
+    stage.now += Duration::from_millis(1);
+    assert_eq!(stage.statuses(&invite), [100], "the same call, tried again");
+    stage.now += Duration::from_secs(10);
+    for _ in 0..7 {
+        let invite = stage.request(Method::Invite);
+        stage.ask(&invite);
+    }
+    let notices: Vec<Notice> = std::iter::from_fn(|| stage.endpoint.poll_notice()).collect();
+    assert_eq!(notices, [Notice::Flooded { refused: 6 }], "those that no line told of, too");
+}
+
+#[test]
+fn at_four_times_the_rate_as_many_calls_come_in_as_at_the_rate() {
+    // Calls a second that are offered, for a minute; calls that come in, of 50 a second and 50 at once.
+    for (offered, expected) in [(25, 1_500), (50, 3_000), (100, 3_050), (200, 3_050)] {
+        let settings = Settings { calls_rate: Some(Rate::per_second(50, 50)), ..Settings::default() };
+        let mut stage = Stage::new(settings, vec![trunk("lab", "198.51.100.0/24")]);
+        let (mut admitted, mut refused) = (0, 0);
+        for _ in 0..60 * offered {
+            let invite = stage.request(Method::Invite);
+            for status in stage.statuses(&invite) {
+                match status {
+                    100 => admitted += 1,
+                    503 => refused += 1,
+                    other => panic!("{other}"),
+                }
+            }
+            while stage.endpoint.poll_event().is_some() {}
+            stage.now += Duration::from_secs(1) / offered;
+            stage.endpoint.handle_timeout(stage.now);
+            while stage.endpoint.poll_transmit().is_some() {}
+        }
+        assert_eq!(admitted + refused, 60 * offered, "{offered}: each is answered");
+        assert!((expected - 2..=expected + 2).contains(&admitted), "{offered}: {admitted}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Where we may connect because a caller says so: to public addresses, and nowhere else.
+//! Where we may connect because somebody else says so: to public addresses, and nowhere else.
 //!
-//! Whoever calls writes the address of the certificate. Were it followed anywhere, a call could make us
+//! Whoever calls writes the address of a certificate. Were it followed anywhere, a call could make us
 //! knock at doors that only we can reach: this machine, its network, a cloud's metadata service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

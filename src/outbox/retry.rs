@@ -1,8 +1,15 @@
-//! What becomes of a letter after an attempt: sent, tried again later, or given up. No I/O.
+//! What becomes of an item after an attempt: sent, tried again later, or given up. No I/O.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::mailer::Fault;
+/// Why one item was not taken. A reason is one line without secrets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// It may be taken later, or nobody could be reached.
+    Transient(String),
+    /// It will not be taken.
+    Permanent(String),
+}
 
 /// For the outbox to write down. A reason is one line without secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]

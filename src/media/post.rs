@@ -1,0 +1,141 @@
+//! What comes in and goes out of a worker: orders, events, memory to be freed, packets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rtrb::{Consumer, Producer};
+
+use super::engine::EVENTS_MAX;
+use super::events::{Bell, Event, Returned};
+use super::figures::{Counters, add};
+use super::line::Line;
+use super::order::Order;
+use super::room::Freight;
+use super::socket::Inbox;
+use crate::rtp::Moment;
+use crate::rtp::rtcp::REPORT_MAX;
+
+/// Ticks between two looks at a leg's RTCP socket and timers: half a second.
+const SELDOM: u64 = 25;
+/// Room in the event ring that only key presses may use.
+pub(super) const RESERVED_FOR_KEYS: usize = 1_024;
+
+/// The worker's ends of all rings.
+pub struct Rings {
+    pub orders: Consumer<Order>,
+    /// Each with the time from the start of the engine: a line that moves tells things on two rings.
+    pub events: Producer<(Duration, Event)>,
+    pub returned: Producer<Returned>,
+    /// To and from each other worker; its own place is unused.
+    pub to: Vec<Producer<Freight>>,
+    pub from: Vec<Consumer<Freight>>,
+}
+
+/// What comes in and goes out of a worker: rings, sockets, counters.
+pub(super) struct Post {
+    pub(super) rings: Rings,
+    pub(super) bell: Arc<Bell>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) started: Instant,
+    pub(super) inbox: Inbox,
+    /// Something was put into a ring that somebody waits at.
+    pub(super) rang: bool,
+}
+
+impl Post {
+    /// Takes in what has arrived for a line.
+    pub(super) fn listen(&mut self, line: &mut Line, now: Moment) {
+        let Line { leg, keys, rtp, connected, .. } = line;
+        let came = self.inbox.drain(rtp, *connected, |datagram, from| {
+            if let Some(digit) = leg.receive(datagram, from, now) {
+                keys.push((digit, false));
+            }
+        });
+        if came > 0 {
+            add(&self.counters.packets_in, came as u64);
+            line.follow_latch();
+        }
+        self.tell_keys(line);
+    }
+
+    pub(super) fn tell_keys(&mut self, line: &mut Line) {
+        let call = line.call;
+        while let Some((digit, tone)) = line.keys.first() {
+            let event = if tone { Event::Tone { call, digit } } else { Event::Digit { call, digit } };
+            if self.rings.events.push((self.started.elapsed(), event)).is_err() {
+                break;
+            }
+            line.keys.pop();
+            self.rang = true;
+        }
+    }
+
+    /// What is not sound: keys and ended playbacks every tick, RTCP and timers every half second.
+    pub(super) fn care(&mut self, line: &mut Line, place: u32, tick: u64, now: Moment) {
+        if let Some(digit) = line.leg.take_tone() {
+            line.keys.push((digit, true));
+            self.tell_keys(line);
+        }
+        if let Some(on) = line.leg.take_talking()
+            && !self.tell(Event::Talking { call: line.call, on })
+        {
+            add(&self.counters.events_lost, 1);
+        }
+        while let Some(playback) = line.leg.player.finished().front() {
+            if let Some(id) = playback.id
+                && !self.tell(Event::Played { call: line.call, playback: id })
+            {
+                // Told in a later tick.
+                break;
+            }
+            if let Some(playback) = line.leg.player.finished().pop_front() {
+                self.free(Returned::Playback(playback));
+            }
+        }
+        if !(tick + u64::from(place)).is_multiple_of(SELDOM) {
+            return;
+        }
+        let leg = &mut line.leg;
+        self.inbox.drain(&line.control, None, |datagram, from| leg.receive_control(datagram, from, now));
+        let mut report = [0; REPORT_MAX];
+        if let Some(length) = leg.report(now, &mut report) {
+            line.send_control(&report[..length]);
+        }
+        if let Some(on) = line.leg.take_echo()
+            && !self.tell(Event::Echo { call: line.call, on })
+        {
+            add(&self.counters.events_lost, 1);
+        }
+        if line.leg.media_lost(now) && !self.tell(Event::MediaLost { call: line.call }) {
+            add(&self.counters.events_lost, 1);
+        }
+    }
+
+    /// Tells something that is no key, unless only the room for keys is left.
+    pub(super) fn tell(&mut self, event: Event) -> bool {
+        let told = self.rings.events.slots() > RESERVED_FOR_KEYS
+            && self.rings.events.push((self.started.elapsed(), event)).is_ok();
+        self.rang |= told;
+        told
+    }
+
+    /// To another worker. Never full: for everything in it there is an order to receive it, in a ring of
+    /// that size.
+    pub(super) fn send_on(&mut self, to: usize, freight: Freight) {
+        if let Err(rtrb::PushError::Full(Freight::Line(line))) = self.rings.to[to].push(freight) {
+            self.free(Returned::Line(line));
+        }
+    }
+
+    /// Sends something back to be freed. The ring has room for every line there can be and more;
+    /// when nobody reads it, what is not a line is freed here.
+    pub(super) fn free(&mut self, what: Returned) {
+        let is_line = what.is_line();
+        let ring = &mut self.rings.returned;
+        let reserved_for_lines = ring.buffer().capacity() - EVENTS_MAX;
+        if (!is_line && ring.slots() <= reserved_for_lines) || ring.push(what).is_err() {
+            add(&self.counters.freed_in_tick, 1);
+        }
+        self.rang |= is_line;
+    }
+}

@@ -1,0 +1,330 @@
+//! What must hold when something around the service fails: the database goes and comes back, the disk is
+//! full, the configuration is read again and again, the service is told to stop, and time passes.
+//!
+//! `make test` runs the short forms; `make faults` and `make soak` the long ones. Each prints its figures.
+//! Kills, bad lines, clock steps and overload are in `calls`, `keys`, `flows` and `crowd`.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use doorline::cli::phone::{Call, Keys, Plan, Voice};
+use support::postgres::Server;
+use support::{Api, Doorline, Host, Meeting, Options, eventually};
+
+const SOON: Duration = Duration::from_secs(10);
+const JOINED: Duration = Duration::from_secs(25);
+
+/// The long form of a figure where it is asked for.
+fn long(short: usize, long: usize) -> usize {
+    if std::env::var_os("DOORLINE_LONG").is_some() { long } else { short }
+}
+
+fn dial(door: &Doorline, keys: &str, number: &str, voice: Voice) -> Call {
+    let keys = if keys.is_empty() { Keys::default() } else { keys.parse().expect("they are keys") };
+    let plan = Plan { keys, voice, ..Plan::new(&door.uri(), number).expect("the plan is good") };
+    let call = Call::dial(plan).expect("the phone works");
+    call.wait_for_answer(SOON).expect("the service answers");
+    call
+}
+
+fn entry(host: &Host, meeting: &Meeting) -> String {
+    format!("{}#{}#", host.pin, meeting.code())
+}
+
+fn in_meeting(api: &Api, meeting: &Meeting, count: usize) {
+    eventually(&format!("{count} in the meeting"), JOINED, || {
+        (api.roster(meeting).len() == count).then_some(())
+    });
+}
+
+fn number(n: usize) -> String {
+    format!("+155501{n:05}")
+}
+
+/// Hears something new for as long as it is looked at: its call goes on, and its sound.
+fn sound_goes_on(call: &Call) {
+    let before = call.packets_heard();
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(!call.is_over(), "a call was dropped");
+    let heard = call.packets_heard() - before;
+    assert!(heard >= 10, "{heard} packets in 400 ms");
+}
+
+/// F3: the database is a server that goes away and comes back.
+#[test]
+fn while_the_database_is_away_known_callers_come_in_and_nothing_is_lost() {
+    let server = Server::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(server.create("door"));
+    let door = Doorline::start(Options { store: server.url("door"), ..Options::default() });
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    let stays = dial(&door, &entry(&host, &meeting), &number(1), Voice::tone(440.0));
+    in_meeting(&api, &meeting, 1);
+    let known = dial(&door, &entry(&host, &meeting), &number(2), Voice::default());
+    in_meeting(&api, &meeting, 2);
+    known.hang_up();
+    known.wait_for_end(SOON).unwrap();
+    api.record(known.call_id());
+    in_meeting(&api, &meeting, 1);
+
+    server.stop();
+    let gone = Instant::now();
+    eventually("/readyz says so", SOON, || (!api.is_ready()).then_some(()));
+    // Who was remembered a moment ago goes straight in, without a database.
+    let dialled = Instant::now();
+    let known = dial(&door, "", &number(2), Voice::tone(800.0));
+    eventually("the known caller hears the meeting", JOINED, || {
+        known.wait_for_tone(440.0, support::hear::HEARD_DB, Duration::from_millis(200)).ok()
+    });
+    let known_in = dialled.elapsed();
+    // Who proves a code for the first time is not let in unasked, and hears so.
+    let first = dial(&door, &entry(&host, &meeting), &number(3), Voice::default());
+    let last = first.wait_for_end(Duration::from_secs(40)).expect("the service hangs up");
+    assert!(first.silence().is_some() || first.heard_so_far() > 8_000, "nothing was said: {last:?}");
+    let away = Duration::from_secs(long(8, 60) as u64);
+    while gone.elapsed() < away {
+        sound_goes_on(&stays);
+    }
+    assert!(!known.is_over(), "the known caller was dropped");
+
+    server.start_again();
+    let back = Instant::now();
+    eventually("/readyz says yes again", SOON, || api.is_ready().then_some(()));
+    let ready = back.elapsed();
+    assert_eq!(api.record(first.call_id())["ending"], "store-unavailable");
+    let consistent = back.elapsed();
+    assert!(consistent <= Duration::from_secs(10), "consistent only after {consistent:?}");
+    let first = dial(&door, &entry(&host, &meeting), &number(3), Voice::default());
+    in_meeting(&api, &meeting, 3);
+    sound_goes_on(&stays);
+    let metrics = api.text("/metrics");
+    assert!(metrics.contains("doorline_known_from_cache_total 1"), "{metrics}");
+    println!(
+        "F3: away {:.0} s; a known caller heard the meeting after {:.1} s; ready {:.1} s and the record of the \
+         refused one there {:.1} s after it came back; 0 calls dropped",
+        away.as_secs_f64(),
+        known_in.as_secs_f64(),
+        ready.as_secs_f64(),
+        consistent.as_secs_f64(),
+    );
+    drop((stays, known, first));
+}
+
+/// Lets no file of that process grow beyond so many bytes; `None`: as large as they like.
+fn limit_files(pid: u32, bytes: Option<u64>) {
+    let limit =
+        libc::rlimit { rlim_cur: bytes.unwrap_or(libc::RLIM_INFINITY), rlim_max: libc::RLIM_INFINITY };
+    let pid = libc::pid_t::try_from(pid).unwrap();
+    // SAFETY: the structure is whole and outlives the call; the process is our child.
+    let done = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// F4: no file takes another byte.
+#[test]
+fn with_a_full_disk_calls_go_on_and_nobody_is_told_what_is_not_kept() {
+    let mut door = Doorline::start(Options::default());
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    let stays = dial(&door, &entry(&host, &meeting), &number(1), Voice::tone(440.0));
+    in_meeting(&api, &meeting, 1);
+    assert_eq!(api.verified_numbers(&host).len(), 1);
+
+    limit_files(door.pid(), Some(1));
+    let full = Instant::now();
+    let refused = dial(&door, &entry(&host, &meeting), &number(2), Voice::default());
+    refused.wait_for_end(Duration::from_secs(40)).expect("who cannot be judged is told so");
+    let known = dial(&door, "", &number(1), Voice::default());
+    let away = Duration::from_secs(long(4, 30) as u64);
+    while full.elapsed() < away {
+        sound_goes_on(&stays);
+    }
+    assert!(door.is_running(), "it crashed\n{}", door.log_tail());
+    assert_eq!(api.verified_numbers(&host).len(), 1, "nobody was remembered who could not be kept");
+    known.hang_up();
+    known.wait_for_end(SOON).expect("its call ends as calls do");
+
+    limit_files(door.pid(), None);
+    let freed = Instant::now();
+    let healed = eventually("a first-time caller is let in again", Duration::from_secs(30), || {
+        let call = dial(&door, &entry(&host, &meeting), &number(2), Voice::default());
+        let until = Instant::now() + Duration::from_secs(12);
+        while Instant::now() < until && !call.is_over() {
+            if api.roster(&meeting).len() == 2 {
+                return Some((call, freed.elapsed()));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        None
+    });
+    eventually("that caller is remembered", SOON, || (api.verified_numbers(&host).len() == 2).then_some(()));
+    sound_goes_on(&stays);
+    println!(
+        "F4: full for {:.0} s; 0 calls dropped; a first-time caller in {:.1} s after there was room again \
+         (of which PIN and code took their time)",
+        away.as_secs_f64(),
+        healed.1.as_secs_f64()
+    );
+    drop((stays, healed));
+    door.stop();
+}
+
+/// F6: reloads under live calls, then a drain: judged by the packets that callers heard.
+#[test]
+fn reloads_and_a_drain_cost_no_call_and_no_packet() {
+    let mut door = Doorline::start(Options::default());
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    let callers = long(4, 40);
+    let calls: Vec<Call> = (0..callers)
+        .map(|n| dial(&door, &entry(&host, &meeting), &number(n), Voice::tone(400.0 + 20.0 * n as f64)))
+        .collect();
+    in_meeting(&api, &meeting, callers);
+    let reloads = long(10, 100);
+    let before: u64 = calls.iter().map(Call::packets_lost).sum();
+    for round in 0..reloads {
+        let limit = 1_000 + round;
+        door.write(
+            "trunks.d/lab.toml",
+            &format!(
+                "name = \"lab\"\nallow = [\"127.0.0.1\", \"127.0.5.0/24\"]\n[caller_id]\ntrust = \"pai\"\n\
+                 country = \"GB\"\n[limits]\ncalls_max = {limit}\n"
+            ),
+        );
+        assert_eq!(api.order("/reload").done()["changes"][0], "trunk changed lab");
+        if round % 5 == 4 {
+            // A bad file changes nothing.
+            door.write("trunks.d/lab.toml", "name = 5");
+            assert_eq!(api.order("/reload").status, 422);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for call in &calls {
+        sound_goes_on(call);
+    }
+    let lost = calls.iter().map(Call::packets_lost).sum::<u64>() - before;
+    let heard: u64 = calls.iter().map(Call::packets_heard).sum();
+
+    let pid = libc::pid_t::try_from(door.pid()).unwrap();
+    // SAFETY: SIGTERM to our own child, which has not been waited for.
+    unsafe { libc::kill(pid, libc::SIGTERM) };
+    eventually("it drains", SOON, || (!api.is_ready()).then_some(()));
+    let turned_away = Call::dial(Plan::new(&door.uri(), &number(90_000)).unwrap()).unwrap();
+    let refusal = turned_away.wait_for_end(SOON).expect("a new call is refused").to_string();
+    assert!(refusal.contains("503"), "{refusal}");
+    for call in &calls {
+        sound_goes_on(call);
+    }
+    for call in &calls {
+        call.hang_up();
+    }
+    for call in &calls {
+        call.wait_for_end(SOON).expect("it ends when its caller wants");
+    }
+    let last = Instant::now();
+    eventually("it exits", SOON, || (!door.is_running()).then_some(()));
+    let exit = last.elapsed();
+    println!(
+        "F6: {callers} calls, {reloads} reloads: 0 dropped, {lost} of {heard} packets lost; drained, exit {:.2} s \
+         after the last call",
+        exit.as_secs_f64()
+    );
+    assert!(exit <= Duration::from_secs(1), "exit only {exit:?} after the last call");
+}
+
+/// What a process holds: open files, threads, and memory in KiB.
+fn holds(pid: u32) -> (usize, usize, f64) {
+    let entries = |what: &str| std::fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kib = line.split_whitespace().next().unwrap().parse().unwrap();
+    (entries("fd"), entries("task"), kib)
+}
+
+/// Slope of a line through points, least squares, with the upper end of its 95 % interval.
+fn slope(points: &[(f64, f64)]) -> (f64, f64) {
+    let n = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let xx: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let xy: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    let slope = xy / xx;
+    let rest: f64 = points.iter().map(|point| (point.1 - y - slope * (point.0 - x)).powi(2)).sum();
+    let error = (rest / (n - 2.0).max(1.0) / xx).sqrt();
+    (slope, slope + 1.96 * error)
+}
+
+/// F7: callers come and go; sockets and threads are back to what they were, memory does not grow.
+#[test]
+fn callers_who_come_and_go_leave_nothing_behind() {
+    let mut door = Doorline::start(Options { log: "warn", ..Options::default() });
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    let stays = dial(&door, &entry(&host, &meeting), &number(0), Voice::tone(440.0));
+    in_meeting(&api, &meeting, 1);
+    let minutes = std::env::var("DOORLINE_SOAK_MINUTES").ok().and_then(|text| text.parse::<f64>().ok());
+    let lasts = Duration::from_secs_f64(60.0 * minutes.unwrap_or(0.4));
+    let at_once = if minutes.is_some() { 20 } else { 5 };
+    let round = |first: usize| {
+        let calls: Vec<Call> = (0..at_once)
+            .map(|n| dial(&door, &entry(&host, &meeting), &number(1 + first + n), Voice::default()))
+            .collect();
+        in_meeting(&api, &meeting, 1 + at_once);
+        for call in &calls {
+            call.hang_up();
+        }
+        for call in &calls {
+            call.wait_for_end(SOON).expect("it ends");
+        }
+        in_meeting(&api, &meeting, 1);
+    };
+    // Once to fill what is filled once: pools, caches, buffers.
+    round(0);
+    round(0);
+    let pid = door.pid();
+    let settled = || {
+        std::thread::sleep(Duration::from_millis(300));
+        holds(pid)
+    };
+    let (files, threads, _) = settled();
+    let began = Instant::now();
+    let mut points = Vec::new();
+    let mut rounds = 0;
+    while began.elapsed() < lasts || rounds < 3 {
+        rounds += 1;
+        // The same numbers again: records grow on the disk, what is known does not.
+        round(0);
+        let (_, _, kib) = settled();
+        points.push((began.elapsed().as_secs_f64() / 3_600.0, kib));
+    }
+    let (files_after, threads_after, kib) = settled();
+    sound_goes_on(&stays);
+    let (per_hour, upper) = slope(&points);
+    println!(
+        "F7: {} calls in {:.1} min: {files} → {files_after} open files, {threads} → {threads_after} threads, \
+         {:.1} MiB, slope {:.2} MiB/h (95 % below {:.2}; × 72 h = {:.0} MiB)",
+        rounds * at_once,
+        began.elapsed().as_secs_f64() / 60.0,
+        kib / 1_024.0,
+        per_hour / 1_024.0,
+        upper / 1_024.0,
+        72.0 * upper / 1_024.0,
+    );
+    // The database's readers may have become a few more, of three files and a thread each. A call that left
+    // its sockets behind would have left more.
+    assert!(files_after <= files + 12, "{files} → {files_after} open files");
+    assert!(threads_after <= threads + 4, "{threads} → {threads_after} threads");
+    // A slope over less than a quarter of an hour is that of warming up.
+    if lasts >= Duration::from_secs(15 * 60) {
+        assert!(72.0 * upper / 1_024.0 <= 64.0, "memory grows");
+    }
+    stays.hang_up();
+    stays.wait_for_end(SOON).unwrap();
+    door.stop();
+}
