@@ -174,7 +174,15 @@ impl World<'_> {
         } else {
             format!("call from +442079460001 {}", self.recorded.trust)
         };
-        let mut events = vec![(Duration::ZERO, format!("x: {who}"))];
+        let mut events = Vec::new();
+        // Whether the number was known by the answer is the store's doing, not the flow's.
+        let looked_up = self.recorded.path.iter().position(|step| step.what == "identifying");
+        if let Some(then) = looked_up.and_then(|at| self.recorded.path.get(at + 1)) {
+            let took = self.since_start(then.at).max(Duration::from_millis(1));
+            events.push((Duration::ZERO, format!("store slow {}ms", took.as_millis())));
+            events.push((took, "store back".to_owned()));
+        }
+        events.push((Duration::ZERO, format!("x: {who}")));
         events.extend(self.keys().into_iter().map(|(at, key)| (at, format!("x: dial {key}"))));
         let title = self.title();
         let mut before = "";
@@ -389,7 +397,11 @@ mod tests {
         let standard =
             "host ada pin 987654321\n> x: call withheld\n> x: dial 987654321\n> wait 20s\n> x: hang up"
                 .to_owned();
-        for script in [remembered, lobby, standard] {
+        let slow = format!(
+            "{ADA}> store slow 20ms\n> x: call from +442079460007 network\n> wait 1s\n> store back\n\
+             > x: dial 9876543211357\n> wait 9s\n> x: hang up"
+        );
+        for script in [remembered, lobby, standard, slow] {
             let pairs = replay(&recorded(&script), Instant::now()).unwrap();
             assert!(pairs.iter().all(Pair::agrees), "{script}: {pairs:#?}");
         }
