@@ -58,9 +58,11 @@ bench: ## benchmarks; prints tables and ratios
 	@tools/need-rust
 	cargo bench --locked
 
-prompts: ## render the prompts anew after a change of words (needs flite)
-	@tools/need flite=flite python3=python3
-	prompts/render
+prompts: ## render the prompts anew after a change of words (needs flite and espeak-ng)
+	@tools/need flite=flite espeak-ng=espeak-ng python3=python3
+	python3 prompts/sounds.py prompts/en-GB
+	cargo run --release --locked -- prompts render en-GB
+	cargo run --release --locked -- prompts render pl-PL
 
 clean: ## remove what was built
 	cargo clean

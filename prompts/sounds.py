@@ -5,6 +5,10 @@ ends in silence, so that nothing clicks.
 """
 
 import math
+import pathlib
+import sys
+import wave
+from array import array
 
 RATE = 16_000
 
@@ -96,3 +100,19 @@ SOUNDS = {
 
 def sound(name):
     return scaled(SOUNDS[name](), SOUND_DBOV)
+
+
+def write(path, samples):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        data = array("h", samples)
+        if sys.byteorder == "big":
+            data.byteswap()
+        file.writeframes(data.tobytes())
+
+
+if __name__ == "__main__":
+    for name in SOUNDS:
+        write(pathlib.Path(sys.argv[1]) / f"{name}.wav", sound(name))

@@ -406,3 +406,17 @@ fn strangers_and_wrong_numbers_are_turned_away() {
     assert_eq!(answers.count(), 0, "a source that no trunk allows gets no answer at all");
     call.vanish();
 }
+
+#[test]
+fn a_recorded_call_goes_the_same_way_again() {
+    let scene = Scene::new();
+    let call = scene.joins("+15550100801", Voice::Silent, 1);
+    pause(4_000);
+    let record = hangs_up(&call, &scene.api);
+    scene.door.write("call.json", &record.to_string());
+    let replayed = scene.door.other(&["replay", "call.json"]);
+    let said = String::from_utf8_lossy(&replayed.stdout);
+    assert!(replayed.status.success(), "{said}{}", String::from_utf8_lossy(&replayed.stderr));
+    assert!(said.contains("in-meeting") && said.contains("the same way: "), "{said}");
+    assert!(!record.to_string().contains(&scene.host.pin), "no digit is in it");
+}

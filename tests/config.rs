@@ -168,6 +168,10 @@ fn every_key_reaches_its_setting() {
         early_join_minutes = 5
         overrun_minutes = 0
         waiting_minutes = 10
+        lobby_minutes = 3
+        reassure_seconds = 30
+        moderator_grace_minutes = 2
+        standard_needs_moderator = true
         grant_min = "signed"
         use_min = "claimed"
         verified_unused_days = 10
@@ -202,6 +206,9 @@ fn every_key_reaches_its_setting() {
     assert_eq!(bridge.early_join, Duration::from_secs(300));
     assert_eq!(bridge.overrun, Duration::ZERO);
     assert_eq!(bridge.waiting, Duration::from_secs(600));
+    assert_eq!((bridge.lobby, bridge.reassurance), (Duration::from_secs(180), Duration::from_secs(30)));
+    assert_eq!(bridge.moderator_grace, Duration::from_secs(120));
+    assert!(bridge.standard_needs_moderator);
     assert_eq!((bridge.grant_min, bridge.use_min), (Trust::Signed, Trust::Claimed));
     assert_eq!(bridge.verified_unused, Duration::from_secs(10 * 86_400));
     assert_eq!(bridge.verified_in_all, Duration::from_secs(20 * 86_400));
@@ -658,7 +665,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "no such language",
             "[[access_number]]\nnumber = \"+442079460000\"\nlanguage = \"tlh\"",
-            "access_number[1].language: no prompts for language tlh, there are: en-GB",
+            "access_number[1].language: no prompts for language tlh, there are: en-GB, pl-PL",
         ),
         (
             "no country",

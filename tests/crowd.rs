@@ -319,13 +319,20 @@ impl Crowd {
         self.lines.insert(call, Line { keys, ..Line::default() });
         self.there.insert(call);
         let trunk = if self.roll(12) == 0 { "other" } else { "lab" }.to_owned();
-        let (language, sip_call_id) = (Language::english(), format!("{call}"));
+        let sip_call_id = format!("{call}");
+        let polish = || "pl-PL".parse().expect("it is a tag");
+        let (language, other_languages) = match self.roll(3) {
+            0 => (None, Vec::new()),
+            1 => (Some(Language::english()), Vec::new()),
+            _ => (Some(Language::english()), vec![polish()]),
+        };
         self.give(Input::Incoming(Incoming {
             call,
             trunk_group: trunk.clone(),
             trunk,
             access_number: None,
             language,
+            other_languages,
             caller,
             sip_call_id,
         }))
@@ -519,6 +526,9 @@ impl Crowd {
                 if !self.played.insert(playback) {
                     return Err(format!("{playback:?} twice"));
                 }
+            }
+            Output::Speak { call, .. } => {
+                self.line(call, "speak")?;
             }
             Output::PlayLoop { call, .. } => {
                 self.line(call, "music")?;

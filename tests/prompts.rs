@@ -5,131 +5,121 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use doorline::bridge::Prompt;
-use doorline::prompt::{Catalogue, Pack, RATE, is_speech, level};
+use doorline::prompt::judge::{judge, mean_dbov, pin_question_seconds};
+use doorline::prompt::{Catalogue, Pack, RATE, is_speech, level, render, wav};
 use doorline::types::Language;
+
+/// The languages of the repository.
+const LANGUAGES: [&str; 2] = ["en-GB", "pl-PL"];
 
 fn english() -> Pack {
     Pack::embedded(&Language::english()).unwrap()
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/en-GB")
-}
-
-fn seconds(samples: &[i16]) -> f64 {
-    samples.len() as f64 / f64::from(RATE)
-}
-
-fn rms_dbov(samples: &[i16]) -> f64 {
-    let energy: f64 = samples.iter().map(|sample| (f64::from(*sample) / 32_768.0).powi(2)).sum();
-    10.0 * (energy / samples.len() as f64).log10()
+fn folder(language: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts").join(language)
 }
 
 #[test]
-fn the_catalogue_the_files_and_the_program_name_the_same_prompts() {
-    let program: BTreeSet<String> = Prompt::all().map(Prompt::id).collect();
-    let catalogue = Catalogue::parse(&std::fs::read(folder().join("catalogue.toml")).unwrap()).unwrap();
-    let (sounds, speech): (Vec<_>, Vec<_>) = Prompt::all().partition(|prompt| !is_speech(*prompt));
-    let ids = |prompts: Vec<Prompt>| prompts.into_iter().map(Prompt::id).collect::<BTreeSet<_>>();
-    assert_eq!(catalogue.speech.keys().cloned().collect::<BTreeSet<_>>(), ids(speech), "[speech]");
-    assert_eq!(catalogue.sounds.keys().cloned().collect::<BTreeSet<_>>(), ids(sounds), "[sounds]");
+fn the_catalogues_the_files_and_the_program_name_the_same_prompts() {
+    let ids = |speech: bool| {
+        let prompts = Prompt::all().filter(|prompt| is_speech(*prompt) == speech);
+        prompts.map(Prompt::id).collect::<BTreeSet<_>>()
+    };
+    for language in LANGUAGES {
+        let text = std::fs::read(folder(language).join("catalogue.toml")).unwrap();
+        let catalogue = Catalogue::parse(&text).unwrap();
+        assert_eq!(catalogue.language.as_str(), language);
+        assert_eq!(
+            catalogue.speech.keys().cloned().collect::<BTreeSet<_>>(),
+            ids(true),
+            "{language} [speech]"
+        );
+        // Tones and music are in the English pack for all.
+        let sounds = catalogue.sounds.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(
+            sounds,
+            if language == "en-GB" { ids(false) } else { BTreeSet::new() },
+            "{language} [sounds]"
+        );
 
-    let files: BTreeSet<String> = std::fs::read_dir(folder())
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".wav").map(str::to_owned))
-        .collect();
-    assert_eq!(files, program, "files");
-}
-
-#[test]
-fn the_embedded_pack_is_the_folder() {
-    let (embedded, loaded) = (english(), Pack::load(&folder()).unwrap());
-    assert_eq!(embedded.language(), loaded.language());
-    for prompt in Prompt::all() {
-        assert_eq!(embedded.samples(prompt), loaded.samples(prompt), "{}", prompt.id());
-    }
-    assert_eq!(Pack::languages(), [Language::english()]);
-}
-
-#[test]
-fn the_whole_voice_speaks_at_minus_16_dbm0() {
-    // 0 dBm0 is -6.15 dBov.
-    let level = english().voice_level_dbov().unwrap();
-    println!("active speech over all prompts: {level:.2} dBov (ITU-T P.56), expected -22.15");
-    assert!((level + 22.15).abs() < 0.5, "{level}");
-}
-
-#[test]
-fn no_prompt_stands_out_from_the_others() {
-    for (prompt, samples) in english().iter().filter(|(prompt, _)| is_speech(*prompt)) {
-        let level = level::active_speech_dbov(samples.iter().copied(), RATE).unwrap();
-        assert!((-26.5..=-17.5).contains(&level), "{}: {level:.1} dBov", prompt.id());
-    }
-}
-
-#[test]
-fn tones_and_music_stay_below_the_voice() {
-    // -26 dBm0.
-    for (prompt, samples) in english().iter().filter(|(prompt, _)| !is_speech(*prompt)) {
-        let level = rms_dbov(samples);
-        assert!((level + 32.15).abs() < 0.5, "{}: {level:.2} dBov", prompt.id());
-    }
-}
-
-#[test]
-fn the_pin_question_is_over_within_5_seconds() {
-    let pack = english();
-    let all = seconds(pack.samples(Prompt::Welcome)) + seconds(pack.samples(Prompt::EnterPin));
-    println!("welcome and PIN question: {all:.2} s, at most 5");
-    assert!(all <= 5.0, "{all}");
-}
-
-#[test]
-fn every_prompt_is_as_long_as_its_kind_may_be() {
-    for (prompt, samples) in english().iter() {
-        let bounds = match prompt {
-            Prompt::Number(_) => 0.2..=1.0,
-            Prompt::JoinTone
-            | Prompt::LeaveTone
-            | Prompt::NameTone
-            | Prompt::HandTone
-            | Prompt::JoinedWithoutCodeTone => 0.1..=0.4,
-            Prompt::Music => 30.0..=60.0,
-            Prompt::HelpGuest => 3.0..=12.0,
-            Prompt::HelpModerator => 3.0..=20.0,
-            _ => 0.3..=5.0,
-        };
-        let length = seconds(samples);
-        assert!(bounds.contains(&length), "{}: {length:.2} s, expected {bounds:?}", prompt.id());
-    }
-}
-
-#[test]
-fn nothing_clips_or_clicks() {
-    for (prompt, samples) in english().iter() {
-        let id = prompt.id();
-        let peak = samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap();
-        assert!(peak <= 32_000, "{id}: peak {peak}");
-        if prompt == Prompt::Music {
-            continue;
-        }
-        // The first and last 2 ms: below -60 dBov, so that neither a start nor an end is heard.
-        let edge = RATE as usize / 500;
-        for (end, part) in [("begins", &samples[..edge]), ("ends", &samples[samples.len() - edge..])] {
-            let level = rms_dbov(part);
-            assert!(level < -60.0, "{id} {end} at {level:.1} dBov");
+        let files: BTreeSet<String> = std::fs::read_dir(folder(language))
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".wav").map(str::to_owned))
+            .collect();
+        assert_eq!(files, ids(true).union(&sounds).cloned().collect(), "{language} files");
+        for (id, words) in &catalogue.speech {
+            assert!(words.trim().len() > 1, "{language} {id} says nothing");
         }
     }
 }
 
 #[test]
-fn speech_is_trimmed_of_silence() {
-    for (prompt, samples) in english().iter() {
-        // 40 ms at either end hold something audible: 20 ms are kept and the sound may rise slowly.
-        let edge = RATE as usize * 40 / 1000;
-        for (end, part) in [("begins", &samples[..edge]), ("ends", &samples[samples.len() - edge..])] {
-            let peak = part.iter().map(|sample| sample.unsigned_abs()).max().unwrap();
-            assert!(peak > 16, "{} {end} with silence, peak {peak}", prompt.id());
+fn the_embedded_packs_are_the_folders() {
+    let there: Vec<String> = Pack::languages().iter().map(Language::to_string).collect();
+    assert_eq!(there, LANGUAGES);
+    for language in LANGUAGES {
+        let embedded = Pack::embedded(&language.parse().unwrap()).unwrap();
+        let loaded = Pack::load(&folder(language)).unwrap();
+        assert_eq!(embedded.language(), loaded.language());
+        for prompt in Prompt::all() {
+            assert_eq!(embedded.samples(prompt), loaded.samples(prompt), "{language} {}", prompt.id());
+        }
+    }
+}
+
+#[test]
+fn every_pack_is_as_loud_as_long_and_as_clean_as_it_must_be() {
+    for language in LANGUAGES {
+        let pack = Pack::embedded(&language.parse().unwrap()).unwrap();
+        // 0 dBm0 is -6.15 dBov.
+        println!(
+            "{language}: active speech over all prompts {:.2} dBov (ITU-T P.56), expected -22.15; welcome and PIN \
+             question {:.2} s, at most 5",
+            pack.voice_level_dbov().unwrap(),
+            pin_question_seconds(&pack)
+        );
+        let faults: Vec<String> = judge(&pack).iter().map(ToString::to_string).collect();
+        assert!(faults.is_empty(), "{language}: {faults:#?}");
+    }
+}
+
+#[test]
+fn a_prompt_that_is_too_loud_too_long_or_badly_cut_is_named() {
+    let changed = |prompt: &str, change: &dyn Fn(Vec<i16>) -> Vec<i16>| {
+        let own = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(folder("pl-PL")).unwrap() {
+            let from = entry.unwrap().path();
+            std::fs::copy(&from, own.path().join(from.file_name().unwrap())).unwrap();
+        }
+        let file = own.path().join(format!("{prompt}.wav"));
+        let samples = wav::samples(&std::fs::read(&file).unwrap()).unwrap();
+        render::write(&file, &change(samples)).unwrap();
+        judge(&Pack::load(own.path()).unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let louder =
+        |by: f64| move |samples: Vec<i16>| samples.iter().map(|s| (f64::from(*s) * by) as i16).collect();
+    type Change<'a> = &'a dyn Fn(Vec<i16>) -> Vec<i16>;
+    let cases: &[(&str, &str, Change<'_>, &str)] = &[
+        ("as it is", "muted", &|samples| samples, ""),
+        ("too soft", "muted", &louder(0.3), "muted: -"),
+        ("beyond the peak", "muted", &louder(9.0), "muted: peak 32768, expected at most 32000"),
+        ("too long", "muted", &|samples| samples.repeat(6), "muted: "),
+        (
+            "silence before it",
+            "muted",
+            &|samples| [vec![0; 3_200], samples].concat(),
+            "muted: begins with silence",
+        ),
+        ("cut off", "muted", &|samples| samples[..samples.len() / 2].to_vec(), "muted: ends with a click"),
+        ("a slow question", "enter-pin", &|samples| samples.repeat(3), "welcome and PIN question take"),
+    ];
+    for (name, prompt, change, expected) in cases {
+        let faults = changed(prompt, *change);
+        if expected.is_empty() {
+            assert!(faults.is_empty(), "{name}: {faults:?}");
+        } else {
+            assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{name}: {faults:?}");
         }
     }
 }
@@ -144,28 +134,28 @@ fn the_music_goes_round_without_a_seam() {
     // Nor is there a hole: the half second around the seam is as loud as other half seconds are.
     let half = RATE as usize / 4;
     let around = [&music[music.len() - half..], &music[..half]].concat();
-    assert!(rms_dbov(&around) > -42.0, "{}", rms_dbov(&around));
+    assert!(mean_dbov(&around) > -42.0, "{}", mean_dbov(&around));
 }
 
 #[test]
 fn a_pack_that_lacks_prompts_names_them_all() {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(self::folder()).unwrap() {
+    let own = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder("en-GB")).unwrap() {
         let from = entry.unwrap().path();
         let name = from.file_name().unwrap();
         if name != "goodbye.wav" && name != "number-7.wav" {
-            std::fs::copy(&from, folder.path().join(name)).unwrap();
+            std::fs::copy(&from, own.path().join(name)).unwrap();
         }
     }
-    let error = Pack::load(folder.path()).unwrap_err().to_string();
-    assert!(error.ends_with("2 of 103 prompts missing: goodbye, number-7"), "{error}");
+    let error = Pack::load(own.path()).unwrap_err().to_string();
+    assert!(error.ends_with("2 of 117 prompts missing: goodbye, number-7"), "{error}");
 
-    std::fs::write(folder.path().join("music.wav"), b"RIFF, not really").unwrap();
-    let error = Pack::load(folder.path()).unwrap_err().to_string();
+    std::fs::write(own.path().join("music.wav"), b"RIFF, not really").unwrap();
+    let error = Pack::load(own.path()).unwrap_err().to_string();
     assert!(error.contains("music.wav: ") && error.ends_with("expected a WAV file"), "{error}");
 
-    std::fs::write(folder.path().join("catalogue.toml"), "language = \"en-GB\"\nvoise = 1").unwrap();
-    let error = Pack::load(folder.path()).unwrap_err().to_string();
+    std::fs::write(own.path().join("catalogue.toml"), "language = \"en-GB\"\nvoise = 1").unwrap();
+    let error = Pack::load(own.path()).unwrap_err().to_string();
     assert!(error.contains("catalogue.toml: line 2: unknown field `voise`"), "{error}");
 }
 
@@ -179,7 +169,7 @@ fn an_operators_own_pack_replaces_the_embedded_one() {
 
     let german: Language = "de-DE".parse().unwrap();
     let error = Pack::find(Some(own.path()), &german).unwrap_err().to_string();
-    assert_eq!(error, "no prompts for language de-DE, there are: en-GB");
+    assert_eq!(error, "no prompts for language de-DE, there are: en-GB, pl-PL");
 }
 
 #[test]

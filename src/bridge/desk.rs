@@ -131,6 +131,12 @@ impl Desk {
         playback
     }
 
+    /// Over what everyone in a live meeting hears.
+    pub(crate) fn play_to_meeting(&mut self, host: HostId, meeting: MeetingId, prompt: Prompt) {
+        let language = self.rooms.get(&host).and_then(|room| room.language.clone());
+        self.out.push(Output::PlayToMeeting { meeting, language, prompts: vec![prompt] });
+    }
+
     /// The name that `of` said at the door, to one leg; else `otherwise`.
     pub(crate) fn play_name(&mut self, to: CallId, of: CallId, otherwise: Option<Prompt>) -> PlaybackId {
         self.next_playback += 1;
@@ -215,6 +221,7 @@ impl Desk {
             return;
         }
         let view = view_of(host, meeting);
+        self.room(host.id).language.clone_from(&host.language);
         self.begin_opening(host.id, view, by, None);
     }
 
@@ -351,6 +358,7 @@ impl Desk {
             self.room(id).wishes.push_back(Wish::Open { request, host: Box::new(host), meeting });
         } else {
             let view = view_of(&host, meeting);
+            self.room(id).language = host.language;
             self.begin_opening(id, view, OpenedBy::Moderator, Some(request));
         }
     }
@@ -507,7 +515,7 @@ impl Desk {
             self.out.push(Output::Record { meeting, on: true });
         }
         if tone {
-            self.out.push(Output::PlayToMeeting { meeting, prompts: vec![Prompt::JoinTone] });
+            self.play_to_meeting(host, meeting, Prompt::JoinTone);
         }
         if warn {
             for moderator in moderators {
@@ -530,7 +538,7 @@ impl Desk {
             && let Some(row) = live.roster.remove(&call)
         {
             if !live.roster.is_empty() && again(&mut live.told.leave, TONE_EVERY, now) {
-                self.out.push(Output::PlayToMeeting { meeting, prompts: vec![Prompt::LeaveTone] });
+                self.play_to_meeting(host, meeting, Prompt::LeaveTone);
             }
             self.left(host, row.role);
         }

@@ -72,7 +72,10 @@ pub struct Incoming {
     pub trunk_group: String,
     /// The number that was dialled, as configured; `None` when every dialled number is answered.
     pub access_number: Option<String>,
-    pub language: Language,
+    /// What callers of the access number are spoken to in; `None`: in the host's, once that is known.
+    pub language: Option<Language>,
+    /// Others that the caller may choose.
+    pub other_languages: Vec<Language>,
     pub caller: Caller,
     /// The `Call-ID` of the dialog, for operators who compare records with their trunk's.
     pub sip_call_id: String,

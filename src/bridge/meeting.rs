@@ -14,7 +14,7 @@ use crate::bridge::question::OpenedBy;
 use crate::bridge::snapshot::{Entered, LiveMeeting, Participant, Role};
 use crate::bridge::view::MeetingKind;
 use crate::bridge::{Ending, HostView, MeetingView, QuestionId, RequestId, Settings};
-use crate::types::{CallId, HostId, MeetingId, Now, PhoneNumber};
+use crate::types::{CallId, HostId, Language, MeetingId, Now, PhoneNumber};
 
 /// A meeting that is on.
 #[derive(Debug)]
@@ -184,6 +184,8 @@ impl Awaits {
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     pub live: Option<Meeting>,
+    /// What all in it are spoken to in.
+    pub language: Option<Language>,
     /// The write that is under way.
     pub write: Option<Write>,
     /// A meeting that is over, though the store could not be told yet; told again at the instant.

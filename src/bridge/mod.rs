@@ -22,6 +22,7 @@ pub mod question;
 pub mod record;
 pub mod recurrence;
 pub mod rehearsal;
+pub mod sentence;
 pub mod settings;
 pub mod snapshot;
 pub mod verify;
@@ -274,6 +275,9 @@ impl Bridge {
         });
         self.desk.out.push(Output::Ring { call: id });
         self.desk.out.push(Output::Answer { call: id });
+        if let Some(language) = call.language.clone() {
+            self.desk.out.push(Output::Speak { call: id, language });
+        }
         if !believed && !call.caller.withheld {
             self.desk
                 .explain(id, format!("asked as on the first day: {}", call.caller.basis.text(&call.trunk)));

@@ -67,7 +67,7 @@ impl Desk {
             let said = if on { Prompt::RecordingOn } else { Prompt::RecordingOff };
             // With nobody in it, it begins with the first to come.
             if !live.roster.is_empty() {
-                self.out.push(Output::PlayToMeeting { meeting, prompts: vec![said] });
+                self.play_to_meeting(host, meeting, said);
                 self.out.push(Output::Record { meeting, on });
             }
         }
@@ -90,7 +90,7 @@ impl Desk {
         let starts = !std::mem::replace(&mut live.started, true);
         let back = live.ends_without_moderator.take().is_some();
         if back && live.roster.keys().any(|other| *other != call) {
-            self.out.push(Output::PlayToMeeting { meeting, prompts: vec![Prompt::ModeratorBack] });
+            self.play_to_meeting(host, meeting, Prompt::ModeratorBack);
         }
         if starts {
             self.rejudge(host, None);
@@ -116,7 +116,7 @@ impl Desk {
         let another = live.roster.values().any(|row| row.role == Role::Moderator);
         if needed && role == Role::Moderator && !another {
             live.ends_without_moderator = Some(now + grace);
-            self.out.push(Output::PlayToMeeting { meeting, prompts: vec![Prompt::ModeratorLeft] });
+            self.play_to_meeting(host, meeting, Prompt::ModeratorLeft);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bridge::{CallRecord, Ending, News, Prompt, Question, QuestionId, Rejection, Reply, RequestId};
-use crate::types::{CallId, MeetingId};
+use crate::types::{CallId, Language, MeetingId};
 
 /// One thing to do. Outputs of one input are carried out in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,11 @@ pub enum Output {
     },
 
     // -- media --
+    /// Speak to this leg in this language from now on.
+    Speak {
+        call: CallId,
+        language: Language,
+    },
     /// Queue prompts to one leg, after those that play. `Input::Played` comes once, at their end.
     Play {
         call: CallId,
@@ -48,6 +53,8 @@ pub enum Output {
     /// Mix a prompt over what everyone in the meeting hears.
     PlayToMeeting {
         meeting: MeetingId,
+        /// The host's; `None`: as a caller is spoken to of whom nothing is known.
+        language: Option<Language>,
         prompts: Vec<Prompt>,
     },
     /// Mix this leg into the meeting's conference from now on.

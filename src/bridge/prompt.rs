@@ -6,6 +6,8 @@
 pub enum Prompt {
     // the way in
     Welcome,
+    /// In this pack's language: how to be spoken to in it.
+    OtherLanguage,
     EnterPin,
     EnterCode,
     /// The one sentence for every wrong entry (R9).
@@ -99,13 +101,15 @@ pub enum Prompt {
     /// "You are the only one here."
     OnlyYou,
     /// "There are", then a number, then …
-    ThereAre,
-    /// … "people in the meeting."
-    PeopleHere,
+    There(Plural),
+    /// … "other people here."
+    Others(Plural),
     /// A key that does nothing here.
     UnknownKey,
     // numbers
     Number(Number),
+    /// 1 behind a ten or a hundred.
+    OneAfter,
     // sounds
     JoinTone,
     LeaveTone,
@@ -118,51 +122,58 @@ pub enum Prompt {
     Music,
 }
 
-/// A recorded number word: 0–20, the tens to 90, and `hundred`.
+/// A recorded number word: 0–20, the tens to 90, the hundreds to 900.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Number(u8);
+pub struct Number(u16);
 
 impl Number {
-    pub const HUNDRED: Self = Self(100);
     /// All that are recorded.
-    pub const ALL: [u8; 29] = [
+    pub const ALL: [u16; 37] = [
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 30, 40, 50, 60, 70, 80, 90,
-        100,
+        100, 200, 300, 400, 500, 600, 700, 800, 900,
     ];
+    /// The largest that can be said.
+    pub const MOST: usize = 999;
 
     #[must_use]
-    pub const fn value(self) -> u8 {
+    pub const fn value(self) -> u16 {
         self.0
     }
 
-    /// English words for 0–999, in order: 342 is three, hundred, forty, two.
+    /// Words for 0–999, in order: 342 is three hundred, forty, two.
     #[must_use]
-    pub fn english(count: usize) -> Vec<Prompt> {
-        let count = count.min(999);
+    pub fn words(count: usize) -> Vec<Prompt> {
+        let count = count.min(Self::MOST) as u16;
+        let (hundreds, rest) = (count / 100 * 100, count % 100);
+        let (tens, ones) = if rest > 20 { (rest / 10 * 10, rest % 10) } else { (0, rest) };
         let mut words = Vec::new();
-        let mut say = |n: usize| words.push(Prompt::Number(Self(n as u8)));
-        if count >= 100 {
-            say(count / 100);
-            say(100);
-        }
-        match count % 100 {
-            0 if count >= 100 => {}
-            rest @ 0..=20 => say(rest),
-            rest => {
-                say(rest / 10 * 10);
-                if rest % 10 > 0 {
-                    say(rest % 10);
-                }
+        for part in [hundreds, tens, ones] {
+            match part {
+                0 if count > 0 => {}
+                1 if count > 1 => words.push(Prompt::OneAfter),
+                part => words.push(Prompt::Number(Self(part))),
             }
+        }
+        if count == 0 {
+            words.truncate(1);
         }
         words
     }
 }
 
+/// Which form of a piece goes with a number; [`sentence`](super::sentence) knows.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Plural {
+    One,
+    Few,
+    Many,
+}
+
 impl Prompt {
     /// All but the numbers.
-    pub const NAMED: [(Self, &'static str); 74] = [
+    pub const NAMED: [(Self, &'static str); 80] = [
         (Self::Welcome, "welcome"),
+        (Self::OtherLanguage, "other-language"),
         (Self::EnterPin, "enter-pin"),
         (Self::EnterCode, "enter-code"),
         (Self::DoNotMatch, "do-not-match"),
@@ -227,8 +238,13 @@ impl Prompt {
         (Self::PhoneForgotten, "phone-forgotten"),
         (Self::PhoneNotRemembered, "phone-not-remembered"),
         (Self::OnlyYou, "only-you"),
-        (Self::ThereAre, "there-are"),
-        (Self::PeopleHere, "people-here"),
+        (Self::There(Plural::One), "there-one"),
+        (Self::There(Plural::Few), "there-few"),
+        (Self::There(Plural::Many), "there-many"),
+        (Self::Others(Plural::One), "others-one"),
+        (Self::Others(Plural::Few), "others-few"),
+        (Self::Others(Plural::Many), "others-many"),
+        (Self::OneAfter, "number-1-after"),
         (Self::UnknownKey, "unknown-key"),
         (Self::JoinTone, "join-tone"),
         (Self::LeaveTone, "leave-tone"),
@@ -263,12 +279,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_said_as_english_says_them() {
-        let said = |n| Number::english(n).into_iter().map(Prompt::id).collect::<Vec<_>>().join(" ");
+    fn numbers_are_said_part_by_part() {
+        let said = |n| Number::words(n).into_iter().map(Prompt::id).collect::<Vec<_>>().join(" ");
         assert_eq!(said(0), "number-0");
+        assert_eq!(said(1), "number-1");
         assert_eq!(said(17), "number-17");
         assert_eq!(said(42), "number-40 number-2");
-        assert_eq!(said(100), "number-1 number-100");
-        assert_eq!(said(342), "number-3 number-100 number-40 number-2");
+        assert_eq!(said(81), "number-80 number-1-after");
+        assert_eq!(said(100), "number-100");
+        assert_eq!(said(101), "number-100 number-1-after");
+        assert_eq!(said(342), "number-300 number-40 number-2");
+        assert_eq!(said(4_711), "number-900 number-90 number-9");
     }
 }

@@ -90,8 +90,7 @@ const ACTS_MAX: usize = 64;
 impl CallRecord {
     /// The record of a call that has just come in.
     pub(crate) fn begin(incoming: &Incoming, at: Timestamp) -> Self {
-        let Incoming { call, trunk, trunk_group: _, access_number, language: _, caller, sip_call_id } =
-            incoming;
+        let Incoming { call, trunk, trunk_group: _, access_number, caller, sip_call_id, .. } = incoming;
         Self {
             call: *call,
             sip_call_id: sip_call_id.clone(),

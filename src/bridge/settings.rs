@@ -26,6 +26,8 @@ pub struct Settings {
     pub calls_entering_max: usize,
     /// How long a caller may wait for a meeting to begin.
     pub waiting: Duration,
+    /// Between two reassurances of a caller who waits, for a meeting or in the lobby.
+    pub reassurance: Duration,
     /// What wrong entries cost.
     pub guessing: Limits,
     /// How long a caller may wait in the lobby to be let in.
@@ -52,6 +54,7 @@ impl Default for Settings {
             calls_max: 2_000,
             calls_entering_max: 400,
             waiting: 30 * MINUTE,
+            reassurance: Duration::from_secs(45),
             guessing: Limits::default(),
             lobby: 5 * MINUTE,
             moderator_grace: 5 * MINUTE,

@@ -12,6 +12,8 @@ pub mod doctor;
 pub mod load;
 pub mod phone;
 pub mod play;
+pub mod prompts;
+pub mod replay;
 pub mod serve;
 pub mod shell;
 
@@ -39,6 +41,10 @@ enum Command {
     Load(load::Arguments),
     /// Play a caller in the terminal: the call flow without a network.
     Play(play::Arguments),
+    /// Play a recorded call again through the flow, and tell where it goes another way.
+    Replay(replay::Arguments),
+    /// What callers hear: check the language packs, render one, join a sentence.
+    Prompts(prompts::Arguments),
     /// Hosts of a running service.
     Host(admin::HostArguments),
     /// Meetings of a running service.
@@ -74,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Phone(arguments) => phone::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
+        Command::Prompts(arguments) => prompts::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments, &mut std::io::stdout()),
         Command::Host(arguments) => admin::host(&arguments, &mut std::io::stdout()),
         Command::Meeting(arguments) => admin::meeting(&arguments, &mut std::io::stdout()),
         Command::Verified(arguments) => admin::verified(&arguments, &mut std::io::stdout()),

@@ -419,6 +419,11 @@ fn bridge(
     let minutes = |n: u64| Duration::from_secs(n * 60);
     let days = |n: u64| Duration::from_secs(n * 24 * 60 * 60);
 
+    settings.standard_needs_moderator = meetings.standard_needs_moderator;
+    let reassure = within(meetings.reassure_seconds, 10..=600);
+    if let Some(seconds) = faults.keep("meetings.reassure_seconds", reassure) {
+        settings.reassurance = Duration::from_secs(seconds);
+    }
     if let Some(length) = faults.keep("meetings.pin_length", within(meetings.pin_length, 4..=12)) {
         settings.pin_length = length;
     }
@@ -426,6 +431,8 @@ fn bridge(
         ("early_join_minutes", meetings.early_join_minutes, 0..=1440, &mut settings.early_join),
         ("overrun_minutes", meetings.overrun_minutes, 0..=1440, &mut settings.overrun),
         ("waiting_minutes", meetings.waiting_minutes, 1..=480, &mut settings.waiting),
+        ("lobby_minutes", meetings.lobby_minutes, 1..=60, &mut settings.lobby),
+        ("moderator_grace_minutes", meetings.moderator_grace_minutes, 1..=120, &mut settings.moderator_grace),
     ] {
         if let Some(value) = faults.keep(&format!("meetings.{key}"), within(value, range)) {
             *setting = minutes(value);
@@ -533,6 +540,17 @@ fn access_numbers(
         if let Some(language) = &language {
             faults.keep(&at("language"), Pack::find(prompts, language));
         }
+        let mut others: Vec<Language> = Vec::new();
+        for other in &raw.other_languages {
+            let Some(other) = faults.keep(&at("other_languages"), other.parse::<Language>()) else {
+                continue;
+            };
+            faults.keep(&at("other_languages"), Pack::find(prompts, &other));
+            if language.as_ref() == Some(&other) || others.contains(&other) {
+                faults.push(at("other_languages"), format!("{other} twice, expected each language once"));
+            }
+            others.push(other);
+        }
         // A missing number has its fault already.
         if raw.number.is_empty() {
             continue;
@@ -542,7 +560,7 @@ fn access_numbers(
         if numbers.iter().any(|other| other.number == number) {
             faults.push(at("number"), format!("{number} twice, expected each access number once"));
         }
-        numbers.push(super::AccessNumber { number, language, country });
+        numbers.push(super::AccessNumber { number, language, other_languages: others, country });
     }
     numbers
 }

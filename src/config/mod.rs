@@ -65,6 +65,7 @@ pub struct Settings {
 pub struct AccessNumber {
     pub number: PhoneNumber,
     pub language: Language,
+    pub other_languages: Vec<Language>,
     pub country: Option<Country>,
 }
 

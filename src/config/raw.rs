@@ -162,6 +162,15 @@ section! {
         /// How long a caller may wait for a meeting to begin, in minutes, 1 to 480. Waiting callers take
         /// capacity.
         waiting_minutes: u64 = Default("30"),
+        /// How long a caller may wait in the lobby to be let in, in minutes, 1 to 60.
+        lobby_minutes: u64 = Default("5"),
+        /// Who waits for a meeting or in the lobby is told after so many seconds, again and again, that the
+        /// line is not dead, 10 to 600.
+        reassure_seconds: u64 = Default("45"),
+        /// How many minutes a One Time Meeting goes on when its last moderator by phone has left, 1 to 120.
+        moderator_grace_minutes: u64 = Default("5"),
+        /// Standard meetings end then as well. Otherwise they go on as long as somebody is in.
+        standard_needs_moderator: bool = Default("false"),
         /// Least trust in the calling number that it is remembered with: "claimed" (anybody can write
         /// any number: only for tests), "network" (a trunk's carrier vouches for it) or "signed" (SHAKEN
         /// attestation A).
@@ -331,6 +340,9 @@ section! {
         number: String = Required("\"+442079460000\""),
         /// The language its callers are spoken to in.
         language: String = Default("\"en-GB\""),
+        /// Others that they may choose: after the question for the PIN each is offered, in its own words, and
+        /// # leads to the next one.
+        other_languages: Vec<String> = Default("[]"),
         /// Its country, two capital letters (ISO 3166), for invitations.
         country: Option<String> = Absent("\"GB\""),
     }

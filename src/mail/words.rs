@@ -17,7 +17,8 @@ pub struct Words {
 }
 
 /// The first one speaks for every language that is not here.
-const TEMPLATES: [(&str, &str); 1] = [("en-GB", include_str!("templates/en-GB.ftl"))];
+const TEMPLATES: [(&str, &str); 2] =
+    [("en-GB", include_str!("templates/en-GB.ftl")), ("pl-PL", include_str!("templates/pl-PL.ftl"))];
 
 static ALL: LazyLock<Vec<Words>> =
     LazyLock::new(|| TEMPLATES.iter().map(|(tag, text)| Words::read(tag, text)).collect());
@@ -105,14 +106,13 @@ impl Words {
 mod tests {
     use super::*;
 
-    /// The names that a template defines, but countries, which may be missing.
+    /// The names that a template defines.
     fn names(text: &str) -> Vec<&str> {
         let mut names: Vec<&str> = text
             .lines()
             .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
             .filter_map(|line| line.split_once(" ="))
             .map(|(name, _)| name)
-            .filter(|name| !name.starts_with("country-"))
             .collect();
         names.sort_unstable();
         names
@@ -128,9 +128,14 @@ mod tests {
 
     #[test]
     fn a_language_we_have_not_is_answered_in_english() {
-        for (language, expected) in
-            [("en-GB", "en-GB"), ("en-US", "en-GB"), ("EN", "en-GB"), ("tlh", "en-GB")]
-        {
+        for (language, expected) in [
+            ("en-GB", "en-GB"),
+            ("en-US", "en-GB"),
+            ("EN", "en-GB"),
+            ("tlh", "en-GB"),
+            ("pl", "pl-PL"),
+            ("pl-PL", "pl-PL"),
+        ] {
             if let Ok(language) = language.parse() {
                 assert_eq!(Words::of(&language).tag, expected);
             }
@@ -146,5 +151,17 @@ mod tests {
         assert_eq!(words.list(&items[..2]), "a and b");
         assert_eq!(words.list(&[]), "");
         assert_eq!(words.date(jiff::civil::date(2027, 3, 28)), "Sunday, 28 March 2027");
+    }
+
+    #[test]
+    fn polish_has_its_three_plurals() {
+        let words = &ALL[1];
+        let weeks = |interval: i64| words.say("repeats-weeks", &[("interval", interval.into())]);
+        assert_eq!(weeks(1), "Powtarza się co tydzień");
+        assert_eq!(weeks(2), "Powtarza się co 2 tygodnie");
+        assert_eq!(weeks(5), "Powtarza się co 5 tygodni");
+        assert_eq!(weeks(12), "Powtarza się co 12 tygodni");
+        assert_eq!(weeks(22), "Powtarza się co 22 tygodnie");
+        assert_eq!(words.date(jiff::civil::date(2027, 3, 28)), "niedziela, 28 marca 2027");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::bridge::Prompt;
 use crate::types::Language;
 
 /// `catalogue.toml` of one language.
@@ -11,14 +12,38 @@ use crate::types::Language;
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     pub language: Language,
-    /// The speaker that the WAVs were rendered with.
+    /// What the WAVs were rendered with.
+    #[serde(default)]
+    pub engine: Engine,
+    /// The engine's speaker.
     pub voice: String,
     /// How slow it speaks; 1 is its own pace.
     pub pace: f64,
     /// Id to words.
     pub speech: BTreeMap<String, String>,
     /// Id to what the sound is.
+    #[serde(default)]
     pub sounds: BTreeMap<String, String>,
+}
+
+/// A program of Debian that speaks a text into a file.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    #[default]
+    Flite,
+    EspeakNg,
+}
+
+impl Engine {
+    /// The command, and the package that it comes with.
+    #[must_use]
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Flite => "flite",
+            Self::EspeakNg => "espeak-ng",
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +55,12 @@ pub enum Error {
 }
 
 impl Catalogue {
+    /// What a spoken prompt says.
+    #[must_use]
+    pub fn words(&self, prompt: Prompt) -> Option<&str> {
+        self.speech.get(&prompt.id()).map(String::as_str)
+    }
+
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let text = std::str::from_utf8(bytes).map_err(|error| Error::NotText(error.valid_up_to()))?;
         toml::from_str(text).map_err(|error| {

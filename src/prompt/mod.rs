@@ -1,6 +1,7 @@
 //! Language packs: what callers hear, as samples in memory.
 //!
-//! A pack is a folder `prompts/LANGUAGE` with a catalogue (id to words) and one WAV per id. The packs
+//! A pack is a folder `prompts/LANGUAGE` with a catalogue (id to words) and one WAV per spoken id; tones and
+//! music may be left to the English pack. The packs
 //! of the repository travel inside the binary; an operator's own lie in a folder of theirs. A pack
 //! that lacks a prompt does not load, so that no call finds out first.
 
@@ -16,7 +17,9 @@ use crate::bridge::Prompt;
 use crate::types::Language;
 
 pub mod catalogue;
+pub mod judge;
 pub mod level;
+pub mod render;
 pub mod wav;
 
 pub use catalogue::Catalogue;
@@ -34,7 +37,7 @@ struct Embedded;
 /// Every prompt of one language, 16 kHz mono.
 #[derive(Clone, Debug)]
 pub struct Pack {
-    language: Language,
+    catalogue: Catalogue,
     clips: BTreeMap<Prompt, Arc<[i16]>>,
 }
 
@@ -106,7 +109,9 @@ impl Pack {
         let mut missing = Vec::new();
         for prompt in Prompt::all() {
             let name = format!("{}.wav", prompt.id());
-            match read(&name)? {
+            // Tones and music are the same in every language.
+            let english = || Embedded::get(&format!("en-GB/{name}")).map(|file| file.data.into_owned());
+            match read(&name)?.or_else(|| english().filter(|_| !is_speech(prompt))) {
                 Some(bytes) => {
                     let samples = wav::samples(&bytes).map_err(|error| Error::Wav(at(&name), error))?;
                     clips.insert(prompt, samples.into());
@@ -115,7 +120,7 @@ impl Pack {
             }
         }
         if missing.is_empty() {
-            Ok(Self { language: catalogue.language, clips })
+            Ok(Self { catalogue, clips })
         } else {
             Err(Error::Incomplete { folder: folder.to_owned(), missing })
         }
@@ -123,7 +128,13 @@ impl Pack {
 
     #[must_use]
     pub fn language(&self) -> &Language {
-        &self.language
+        &self.catalogue.language
+    }
+
+    /// The words of its prompts.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     /// The samples of `prompt`, at [`RATE`].

@@ -23,7 +23,7 @@ use crate::media::{self, Engine};
 use crate::outbox::{self, Carrier, Outbox};
 use crate::prompt;
 use crate::reach;
-use crate::server::clips::Clips;
+use crate::server::clips::Packs;
 use crate::server::door::Door;
 use crate::server::figures::{self, Figures};
 use crate::server::invitations::Invitations;
@@ -42,7 +42,7 @@ use crate::stir::Verifier;
 use crate::store::{self, Store, Windows};
 use crate::telemetry;
 use crate::trace::{self, Traces};
-use crate::types::{HostId, Language, MeetingId, Now};
+use crate::types::{HostId, MeetingId, Now};
 use crate::webhook::Hook;
 
 /// Commands from operators that may wait at once.
@@ -102,7 +102,7 @@ impl Service {
     pub async fn start(settings: Settings, reread: Reread) -> Result<Self, StartError> {
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|error| StartError::DataDir(settings.data_dir.clone(), error))?;
-        let clips = Clips::new(&prompt::Pack::find(settings.prompts.as_deref(), &Language::english())?);
+        let packs = Packs::load(&settings)?;
         let mailer = settings.mail.as_ref().map(Mailer::new).transpose()?;
         let verifier = settings.stir.clone().map(Verifier::new).transpose()?;
         let store = Store::open(&settings.store).await?;
@@ -136,7 +136,7 @@ impl Service {
         let _ = signalling.set_tap(traces.tap()).await;
         let (signatures, verdicts) = Signatures::new(verifier);
         let lines =
-            Lines::new(signalling.clone(), media.clone(), clips, signatures, traces.clone(), &settings);
+            Lines::new(signalling.clone(), media.clone(), packs, signatures, traces.clone(), &settings);
         let (questions, answers) = Questions::new(store.clone());
         let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);

@@ -15,7 +15,7 @@ use crate::bridge::record::Signalled;
 use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, Snapshot, verify};
 use crate::config::{AccessNumber, Settings};
 use crate::media::{self, Engine};
-use crate::server::clips::Clips;
+use crate::server::clips::{Clips, Packs};
 use crate::server::reload::Tables;
 use crate::server::signatures::{Signatures, Signed};
 use crate::server::translate;
@@ -33,7 +33,7 @@ pub(super) struct Lines {
     lines: HashMap<CallId, Line>,
     signalling: signalling::Handle,
     media: Engine,
-    clips: Clips,
+    packs: Packs,
     signatures: Signatures,
     traces: Traces,
     trunks: HashMap<String, Arc<Trunk>>,
@@ -52,6 +52,8 @@ pub(super) struct Lines {
 }
 
 struct Line {
+    /// What the caller is spoken to in, once the bridge has said so.
+    language: Option<Language>,
     /// As it was when the call came in.
     trunk: Arc<Trunk>,
     since: Instant,
@@ -82,7 +84,7 @@ impl Lines {
     pub(super) fn new(
         signalling: signalling::Handle,
         media: Engine,
-        clips: Clips,
+        packs: Packs,
         signatures: Signatures,
         traces: Traces,
         settings: &Settings,
@@ -95,7 +97,7 @@ impl Lines {
             talk: Vec::new(),
             signalling,
             media,
-            clips,
+            packs,
             signatures,
             traces,
             trunks: by_name(&settings.trunks),
@@ -254,6 +256,7 @@ impl Lines {
         };
         let line = Line {
             trunk,
+            language: None,
             since,
             signalling_ip: incoming.flow.peer.ip(),
             transport,
@@ -286,6 +289,11 @@ impl Lines {
         Some(record)
     }
 
+    /// The prompts that this call is spoken to with.
+    fn clips(&self, call: CallId) -> &Clips {
+        self.packs.of(self.lines.get(&call).and_then(|line| line.language.as_ref()))
+    }
+
     /// What the bridge must know of a call, and whether the dialled number is ours.
     fn known(&self, incoming: &endpoint::Incoming, trunk: &Trunk) -> (Incoming, bool) {
         let evidence = translate::evidence(&incoming.evidence);
@@ -294,14 +302,16 @@ impl Lines {
             trunk: trunk.name.clone(),
             trunk_group: trunk.group.clone(),
             access_number: None,
-            language: Language::english(),
+            language: None,
+            other_languages: Vec::new(),
             caller: verify::caller(&evidence, &translate::believed(trunk)),
             sip_call_id: incoming.sip_call_id.clone(),
         };
         match self.dialled(incoming.request_user.as_deref(), trunk) {
             Dialled::Ours(number) => {
                 known.access_number = Some(number.number.reveal().to_owned());
-                known.language = number.language.clone();
+                known.language = Some(number.language.clone());
+                known.other_languages.clone_from(&number.other_languages);
                 (known, true)
             }
             Dialled::Any => (known, true),
@@ -496,12 +506,17 @@ impl Lines {
             }
             Output::HangUp { call, ending } => self.end(call, ending).await,
             Output::Play { call, playback, prompts } => {
-                self.media.play(call, playback.0, self.clips.of(&prompts));
+                self.media.play(call, playback.0, self.clips(call).of(&prompts));
             }
-            Output::PlayLoop { call, prompt } => self.media.play_loop(call, self.clips.one(prompt)),
+            Output::Speak { call, language } => {
+                if let Some(line) = self.lines.get_mut(&call) {
+                    line.language = Some(language);
+                }
+            }
+            Output::PlayLoop { call, prompt } => self.media.play_loop(call, self.clips(call).one(prompt)),
             Output::StopPlaying { call } => self.media.stop_playing(call),
-            Output::PlayToMeeting { meeting, prompts } => {
-                self.media.play_to_room(meeting, self.clips.of(&prompts));
+            Output::PlayToMeeting { meeting, language, prompts } => {
+                self.media.play_to_room(meeting, self.packs.of(language.as_ref()).of(&prompts));
             }
             Output::Join { call, meeting } => self.media.join(call, meeting),
             Output::Leave { call } => self.media.leave(call),
@@ -509,7 +524,7 @@ impl Lines {
             Output::Record { meeting, on } => self.media.record(meeting, on),
             Output::RecordName { call, most } => self.media.record_name(call, most),
             Output::PlayName { to, playback, of, otherwise } => {
-                self.media.play_name(to, playback.0, of, self.clips.of(otherwise.as_slice()));
+                self.media.play_name(to, playback.0, of, self.clips(to).of(otherwise.as_slice()));
             }
             Output::DropName { call } => self.media.drop_name(call),
             Output::Ask { .. } | Output::Save { .. } | Output::Reply { .. } | Output::News { .. } => {

@@ -24,6 +24,12 @@ impl Language {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The language without its region, in small letters: `en` of `en-GB`.
+    #[must_use]
+    pub fn base(&self) -> String {
+        self.0.split('-').next().unwrap_or_default().to_ascii_lowercase()
+    }
 }
 
 impl FromStr for Language {

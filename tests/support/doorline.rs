@@ -39,6 +39,8 @@ pub struct Options {
     pub tls: Option<String>,
     /// Calls over IPv6 at [::1], the lab's too.
     pub ipv6: Ipv6,
+    /// So many calls at once.
+    pub legs: usize,
     /// Its database.
     pub store: String,
     /// Ports for sound, where a block of the tests' own has too few.
@@ -68,6 +70,7 @@ impl Default for Options {
             one_access_number: true,
             tls: None,
             ipv6: Ipv6::Off,
+            legs: 50,
             store: "sqlite:doorline.db".to_owned(),
             rtp: None,
             environment: Vec::new(),
@@ -92,7 +95,7 @@ impl Doorline {
     pub fn start(options: Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let token = format!("dlo_{}", random_text());
-        let ports = Ports::claim();
+        let ports = Ports::claim(options.legs);
         let mut this = Self { folder, ports, token, options, child: None };
         this.write_config();
         this.run();

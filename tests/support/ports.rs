@@ -18,36 +18,42 @@ const FIXED: u16 = 32;
 /// So many ports for RTP are enough for every test.
 const RTP_LEAST: usize = 120;
 
-/// One block, claimed as long as this lives.
+/// One block or some in a row, claimed as long as this lives.
 pub struct Ports {
     sip: u16,
     tls: u16,
     http: u16,
     rtp: RangeInclusive<u16>,
-    _claim: File,
+    _claims: Vec<File>,
 }
 
 impl Ports {
-    /// The first block that is free.
+    /// The first blocks in a row that are free and have two ports for each of so many legs.
     ///
     /// # Panics
     /// When all are taken.
-    pub fn claim() -> Self {
+    pub fn claim(legs: usize) -> Self {
         let folder = std::env::temp_dir().join("doorline-test-ports");
         std::fs::create_dir_all(&folder).expect("the folder for port claims can be made");
         // Different processes begin at different places, so that they seldom meet.
         let offset = (std::process::id() % u32::from(BLOCKS)) as u16;
+        let ports = u16::try_from(2 * legs).expect("a test has few legs") + FIXED;
+        let blocks = ports.div_ceil(BLOCK).max(1);
         (0..BLOCKS)
+            .map(|n| (n + offset) % BLOCKS)
+            .filter(|n| n + blocks <= BLOCKS)
             .find_map(|n| {
-                let first = FIRST + (n + offset) % BLOCKS * BLOCK;
-                let claim = OpenOptions::new()
-                    .create(true)
-                    .truncate(false)
-                    .write(true)
-                    .open(folder.join(first.to_string()))
-                    .expect("a claim file can be opened");
-                claim.try_lock().ok()?;
-                Self::of_block(first, claim)
+                let first = FIRST + n * BLOCK;
+                let claims = (0..blocks).map(|more| {
+                    let claim = OpenOptions::new()
+                        .create(true)
+                        .truncate(false)
+                        .write(true)
+                        .open(folder.join((first + more * BLOCK).to_string()))
+                        .expect("a claim file can be opened");
+                    claim.try_lock().ok().map(|()| claim)
+                });
+                Self::of_blocks(first, blocks, claims.collect::<Option<_>>()?)
             })
             .unwrap_or_else(|| panic!("all {BLOCKS} blocks of test ports are in use"))
     }
@@ -66,17 +72,17 @@ impl Ports {
         self.http
     }
 
-    /// For RTP and RTCP: room for some sixty legs at least.
+    /// For RTP and RTCP: room for as many legs as were asked for, and for some sixty at least.
     pub fn rtp(&self) -> RangeInclusive<u16> {
         self.rtp.clone()
     }
 
-    fn of_block(first: u16, claim: File) -> Option<Self> {
+    fn of_blocks(first: u16, blocks: u16, claims: Vec<File>) -> Option<Self> {
         let mut fixed = (first..first + FIXED).filter(|&port| udp_is_free(port) && tcp_is_free(port));
         let (sip, tls, http) = (fixed.next()?, fixed.next()?, fixed.next()?);
-        let rtp = first + FIXED..=first + BLOCK - 1;
+        let rtp = first + FIXED..=first + blocks * BLOCK - 1;
         let free = rtp.clone().filter(|&port| udp_is_free(port)).count();
-        (free >= RTP_LEAST).then_some(Self { sip, tls, http, rtp, _claim: claim })
+        (free >= RTP_LEAST).then_some(Self { sip, tls, http, rtp, _claims: claims })
     }
 }
 

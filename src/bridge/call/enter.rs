@@ -10,8 +10,8 @@ use crate::bridge::call::flow::next;
 use crate::bridge::call::inside::{Inside, Menu, tell_media};
 use crate::bridge::call::leaving::leave;
 use crate::bridge::call::lobby::enter_lobby;
-use crate::bridge::call::sound::{quiet, say};
-use crate::bridge::call::state::{About, Event, HOLD, OPENING_TIME, PROMPT_TIME, REASSURANCE, State};
+use crate::bridge::call::sound::{quiet, say, speak_as_host};
+use crate::bridge::call::state::{About, Event, HOLD, OPENING_TIME, PROMPT_TIME, State};
 use crate::bridge::desk::{Asker, Desk};
 use crate::bridge::guess::Proved;
 use crate::bridge::meeting::{Recording, Row};
@@ -52,6 +52,7 @@ pub(super) fn act(
 ) -> State {
     let now = desk.now().instant;
     let host_id = host.id;
+    speak_as_host(desk, call, &host);
     // Who comes as far as the lobby has not succeeded yet.
     if !matches!(verdict, Verdict::AskCode | Verdict::Lobby(_)) && !call.wrong.is_empty() {
         let proved = match proof {
@@ -144,7 +145,7 @@ pub(super) fn wait(
     desk.record(call.id, |record| record.meeting = Some(meeting));
     desk.explain(call.id, format!("may wait: {}", shown(proof)));
     let until = now + desk.settings.waiting;
-    let state = State::Waiting { host, proof, meeting, remind: now + REASSURANCE, until };
+    let state = State::Waiting { host, proof, meeting, remind: now + desk.settings.reassurance, until };
     press_ahead(desk, call, state, ahead)
 }
 

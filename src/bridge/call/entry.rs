@@ -8,7 +8,7 @@ use crate::bridge::call::collect::Collector;
 use crate::bridge::call::enter::{act, base_proof};
 use crate::bridge::call::flow::next;
 use crate::bridge::call::leaving::leave;
-use crate::bridge::call::sound::{quiet, say};
+use crate::bridge::call::sound::{offer_languages, quiet, say};
 use crate::bridge::call::state::{
     About, CODE_ASKED, CODE_LENGTH, Event, FIRST_KEY, PROMPT_TIME, Patience, STORE_TIME, State, VERDICT,
 };
@@ -20,7 +20,12 @@ use crate::types::{Code, MeetingId, Pin};
 /// Asks, unless the answer has been typed already.
 pub(super) fn ask_pin(desk: &mut Desk, call: &mut Call, prompts: Vec<Prompt>) -> State {
     let entry = Collector::new(desk.settings.pin_length);
-    let patience = patience(desk, call, prompts);
+    let mut patience = patience(desk, call, prompts);
+    if let Patience::Prompt(playback, _) = &mut patience
+        && let Some(last) = offer_languages(desk, call)
+    {
+        *playback = last;
+    }
     replay(desk, call, State::AskingPin { entry, patience, behind: None })
 }
 

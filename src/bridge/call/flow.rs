@@ -19,9 +19,9 @@ use crate::bridge::call::host_pin;
 use crate::bridge::call::inside::{self, Inside, Menu, removed};
 use crate::bridge::call::leaving::{finish, hang_up, leave, over, part};
 use crate::bridge::call::lobby;
-use crate::bridge::call::sound::{quiet, tell};
+use crate::bridge::call::sound::{quiet, speak_another, tell};
 use crate::bridge::call::state::{
-    About, Event, HOLD, LOOK_UP_TIME, NEXT_KEY, Patience, REASSURANCE, SIGNALLING_TIME, State,
+    About, Event, HOLD, LOOK_UP_TIME, NEXT_KEY, Patience, SIGNALLING_TIME, State,
 };
 use crate::bridge::desk::Desk;
 use crate::bridge::{Answer, Ending, Prompt, QuestionId};
@@ -141,6 +141,12 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
             if entry.keys().is_empty() && key.as_char() == '0' =>
         {
             host_pin::ask(desk, call, about)
+        }
+        (S::AskingPin { entry, behind: None, .. }, E::Key(Digit::POUND, _))
+            if entry.keys().is_empty() && !call.other_languages.is_empty() =>
+        {
+            speak_another(desk, call);
+            ask_pin(desk, call, vec![Prompt::EnterPin])
         }
         (S::AskingPin { mut entry, patience, behind }, E::Key(key, at)) => match entry.press(key) {
             Pressed::Complete => {
@@ -319,7 +325,7 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
             match desk.judge(&host, proof, call) {
                 Verdict::WaitForStart(_) | Verdict::WaitForModerator(_) => {
                     call.playing = Some(desk.play(call.id, vec![Prompt::StillWaiting]));
-                    S::Waiting { host, proof, meeting, remind: now + REASSURANCE, until }
+                    S::Waiting { host, proof, meeting, remind: now + desk.settings.reassurance, until }
                 }
                 verdict => {
                     quiet(desk, call);

@@ -2,7 +2,7 @@
 
 use crate::bridge::call::Call;
 use crate::bridge::call::entry::ask_pin;
-use crate::bridge::call::sound::say;
+use crate::bridge::call::sound::{say, speak_as_host};
 use crate::bridge::call::state::{State, WELCOME_TIME};
 use crate::bridge::desk::Desk;
 use crate::bridge::view::Known;
@@ -46,6 +46,7 @@ pub(super) fn greet(desk: &mut Desk, call: &mut Call) -> State {
     };
     match host {
         Some(host) => {
+            speak_as_host(desk, call, &host);
             let playback = say(desk, call, vec![Prompt::WelcomeBack]);
             let until = desk.now().instant + WELCOME_TIME;
             State::WelcomingKnown { host, playback, until }

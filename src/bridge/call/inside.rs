@@ -16,11 +16,10 @@ use crate::bridge::call::state::{MENU_TIME, Patience, State};
 use crate::bridge::command::By;
 use crate::bridge::desk::{Asker, Desk, Todo};
 use crate::bridge::meeting::Row;
-use crate::bridge::prompt::Number;
 use crate::bridge::snapshot::Role;
 use crate::bridge::view::HostView;
-use crate::bridge::{Ending, Output, PlaybackId, Prompt, QuestionId};
-use crate::types::{CallId, Digit, HostId, MeetingId};
+use crate::bridge::{Ending, Output, PlaybackId, Prompt, QuestionId, sentence};
+use crate::types::{CallId, Digit, HostId, Language, MeetingId};
 
 use crate::bridge::call::state::Event;
 
@@ -233,18 +232,18 @@ fn admit(desk: &mut Desk, call: &Call, inside: &Inside, who: CallId) {
     }
 }
 
-/// How many, and the names of those others who said one at the door.
+/// How many others, and the names of those who said one at the door.
 fn who_is_here(desk: &mut Desk, call: &mut Call, host: HostId) {
     let Some(live) = desk.live(host) else { return };
-    let people = live.roster.len();
-    if people <= 1 {
+    let others = live.roster.iter().filter(|(other, _)| **other != call.id);
+    let count = others.clone().count();
+    if count == 0 {
         return tell(desk, call, Prompt::OnlyYou);
     }
-    let others = live.roster.iter().filter(|(other, row)| row.named && **other != call.id);
-    let named: Vec<CallId> = others.map(|(other, _)| *other).take(NAMES_MAX).collect();
-    let mut sentence = vec![Prompt::ThereAre];
-    sentence.extend(Number::english(people));
-    sentence.push(Prompt::PeopleHere);
+    let named: Vec<CallId> =
+        others.filter(|(_, row)| row.named).map(|(other, _)| *other).take(NAMES_MAX).collect();
+    let language = call.language.clone().unwrap_or_else(Language::english);
+    let mut sentence = sentence::others(&language, count);
     if !named.is_empty() {
         sentence.push(Prompt::NamesHere);
     }

@@ -10,7 +10,7 @@ use crate::bridge::call::Call;
 use crate::bridge::call::enter::{act, another_one_time_meeting, press_ahead, shown, to_another};
 use crate::bridge::call::leaving::leave;
 use crate::bridge::call::sound::{quiet, say};
-use crate::bridge::call::state::{PROMPT_TIME, REASSURANCE, State};
+use crate::bridge::call::state::{PROMPT_TIME, State};
 use crate::bridge::desk::Desk;
 use crate::bridge::snapshot::LobbyReason;
 use crate::bridge::view::HostView;
@@ -118,7 +118,7 @@ pub(super) fn tick(desk: &mut Desk, call: &mut Call, host: Box<HostView>, mut lo
         Name::Said(_) => hold(desk, call, host, lobby),
         Name::Kept(_) => {
             call.playing = Some(desk.play(call.id, vec![Prompt::StillWaiting]));
-            lobby.name = Name::Kept(now + REASSURANCE);
+            lobby.name = Name::Kept(now + desk.settings.reassurance);
             State::Lobby { host, lobby }
         }
     }
@@ -136,7 +136,7 @@ fn hold(desk: &mut Desk, call: &mut Call, host: Box<HostView>, mut lobby: Lobby)
     say(desk, call, vec![Prompt::LobbyHold]);
     call.music = true;
     desk.out.push(Output::PlayLoop { call: call.id, prompt: Prompt::Music });
-    lobby.name = Name::Kept(desk.now().instant + REASSURANCE);
+    lobby.name = Name::Kept(desk.now().instant + desk.settings.reassurance);
     desk.knock(host.id, call.id);
     State::Lobby { host, lobby }
 }

@@ -14,6 +14,7 @@ mod menu;
 mod sound;
 pub(crate) mod state;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ use crate::bridge::input::{Caller, DigitSource, Incoming};
 use crate::bridge::meeting::Recording;
 use crate::bridge::view::Known;
 use crate::bridge::{PlaybackId, QuestionId};
-use crate::types::{CallId, Digit, HostId, MeetingId, Now, Trust};
+use crate::types::{CallId, Digit, HostId, Language, MeetingId, Now, Trust};
 
 /// What is true of a call in every state. What only one state needs is in that state.
 #[derive(Debug)]
@@ -46,6 +47,10 @@ pub(crate) struct Call {
     pub delay: Duration,
     /// A caller who is not admitted by then has to go: entries are slow, but not for ever.
     pub hold_until: Instant,
+    /// What the caller is spoken to in: by the access number, the caller's choice, else the host's.
+    pub language: Option<Language>,
+    /// Others that `#` leads to at the question for the PIN, in turn.
+    pub other_languages: VecDeque<Language>,
     /// What plays to this leg, if anything.
     pub playing: Option<PlaybackId>,
     /// Waiting music plays.
@@ -91,6 +96,8 @@ impl Call {
             exhausted: false,
             delay: Duration::ZERO,
             hold_until: now.instant + state::HOLD,
+            language: incoming.language,
+            other_languages: incoming.other_languages.into(),
             playing: None,
             music: false,
             place: None,

@@ -342,8 +342,6 @@ pub(super) const PROMPT_TIME: Duration = Duration::from_secs(30);
 pub(super) const SIGNALLING_TIME: Duration = Duration::from_secs(40);
 /// For the leg's figures after the call.
 pub(super) const FIGURES_TIME: Duration = Duration::from_secs(2);
-/// Between two reassurances while waiting.
-pub(super) const REASSURANCE: Duration = Duration::from_secs(45);
 /// For the key after `*` in a meeting.
 pub(super) const MENU_TIME: Duration = Duration::from_secs(5);
 pub(super) const CODE_LENGTH: usize = 4;

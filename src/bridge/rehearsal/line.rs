@@ -49,9 +49,10 @@ pub(super) fn describe(output: &Output, title: impl Fn(MeetingId) -> String) -> 
         Output::Refuse { ending, .. } => format!("refuse {} {}", ending.facts().status, ending.name()),
         Output::HangUp { ending, .. } => format!("hang up {}", ending.name()),
         Output::Play { prompts, .. } => format!("play {}", prompt_names(prompts)),
+        Output::Speak { language, .. } => format!("speak {language}"),
         Output::PlayLoop { prompt, .. } => format!("play on and on {}", prompt_names(&[*prompt])),
         Output::StopPlaying { .. } => "stop".to_owned(),
-        Output::PlayToMeeting { meeting, prompts } => {
+        Output::PlayToMeeting { meeting, prompts, .. } => {
             format!("all in {} hear {}", title(*meeting), prompt_names(prompts))
         }
         Output::Join { meeting, .. } => format!("join {}", title(*meeting)),
@@ -103,6 +104,8 @@ fn question(ask: &Question, title: impl Fn(MeetingId) -> String) -> String {
 fn prompt_names(prompts: &[Prompt]) -> String {
     let name = |prompt: &Prompt| match prompt {
         Prompt::Number(number) => number.value().to_string(),
+        Prompt::There(plural) => format!("There{plural:?}"),
+        Prompt::Others(plural) => format!("Others{plural:?}"),
         named => format!("{named:?}"),
     };
     prompts.iter().map(name).collect::<Vec<_>>().join(" ")
@@ -116,7 +119,7 @@ pub(super) fn length(prompt: Prompt) -> Duration {
         | Prompt::NameTone
         | Prompt::HandTone
         | Prompt::JoinedWithoutCodeTone => 3,
-        Prompt::Number(_) => 5,
+        Prompt::Number(_) | Prompt::OneAfter => 5,
         Prompt::Welcome | Prompt::WelcomeBack | Prompt::Goodbye => 10,
         Prompt::HelpGuest | Prompt::HelpModerator => 80,
         _ => 20,

@@ -12,7 +12,8 @@ use crate::bridge::input::{Caller, DigitSource, HangUp, Quality};
 use crate::bridge::verify::Basis;
 use crate::bridge::view::{KnownCallers, MeetingState};
 use crate::bridge::{
-    Answer, Bridge, By, Command, Incoming, Input, News, Output, PlaybackId, Question, RequestId, Settings,
+    Answer, Bridge, By, CallRecord, Command, Incoming, Input, News, Output, PlaybackId, Question, RequestId,
+    Settings,
 };
 use crate::types::{CallId, Code, Digit, HostPin, Language, MeetingId, Now, PhoneNumber, Pin, Trust};
 
@@ -41,6 +42,8 @@ pub struct Stage {
     mood: Mood,
     said: Vec<String>,
     news: Vec<News>,
+    /// The records of calls that are over.
+    pub records: Vec<CallRecord>,
 }
 
 /// How the store is.
@@ -76,6 +79,7 @@ impl Stage {
             mood: Mood::There(Duration::ZERO),
             said: Vec::new(),
             news: Vec::new(),
+            records: Vec::new(),
         }
     }
 
@@ -114,6 +118,7 @@ impl Stage {
                 for option in options.chunks(2) {
                     match option {
                         ["known-callers", policy] => host.known_callers = known_callers(policy)?,
+                        ["language", language] => host.language = Some(tongue(language)?),
                         ["own", own] => host.numbers.push(number(own)?),
                         ["host-pin", pin] => {
                             host.host_pin = Some(HostPin::parse(pin).map_err(|error| error.to_string())?);
@@ -148,13 +153,20 @@ impl Stage {
                     "full" => self.settings.participants_max = figure,
                     "calls" => self.settings.calls_max = figure,
                     "entering" => self.settings.calls_entering_max = figure,
+                    "waiting-minutes" => self.settings.waiting = minutes(figure),
+                    "lobby-minutes" => self.settings.lobby = minutes(figure),
+                    "grace-minutes" => self.settings.moderator_grace = minutes(figure),
+                    "reassure-seconds" => {
+                        self.settings.reassurance = Duration::from_secs(figure as u64);
+                    }
                     "standard-needs-moderator" => self.settings.standard_needs_moderator = figure > 0,
                     "code-tries" => self.settings.guessing.code_tries = figure,
                     "number-tries" => self.settings.guessing.number_tries = figure,
                     _ => {
                         return Err(format!(
                             "setting {what:?}, expected full, calls, entering, standard-needs-moderator, \
-                             code-tries or number-tries"
+                             code-tries, number-tries, waiting-minutes, lobby-minutes, grace-minutes or \
+                             reassure-seconds"
                         ));
                     }
                 }
@@ -336,7 +348,7 @@ impl Stage {
     }
 
     /// An input, and all that follows at this very moment.
-    fn feed(&mut self, input: Input) {
+    pub fn feed(&mut self, input: Input) {
         self.give(input);
         self.advance(Duration::ZERO);
     }
@@ -360,6 +372,7 @@ impl Stage {
             let call = match &output {
                 Output::Ring { call }
                 | Output::Answer { call }
+                | Output::Speak { call, .. }
                 | Output::Refuse { call, .. }
                 | Output::HangUp { call, .. }
                 | Output::Play { call, .. }
@@ -409,6 +422,7 @@ impl Stage {
             }
             Output::StopPlaying { call } => self.stop(call),
             Output::News { news } => self.news.push(*news),
+            Output::Save { record } => self.records.push(*record),
             Output::Ask { question, ask } => match self.mood {
                 Mood::There(delay) => {
                     let answer = self.store.answer(ask, self.now.date);
@@ -459,6 +473,10 @@ impl Stage {
     fn incoming(&mut self, name: &str, who: &[&str]) -> Result<CallId, String> {
         self.born += 1;
         let call = CallId::numbered(u128::from(self.born));
+        let at = who.iter().position(|word| *word == "in").unwrap_or(who.len());
+        let (who, spoken) = who.split_at(at);
+        let mut languages: VecDeque<Language> =
+            spoken.iter().skip(1).map(|tag| tongue(tag)).collect::<Result<_, _>>()?;
         let (caller, trunk) = caller(who)?;
         self.calls.insert(name.to_owned(), call);
         self.names.insert(call, name.to_owned());
@@ -467,7 +485,8 @@ impl Stage {
             trunk: trunk.to_owned(),
             trunk_group: trunk.split('.').next().unwrap_or_default().to_owned(),
             access_number: None,
-            language: Language::english(),
+            language: languages.pop_front(),
+            other_languages: languages.into(),
             caller,
             sip_call_id: format!("call-{}", self.born),
         }));
@@ -512,7 +531,8 @@ impl Stage {
         self.feed(Input::Command { request: RequestId(self.born), by: By::Host, command });
     }
 
-    fn call(&self, name: &str) -> Result<CallId, String> {
+    /// The call of that name.
+    pub fn call(&self, name: &str) -> Result<CallId, String> {
         self.calls.get(name).copied().ok_or(format!("nobody called {name:?} has called"))
     }
 
@@ -524,6 +544,14 @@ impl Stage {
         let view = self.store.meetings.iter().map(|row| &row.view).find(|view| view.id == meeting);
         view.map_or_else(|| "a deleted meeting".to_owned(), |view| view.title.clone())
     }
+}
+
+fn minutes(figure: usize) -> Duration {
+    Duration::from_secs(60 * figure as u64)
+}
+
+fn tongue(tag: &str) -> Result<Language, String> {
+    tag.parse().map_err(|error| format!("{error}"))
 }
 
 /// `from +44… network [over lab]`, or `withheld [over lab]`. A trunk's group is its name up to a dot.

@@ -11,7 +11,7 @@ use crate::bridge::guess::{Aim, Ladder, Limits};
 use crate::bridge::question::OpenedBy;
 use crate::bridge::view::{Known, KnownCallers, MeetingKind, MeetingState};
 use crate::bridge::{Answer, HostView, MeetingView, Question};
-use crate::types::{Code, HostId, HostPin, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
+use crate::types::{Code, HostId, HostPin, Language, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
 
 #[derive(Debug)]
 pub struct Store {
@@ -31,6 +31,7 @@ pub struct Host {
     pub name: String,
     pub pin: Pin,
     pub host_pin: Option<HostPin>,
+    pub language: Option<Language>,
     pub known_callers: KnownCallers,
     pub numbers: Vec<PhoneNumber>,
     pub standard_meeting: MeetingId,
@@ -89,6 +90,7 @@ impl Store {
             name: name.to_owned(),
             pin,
             host_pin: None,
+            language: None,
             known_callers: KnownCallers::StraightThrough,
             numbers: Vec::new(),
             standard_meeting,
@@ -171,7 +173,7 @@ impl Store {
         Some(HostView {
             id,
             name: host.name.clone(),
-            language: None,
+            language: host.language.clone(),
             known_callers: host.known_callers,
             numbers: host.numbers.clone(),
             standard_meeting: host.standard_meeting,

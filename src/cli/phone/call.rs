@@ -102,6 +102,8 @@ pub(super) struct State {
     pub happenings: Vec<At>,
     pub heard: Vec<i16>,
     pub spoken: Vec<i16>,
+    pub arrivals: Vec<(usize, Instant)>,
+    pub pressed_at: Vec<Instant>,
     pub answered: bool,
     pub holding: bool,
     /// Keys that were ordered and that are done, and whether fingers are at something.
@@ -294,6 +296,26 @@ impl Call {
     pub fn heard_since(&self, mark: usize) -> Vec<i16> {
         let state = self.shared.state();
         state.heard[mark.min(state.heard.len())..].to_vec()
+    }
+
+    /// When each key was pressed by RTP or INFO: the time of its first packet.
+    #[must_use]
+    pub fn pressed_at(&self) -> Vec<Instant> {
+        self.shared.state().pressed_at.clone()
+    }
+
+    /// When the packet came that has this sample of what was heard.
+    #[must_use]
+    pub fn arrived_at(&self, sample: usize) -> Option<Instant> {
+        let arrivals = &self.shared.state().arrivals;
+        let after = arrivals.partition_point(|(at, _)| *at <= sample);
+        after.checked_sub(1).map(|last| arrivals[last].1)
+    }
+
+    /// The first sample of what was heard that came at this time or later.
+    #[must_use]
+    pub fn heard_by(&self, time: Instant) -> Option<usize> {
+        self.shared.state().arrivals.iter().find(|(_, came)| *came >= time).map(|(at, _)| *at)
     }
 
     /// What was sent as sound.

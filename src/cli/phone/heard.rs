@@ -3,6 +3,9 @@
 //! The order is webrtc-media's `SampleBuilder`. It keeps 11.5 MiB for each stream, which is fine for a
 //! phone under test and would not be for a leg of the service.
 
+use std::collections::VecDeque;
+use std::time::Instant;
+
 use bytes::Bytes;
 use webrtc_media::io::sample_builder::SampleBuilder;
 use webrtc_rtp::header::Header;
@@ -17,6 +20,9 @@ const PACKETS_LATE_MAX: u16 = 5;
 
 /// A leap of the time line by more than this is a new stream, not a gap: 10 s.
 const GAP_MAX: u32 = RATE * 10;
+
+/// The last packets' times of arrival, until their sound has its place on the line: 2 s.
+const ARRIVALS_MAX: usize = 100;
 
 /// One packet's facts, as the RTP parser found them.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +47,26 @@ pub struct Heard {
     next: Option<u32>,
     samples: Vec<i16>,
     packets: u64,
+    /// RTP timestamp and time of packets that came lately.
+    came: VecDeque<(u32, Instant)>,
+    /// Where on the line a packet's sound begins, and when the packet came.
+    arrivals: Vec<(usize, Instant)>,
 }
 
 impl Heard {
     #[must_use]
     pub fn new(codec: Codec, decode: Decode) -> Self {
-        Self { builder: builder(), codec, decode, ssrc: None, next: None, samples: Vec::new(), packets: 0 }
+        Self {
+            builder: builder(),
+            codec,
+            decode,
+            ssrc: None,
+            next: None,
+            samples: Vec::new(),
+            packets: 0,
+            came: VecDeque::new(),
+            arrivals: Vec::new(),
+        }
     }
 
     pub fn push(&mut self, packet: Arrived<'_>) {
@@ -56,6 +76,10 @@ impl Heard {
             self.next = None;
         }
         self.packets += 1;
+        if self.came.len() == ARRIVALS_MAX {
+            self.came.pop_front();
+        }
+        self.came.push_back((packet.timestamp / self.codec.clock_ratio(), Instant::now()));
         self.builder.push(Packet {
             header: Header {
                 version: 2,
@@ -78,6 +102,12 @@ impl Heard {
         &self.samples
     }
 
+    /// Where each packet's sound begins on the line, and when the packet came.
+    #[must_use]
+    pub fn arrivals(&self) -> &[(usize, Instant)] {
+        &self.arrivals
+    }
+
     #[must_use]
     pub fn packets(&self) -> u64 {
         self.packets
@@ -92,6 +122,9 @@ impl Heard {
         }
         let Some(ticks) = self.codec.duration(frame) else { return };
         let at = self.samples.len();
+        if let Some((_, came)) = self.came.iter().find(|(of, _)| *of == timestamp) {
+            self.arrivals.push((at, *came));
+        }
         self.samples.resize(at + ticks, 0);
         (self.decode)(frame, &mut self.samples[at..]);
         self.next = Some(timestamp.wrapping_add(ticks as u32));

@@ -45,6 +45,8 @@ pub struct Sound {
     key: Option<telephone_event::Sender>,
     next: Option<Instant>,
     judged: usize,
+    /// When the first packet of each key went.
+    pub pressed_at: Vec<Instant>,
 }
 
 /// What a tick asks the signalling side to do.
@@ -92,6 +94,7 @@ impl Sound {
             key: None,
             next: None,
             judged: 0,
+            pressed_at: Vec::new(),
         })
     }
 
@@ -177,12 +180,14 @@ impl Sound {
             Now::Voice => Some(voice),
             Now::Sound(frame) => Some(*frame),
             Now::Info(digit) => {
+                self.pressed_at.push(Instant::now());
                 wish = Some(Wish::Info(digit));
                 Some(voice)
             }
             Now::Press(digit) => {
                 let ticks = PRESS_FRAMES * FRAME as u32;
                 self.key = Some(telephone_event::Sender::new(digit, self.header.timestamp, ticks));
+                self.pressed_at.push(Instant::now());
                 self.send_key(&mut wish);
                 None
             }

@@ -390,6 +390,8 @@ impl Worker {
         self.shared.change(|state| {
             state.heard.extend_from_slice(&sound.heard.samples()[state.heard.len()..]);
             state.spoken.extend_from_slice(&sound.spoken[state.spoken.len()..]);
+            state.arrivals.extend_from_slice(&sound.heard.arrivals()[state.arrivals.len()..]);
+            state.pressed_at.extend_from_slice(&sound.pressed_at[state.pressed_at.len()..]);
             state.packets_heard = sound.heard.packets();
             state.packets_lost = sound.packets_lost();
             state.packets_rejected = sound.rejected;
