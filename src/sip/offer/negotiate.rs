@@ -370,7 +370,7 @@ mod tests {
                 assert_eq!(negotiated.codec, expected, "{trunk:?}");
             }
             // Our own offers name them in that order.
-            let offer = String::from_utf8(offer(&local, None)).unwrap();
+            let offer = String::from_utf8(offer(&local, None, None)).unwrap();
             let line = offer.lines().find(|line| line.starts_with("m=")).unwrap();
             let numbers: Vec<u8> =
                 line.split(' ').skip(3).take(trunk.len()).map(|number| number.parse().unwrap()).collect();
@@ -390,7 +390,7 @@ mod tests {
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains("a=fmtp:111 useinbandfec=1;usedtx=1;stereo=0;"), "{text}");
         // The same in an answer to an offer of ours; another codec has no such wishes.
-        let ours = offer(&local, None);
+        let ours = offer(&local, None, None);
         let theirs =
             sdp("m=audio_4000_RTP/AVP_96 a=rtpmap:96_opus/48000/2 a=fmtp:96_cbr=1;maxaveragebitrate=9000");
         let negotiated = accept_answer(&ours, &theirs).unwrap();
