@@ -119,6 +119,10 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_encryption_total", "Calls that ended, by the SRTP suite of their sound; none: plain."),
     ("doorline_packets_lost_total", "RTP packets that never came, in calls that ended."),
     ("doorline_packets_reordered_total", "RTP packets that another one overtook, in calls that ended."),
+    (
+        "doorline_ticks_late_total",
+        "Ticks of our own that came late or not at all, summed over calls that ended.",
+    ),
     ("doorline_recordings_total", "Recordings that ended, by why."),
     ("doorline_packets_sent_total", "RTP packets sent in calls that ended."),
     ("doorline_decision_faults_total", "Decisions that panicked; their calls were ended."),

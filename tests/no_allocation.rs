@@ -13,7 +13,7 @@ use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recor
 use doorline::rtp::Srtp;
 use doorline::rtp::packet::Header;
 use doorline::rtp::srtp::TRAILER_MAX;
-use doorline::types::{CallId, MediaKey, MediaKeys, MeetingId, Suite};
+use doorline::types::{CallId, MediaKey, MediaKeys, MeetingId, OpusWishes, Suite};
 
 /// Counts what threads named `media-…` ask of it.
 struct Counting;
@@ -118,6 +118,8 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 srtp: suite(n).map(|suite| Box::new(Srtp::new(&keys(suite, 1, 2)))),
                 sound: SoundSettings {
                     tones_are_keys: n % 2 == 0,
+                    noise_suppression: n % 8 == 3,
+                    opus: OpusWishes { pauses: n % 3 == 0, ..opus::SHARED },
                     voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },
                 },
             };

@@ -3,28 +3,35 @@
 //! A leg decides everything about its stream and does nothing: it is handed datagrams and says
 //! which to believe; it fills in the packet that somebody else sends.
 
+mod clock;
+mod in_room;
+mod reports;
+#[cfg(test)]
+mod tests;
+mod tones;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::conceal;
-use super::conference::Shared;
-use super::dtmf::Listener;
 use super::echo::Echo;
-use super::jitter_buffer::DELAY_MAX;
+use super::jitter_buffer::Insert;
 use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
-use super::ramp::{Ramp, UNITY};
+use super::ramp::Ramp;
 use super::resample::{Down, Up};
 use super::voice::{self, Voice};
-use super::{Codec, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, mixer, opus};
-use crate::rtp::e_model::{self, Met};
+use super::{Codec, Denoiser, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, opus};
 use crate::rtp::packet::{Header, is_control};
-use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo, VoipMetrics};
 use crate::rtp::srtp::TRAILER_MAX;
 use crate::rtp::telephone_event::{Event, Receiver};
-use crate::rtp::{Latch, Moment, Packet, Reception, Srtp, Verdict};
-use crate::types::{Digit, Suite};
+use crate::rtp::{Bursts, Latch, Moment, Packet, Reception, Srtp, Verdict};
+use crate::types::{Digit, OpusWishes};
+use clock::{Clock, Steady};
+pub use reports::Quality;
+use reports::REPORT_EVERY;
+use tones::Tones;
 
 /// What offer and answer agreed on, and where the peer is. Given again at each re-INVITE.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,6 +67,10 @@ pub struct SoundSettings {
     /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
     /// key.
     pub tones_are_keys: bool,
+    /// Others hear the caller without the noise; see [`Denoiser`].
+    pub noise_suppression: bool,
+    /// How the peer would like Opus, where that is the codec.
+    pub opus: OpusWishes,
     pub voice: voice::Wishes,
 }
 
@@ -73,55 +84,17 @@ pub struct Seed {
     pub spread: u32,
 }
 
-/// How a leg sounded, over its whole life.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Quality {
-    pub packets_received: u64,
-    /// Received too late to be played, and never received.
-    pub packets_late: u64,
-    pub packets_lost: u64,
-    pub packets_sent: u64,
-    /// Interarrival jitter (RFC 3550 §6.4.1) at the end.
-    pub jitter_ms: f32,
-    /// Share of played frames that had to be made up, 0–1.
-    pub concealed: f32,
-    /// What the peer reported last: share lost 0–1, round trip.
-    pub peer_lost: Option<f32>,
-    pub round_trip_ms: Option<f32>,
-    /// Datagrams from strangers, and such that were no RTP.
-    pub refused: u64,
-    /// Received after one that was sent later.
-    pub reordered: u64,
-    /// What the jitter buffer adds, at the end.
-    pub buffer_ms: f32,
-    /// How we hear the peer, and how it says that it hears us: mean opinion, 1–4.5, by the E-model.
-    pub opinion: Option<f32>,
-    pub peer_opinion: Option<f32>,
-    /// SRTP and SRTCP packets that were not authentic, or came again.
-    pub packets_rejected: u64,
-    /// What encrypted the sound at the end; `None`: it was plain.
-    pub srtp: Option<Suite>,
-}
-
+/// A leg is served so often, and a tick that comes so much later than the one before should make it is late.
+const TICK: Duration = Duration::from_millis(20);
+const LATE: Duration = Duration::from_millis(5);
 /// Nothing from the peer for this long, neither RTP nor RTCP: it is gone.
 pub const MEDIA_LOST: Duration = Duration::from_secs(60);
-/// Between reports (RFC 3550 §6.2), before they are spread.
-const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// So long the first prompt waits for a peer that must prove its address; nobody would hear it.
 const PEER_WAIT: Duration = Duration::from_secs(1);
 /// While a key is down and for this long after its last packet others do not hear the leg.
 const KEY_ECHO: Duration = Duration::from_millis(60);
 /// Comfort noise (RFC 3389): the peer is silent and alive.
 const COMFORT_NOISE: u8 = 13;
-/// What a prompt leaves of the room's sound: -12 dB.
-const DUCKED: i32 = UNITY / 4;
-/// A codec or a filter with a memory must hear what the room's listeners hear for this many ticks
-/// before the leg may take their stream: see [`Conference`](super::Conference).
-const SETTLING: u8 = 5;
-const SETTLING_OPUS: u8 = 25;
-/// Our name in reports. It says nothing about the machine or the caller (RFC 7022 §4.1).
-const NAME: &str = "doorline";
-
 #[derive(Debug)]
 pub struct Leg {
     settings: Option<LegSettings>,
@@ -131,16 +104,26 @@ pub struct Leg {
 
     // -- from the peer --
     reception: Reception,
+    /// Whether what was lost came in bursts, and how long the last packet sounds, in ticks.
+    bursts: Bursts,
+    packet_ticks: usize,
+    steady: Steady,
     clock: Clock,
     playout: Playout,
     keys: Receiver,
     /// Others do not hear the leg before this: a key is down.
     key_until: Duration,
     tones: Tones,
+    /// Once it has been needed it stays.
+    denoiser: Option<Box<Denoiser>>,
     voice: Voice,
     echo: Echo,
     /// How loud the last frame was that came from it, in dBov.
     came: f32,
+    /// When it was served last; ticks that came late since it is there, and by how much the worst.
+    served: Option<Duration>,
+    ticks_late: u64,
+    late_most: Duration,
     last_heard: Duration,
     /// The loss has been told and nothing has come since.
     lost_told: bool,
@@ -207,14 +190,21 @@ impl Leg {
             srtp: None,
             spread: seed.spread | 1,
             reception: Reception::default(),
+            bursts: Bursts::default(),
+            packet_ticks: FRAME,
+            steady: Steady::default(),
             clock: Clock::default(),
             playout: Playout::default(),
             keys: Receiver::default(),
             key_until: Duration::ZERO,
             tones: Tones::default(),
+            denoiser: None,
             voice: Voice::default(),
             echo: Echo::default(),
             came: level::NOTHING,
+            served: None,
+            ticks_late: 0,
+            late_most: Duration::ZERO,
             last_heard: now.elapsed,
             lost_told: false,
             refused: 0,
@@ -258,6 +248,9 @@ impl Leg {
         if self.codec() != settings.codec {
             self.change_codec(settings.codec);
         }
+        if let (Codec::Opus, Some(opus)) = (settings.codec, &mut self.encoder.opus) {
+            opus.wish(settings.sound.opus);
+        }
         self.packetizer.set(settings.ptime);
         self.joiner.set(settings.ptime.as_millis());
         self.voice.wish(settings.sound.voice);
@@ -286,6 +279,7 @@ impl Leg {
         self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
         self.encoder.begin(codec);
         self.clock = Clock::default();
+        self.steady = Steady::default();
         if self.speaks {
             self.spoken_tail =
                 Some(conceal::tail(&self.spoken[..self.spoken_rate.frame()], self.spoken_rate));
@@ -332,26 +326,38 @@ impl Leg {
         }
         self.last_heard = now.elapsed;
         self.lost_told = false;
-        let ticks = self.clock.ticks(settings.codec, header.timestamp);
+        let mut at = header.timestamp;
+        if self.reception.ssrc() != Some(header.ssrc) {
+            self.steady = Steady::default();
+        }
+        if is_sound && let Some(lasts) = settings.codec.duration(packet.payload) {
+            self.packet_ticks = lasts;
+            at = self.steady.timestamp(header.sequence, at, lasts as u32 * settings.codec.clock_ratio());
+        }
+        let ticks = self.clock.ticks(settings.codec, at);
         let timestamp = is_sound.then_some(ticks);
         if self.reception.note(header.ssrc, header.sequence, timestamp, now.rtp_units()) {
             self.playout.restart();
             self.keys = Receiver::default();
-            self.clock = Clock(Some((header.timestamp, ticks)));
+            self.clock = Clock(Some((at, ticks)));
+            self.bursts.new_source();
         }
         if is_event {
+            self.bursts.note(header.sequence, true);
             let event = Event::parse(packet.payload).ok()?;
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
             return self.keys.receive(header.sequence, header.timestamp, event);
         }
         let wanted = self.in_room || self.take.is_some() || settings.sound.tones_are_keys;
+        let mut in_time = true;
         if wanted && settings.they_send {
             if is_sound {
-                self.playout.insert(ticks, packet.payload);
+                in_time = self.playout.insert(ticks, packet.payload) != Insert::Late;
             } else {
                 self.playout.be_silent(ticks, packet.payload);
             }
         }
+        self.bursts.note(header.sequence, in_time);
         None
     }
 
@@ -360,6 +366,11 @@ impl Leg {
     pub fn equip(&mut self, encoder: opus::Encoder, decoder: opus::Decoder) {
         self.encoder.equip(encoder);
         self.playout.equip(decoder);
+    }
+
+    /// Gives it what noise suppression needs; until then nothing is suppressed.
+    pub fn equip_denoiser(&mut self, denoiser: Box<Denoiser>) {
+        self.denoiser = Some(denoiser);
     }
 
     /// Forgets what waits to be sent; how many ticks that was.
@@ -384,49 +395,6 @@ impl Leg {
     /// A key that was heard as a tone this tick.
     pub fn take_tone(&mut self) -> Option<Digit> {
         self.tones.key.take()
-    }
-
-    /// One datagram from the RTCP port.
-    pub fn receive_control(&mut self, datagram: &[u8], from: SocketAddr, now: Moment) {
-        if !self.latch.may_be_peer(from.ip()) {
-            self.refused += 1;
-            return;
-        }
-        let Some(mut srtp) = self.srtp.take() else { return self.receive_clear_control(datagram, from, now) };
-        match srtp.open_control(datagram) {
-            Ok(clear) => self.receive_clear_control(clear, from, now),
-            Err(_) => self.rejected += 1,
-        }
-        self.srtp = Some(srtp);
-    }
-
-    fn receive_clear_control(&mut self, datagram: &[u8], from: SocketAddr, now: Moment) {
-        let ours = self.sending.ssrc;
-        let (mut sender_report, mut about_us, mut heard_us) = (None, None, None);
-        let read = rtcp::read(datagram, |item| match item {
-            rtcp::Item::SenderReport { ntp_middle, .. } => sender_report = Some(ntp_middle),
-            rtcp::Item::Report(report) if report.ssrc == ours => about_us = Some(report),
-            rtcp::Item::Voice { ssrc, metrics } if ssrc == ours => heard_us = Some(metrics),
-            rtcp::Item::Report(_) | rtcp::Item::Voice { .. } | rtcp::Item::Goodbye { .. } => {}
-        });
-        if read.is_err() {
-            self.refused += 1;
-            return;
-        }
-        self.last_heard = now.elapsed;
-        self.lost_told = false;
-        self.control_from = Some(from);
-        if let Some(ntp_middle) = sender_report {
-            self.sender_report = Some((ntp_middle, now.elapsed));
-        }
-        if let Some(metrics) = heard_us {
-            self.peer_opinion =
-                metrics.conversation.or(metrics.listening).filter(|mos| (1.0..=5.0).contains(mos));
-        }
-        if let Some(report) = about_us {
-            self.peer_lost = Some(f32::from(report.fraction_lost) / 256.0);
-            self.round_trip_ms = rtcp::round_trip_ms(&report, now).or(self.round_trip_ms);
-        }
     }
 
     /// The address that the RTP socket may be connected to, so that the kernel drops all others.
@@ -478,6 +446,17 @@ impl Leg {
         lost
     }
 
+    /// Once a tick: whether it comes late.
+    fn note_served(&mut self, now: Moment) {
+        let Some(before) = self.served.replace(now.elapsed) else { return };
+        let late = now.elapsed.saturating_sub(before).saturating_sub(TICK);
+        if late > LATE {
+            // One, or as many as were left out.
+            self.ticks_late += (late.as_millis() / TICK.as_millis()).max(1) as u64;
+            self.late_most = self.late_most.max(late);
+        }
+    }
+
     // -- saying a name --
 
     /// Keeps what the peer says from now on, while in no room. The take before, if any, comes back.
@@ -492,6 +471,7 @@ impl Leg {
     /// Once a tick in no room: listens for keys, if it must. The take when it is complete. Keys are not
     /// part of a name.
     pub fn say_name(&mut self, now: Moment) -> Option<Take> {
+        self.note_served(now);
         let tones_are_keys = self.tones_are_keys();
         if self.take.is_none() && !tones_are_keys {
             return None;
@@ -513,215 +493,6 @@ impl Leg {
     /// The take as far as it is.
     pub fn end_name(&mut self) -> Option<Take> {
         self.take.take()
-    }
-
-    // -- in a room --
-
-    pub fn enter_room(&mut self) {
-        self.in_room = true;
-        self.playout.restart();
-        self.begin_hearing();
-    }
-
-    /// Fades in what it hears and what others hear of it.
-    fn begin_hearing(&mut self) {
-        self.spoken = SILENCE;
-        self.speaks = false;
-        self.spoken_gain = Ramp::at(0);
-        self.heard_gain = Ramp::at(0);
-        self.spoken_tail = None;
-        self.up = Up::default();
-        self.down = Down::default();
-        self.settled = 0;
-        self.on_shared = false;
-    }
-
-    /// Goes out of the room. `sum` is what the room last sounded like. What this leg last said
-    /// comes back as a fade-out for those who stay; what it last heard fades out for itself.
-    pub(super) fn leave_room(&mut self, sum: &[i32], rate: Rate, shared: &Shared) -> [i16; FADE_MAX] {
-        self.voice.rest();
-        let tail = conceal::tail(&self.spoken[..rate.frame()], rate);
-        self.break_off(sum, rate, shared);
-        self.in_room = false;
-        tail
-    }
-
-    /// What it heard until now fades out, and what it hears next fades in: the room's rate changes, or
-    /// it leaves.
-    pub(super) fn break_off(&mut self, sum: &[i32], rate: Rate, shared: &Shared) {
-        self.take_own_stream(shared);
-        let mut heard = SILENCE;
-        let heard = &mut heard[..rate.frame()];
-        mixer::heard_without(sum, &self.spoken, heard);
-        let own = self.rate();
-        let tail = if own < rate {
-            let mut narrow = [0; FRAME];
-            // The end of a frame owes nothing to the frame before.
-            Down::default().process(heard, &mut narrow);
-            conceal::tail(&narrow, own)
-        } else {
-            // A wide leg in what was a narrow room until now has only just changed: its gain is 0.
-            conceal::tail(heard, own)
-        };
-        let gain = self.heard_gain.gain();
-        self.player.add_tail(tail.map(|sample| (i32::from(sample) * gain / UNITY) as i16));
-        self.begin_hearing();
-    }
-
-    pub fn mute(&mut self, muted: bool) {
-        self.muted = muted;
-    }
-
-    /// Makes this tick's frame at the room's rate, which is no lower than the leg's own; then
-    /// [`Leg::spoken`] has it. False: others hear nothing of it.
-    pub fn speak(&mut self, rate: Rate, now: Moment) -> bool {
-        let settings = self.settings.as_ref();
-        let heard = !self.muted && settings.is_some_and(|settings| settings.they_send);
-        let target = if heard && now.elapsed >= self.key_until { UNITY } else { 0 };
-        self.spoken_gain.go_to(target);
-        self.spoken_rate = rate;
-        let own = self.playout.rate();
-        let mut narrow = [0; FRAME];
-        let samples = if own == rate { &mut self.spoken[..rate.frame()] } else { &mut narrow[..] };
-        let mut any = self.playout.frame(samples);
-        let mut key = false;
-        if self.settings.as_ref().is_some_and(|settings| settings.sound.tones_are_keys) {
-            let whole = self.playout.was_whole();
-            key = self.tones.listen(samples, whole);
-            any = self.tones.delay(samples, any);
-        }
-        // An idle line is passed by: it is neither loud nor made louder.
-        let sounds = any && !level::is_silent(samples);
-        self.came = if sounds { level::dbov(samples) } else { level::NOTHING };
-        match sounds {
-            _ if key || !heard => self.voice.unheard(),
-            true => self.voice.hear(samples),
-            false => self.voice.silent(),
-        }
-        if key {
-            // At once, not within a frame: what is heard now is what came before the key.
-            if any && self.spoken_gain.gain() > 0 {
-                level::fade_out(samples, own.fade());
-                self.speaks = !level::is_silent(samples);
-            } else {
-                self.speaks = false;
-            }
-            self.spoken_gain = Ramp::at(0);
-        } else if !any || self.spoken_gain.is_closed() {
-            // The gain may move while there is nothing to hear.
-            self.spoken_gain = Ramp::at(target);
-            self.speaks = false;
-        } else {
-            self.spoken_gain.apply(samples);
-            self.speaks = !level::is_silent(samples);
-        }
-        if !self.speaks {
-            samples.fill(0);
-        }
-        if own != rate {
-            if self.speaks || self.up.sounds() {
-                self.speaks = true;
-                self.up.process(&narrow, &mut self.spoken);
-            } else {
-                self.spoken.fill(0);
-            }
-        }
-        if let Some(tail) = self.spoken_tail.take() {
-            self.speaks = true;
-            for (sample, tail) in self.spoken[..rate.fade()].iter_mut().zip(tail) {
-                *sample = sample.saturating_add(tail);
-            }
-        }
-        self.speaks
-    }
-
-    /// What others hear of it this tick, at the room's rate.
-    #[must_use]
-    pub fn spoken(&self) -> &Frame {
-        &self.spoken
-    }
-
-    #[must_use]
-    pub fn speaks(&self) -> bool {
-        self.speaks
-    }
-
-    /// Whether it hears exactly what every silent listener hears, and may be sent the same bytes.
-    #[must_use]
-    pub fn hears_the_room(&self) -> bool {
-        !self.speaks && self.heard_gain.is_unity() && self.player.is_idle()
-    }
-
-    /// Once a tick in a room of this rate: whether it takes the stream that is made once for all
-    /// listeners.
-    pub(super) fn takes_shared(&mut self, rate: Rate, shared: &mut Shared, sum: &[i32]) -> bool {
-        let hears = self.hears_the_room();
-        if self.codec().law().is_some() && rate == Rate::Narrow {
-            return hears;
-        }
-        if !hears {
-            self.settled = 0;
-            self.take_own_stream(shared);
-            return false;
-        }
-        if !self.on_shared {
-            // The shared stream runs for those who are on their way to it, too.
-            self.settled = self.settled.saturating_add(1).min(SETTLING_OPUS);
-            let codec = self.codec();
-            let codes = *shared.payload(codec, rate, sum);
-            self.on_shared = match codec {
-                Codec::Pcmu | Codec::Pcma => self.settled >= SETTLING,
-                Codec::G722 => {
-                    self.settled >= SETTLING
-                        && self.encoder.g722.may_go_on_as(shared.g722(), &codes, shared.noise(rate))
-                }
-                // Made to live with lost packets, its decoder makes little of going over to another
-                // stream of the same sound.
-                Codec::Opus => self.settled == SETTLING_OPUS,
-            };
-        }
-        self.on_shared
-    }
-
-    #[cfg(test)]
-    pub(super) fn takes_shared_stream(&self) -> bool {
-        self.on_shared
-    }
-
-    /// Goes on by itself where the shared stream is.
-    pub(super) fn take_own_stream(&mut self, shared: &Shared) {
-        if std::mem::take(&mut self.on_shared) {
-            self.encoder.g722.clone_from(shared.g722());
-            if let (Codec::Opus, Some(opus)) = (self.codec(), &mut self.encoder.opus) {
-                opus.go_on_as(shared.opus());
-            }
-            self.down.clone_from(shared.down());
-        }
-    }
-
-    /// Brings the room's sound for this leg to its own rate.
-    pub(super) fn lower(&mut self, wide: &[i16], narrow: &mut [i16]) {
-        self.down.process(wide, narrow);
-    }
-
-    /// The level of the room's sound for this leg this tick, in dBov.
-    pub(super) fn note_sent(&mut self, level: f32) {
-        self.echo.note(level, self.came);
-    }
-
-    /// Turns the room's sound for this leg, at its own rate, into what it really hears: fading in
-    /// after joining, softer under its own prompts.
-    pub fn hear(&mut self, heard: &mut [i16]) {
-        let mut prompt = SILENCE;
-        let prompt = &mut prompt[..heard.len()];
-        let told = !matches!(self.player.fill(self.codec().rate(), prompt), Filled::Nothing);
-        self.heard_gain.go_to(if told { DUCKED } else { UNITY });
-        self.heard_gain.apply(heard);
-        if told {
-            for (heard, prompt) in heard.iter_mut().zip(prompt) {
-                *heard = heard.saturating_add(*prompt);
-            }
-        }
     }
 
     // -- packets to the peer --
@@ -757,10 +528,15 @@ impl Leg {
         self.codec().rate()
     }
 
+    pub(super) fn opus_wishes(&self) -> OpusWishes {
+        self.settings.as_ref().map(|settings| settings.sound.opus).unwrap_or_default()
+    }
+
     /// Takes the bytes of one tick; `send` is handed each packet that is full now, header and all:
     /// none to two, as the peer asked for long or short ones.
     pub fn packets(&mut self, payload: &[u8; FRAME], mut transmit: impl FnMut(&[u8])) {
         let codec = self.codec();
+        let pauses = self.opus_wishes().pauses;
         let Self { sending, srtp, packetizer, joiner, begins, packets_sent, bytes_sent, .. } = self;
         let mut send = |payload: &[u8], ticks: usize| {
             let mut packet = [0; Header::LENGTH + PACKET_MAX + TRAILER_MAX];
@@ -778,7 +554,12 @@ impl Leg {
             transmit(&packet[..length]);
         };
         if codec == Codec::Opus {
-            joiner.push(opus::packet(payload), |packet, frames| send(packet, frames * FRAME));
+            let packet = opus::packet(payload);
+            if pauses && opus::is_pause(packet) {
+                joiner.end(|packet, frames| send(packet, frames * FRAME));
+                return self.pause();
+            }
+            joiner.push(packet, |packet, frames| send(packet, frames * FRAME));
         } else {
             packetizer.push(payload, |bytes| send(bytes, bytes.len()));
         }
@@ -790,163 +571,6 @@ impl Leg {
         let unsent = (self.unsent() + FRAME as u32) * self.codec().clock_ratio();
         self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
     }
-
-    /// When a report is due, writes it and says how long it is.
-    pub fn report(&mut self, now: Moment, out: &mut [u8; REPORT_MAX]) -> Option<usize> {
-        if now.elapsed < self.report_at || self.settings.is_none() {
-            return None;
-        }
-        // Half to one and a half of the interval (RFC 3550 §6.3.1), by a small generator of its own.
-        self.spread = self.spread.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let share = 0.5 + f64::from(self.spread >> 8) / f64::from(1 << 24);
-        self.report_at = now.elapsed + REPORT_EVERY.mul_f64(share);
-        Some(self.write_report(now, false, out))
-    }
-
-    /// The last report, with a good-bye.
-    pub fn last_report(&mut self, now: Moment, out: &mut [u8; REPORT_MAX]) -> usize {
-        self.write_report(now, true, out)
-    }
-
-    fn write_report(&mut self, now: Moment, goodbye: bool, out: &mut [u8; REPORT_MAX]) -> usize {
-        let ratio = self.codec().clock_ratio();
-        let about = self.reception.report().map(|mut about| {
-            about.jitter = about.jitter.saturating_mul(ratio);
-            if let Some((ntp_middle, came)) = self.sender_report {
-                about.last_sender_report = ntp_middle;
-                let lay = now.elapsed.saturating_sub(came);
-                about.delay = (lay.as_micros() * 65_536 / 1_000_000) as u32;
-            }
-            about
-        });
-        let sent = self.packets_sent != self.sent_reported;
-        self.sent_reported = self.packets_sent;
-        let sender = sent.then_some(SenderInfo {
-            ntp: now.ntp,
-            timestamp: self.sending.timestamp,
-            packets: self.packets_sent,
-            bytes: self.bytes_sent,
-        });
-        let voice = about.is_some().then(|| self.voice_metrics());
-        let length =
-            Report { ssrc: self.sending.ssrc, sender, about, voice, cname: NAME, goodbye }.write(out);
-        match &mut self.srtp {
-            Some(srtp) => srtp.sender.protect_control(out, length),
-            None => length,
-        }
-    }
-
-    #[must_use]
-    pub fn quality(&self) -> Quality {
-        let frames = self.playout.frames;
-        Quality {
-            packets_received: self.reception.received,
-            packets_late: self.playout.late(),
-            packets_lost: self.reception.lost(),
-            packets_sent: u64::from(self.packets_sent),
-            jitter_ms: self.reception.jitter_ms(),
-            concealed: if frames == 0 { 0.0 } else { self.playout.concealed as f32 / frames as f32 },
-            peer_lost: self.peer_lost,
-            round_trip_ms: self.round_trip_ms,
-            refused: self.refused,
-            packets_rejected: self.rejected,
-            srtp: self.srtp.as_ref().map(|srtp| srtp.suite()),
-            reordered: self.reception.reordered,
-            buffer_ms: self.playout.delay() as f32 / 8.0,
-            opinion: (self.reception.received > 0).then(|| e_model::opinion(self.met().rating())),
-            peer_opinion: self.peer_opinion,
-        }
-    }
-
-    /// What the peer's sound has met on its way to others' ears, over the whole life of the leg.
-    fn met(&self) -> Met {
-        let received = self.reception.received;
-        let (lost, late) = (self.reception.lost(), self.playout.late());
-        let there = self.round_trip_ms.unwrap_or(0.0) / 2.0;
-        // Beside the network: a packet of theirs, the buffer, and the tick.
-        let here = 40.0 + self.playout.delay() as f32 / 8.0;
-        Met {
-            lost: (lost + late) as f32 / (received + lost).max(1) as f32,
-            delay: Duration::from_secs_f32((there + here) / 1_000.0),
-            repairs: self.codec() == Codec::Opus,
-        }
-    }
-
-    /// The same, for the peer to know.
-    fn voice_metrics(&self) -> VoipMetrics {
-        let (received, lost, met) = (self.reception.received, self.reception.lost(), self.met());
-        let share = |count: u64| count as f32 / (received + lost).max(1) as f32;
-        let listening = Met { delay: Duration::ZERO, ..met };
-        VoipMetrics {
-            lost: share(lost),
-            discarded: share(self.playout.late()),
-            round_trip_ms: self.round_trip_ms.unwrap_or(0.0) as u16,
-            end_system_ms: (self.playout.delay() / 8) as u16 + 40,
-            rating: Some(met.rating() as u8),
-            listening: Some(e_model::opinion(listening.rating())),
-            conversation: Some(e_model::opinion(met.rating())),
-            buffer_ms: (self.playout.delay() / 8) as u16,
-            buffer_max_ms: (DELAY_MAX / 8) as u16,
-        }
-    }
-}
-
-/// From ticks of the codec's RTP clock to those of 8 kHz.
-#[derive(Clone, Copy, Debug, Default)]
-struct Clock(Option<(u32, u32)>);
-
-impl Clock {
-    /// The same for all packets of one time, in whatever order they come. Times do not leap where the
-    /// faster clock wraps around.
-    fn ticks(&mut self, codec: Codec, timestamp: u32) -> u32 {
-        let ratio = codec.clock_ratio() as i32;
-        if ratio == 1 {
-            return timestamp;
-        }
-        let (from, ticks) = self.0.unwrap_or((timestamp, timestamp));
-        let later = timestamp.wrapping_sub(from) as i32 / ratio;
-        let at = ticks.wrapping_add(later as u32);
-        if later > 0 || self.0.is_none() {
-            self.0 = Some((from.wrapping_add((later * ratio) as u32), at));
-        }
-        at
-    }
-}
-
-/// Keys heard as tones, and the caller's sound as long as it takes to hear them: a frame.
-#[derive(Debug)]
-struct Tones {
-    listener: Listener,
-    key: Option<Digit>,
-    /// Whether the last frame was a key's, and what it was.
-    tone: bool,
-    last: Frame,
-    any: bool,
-}
-
-impl Default for Tones {
-    fn default() -> Self {
-        Self::new(Rate::Narrow)
-    }
-}
-
-impl Tones {
-    fn new(rate: Rate) -> Self {
-        Self { listener: Listener::new(rate), key: None, tone: false, last: SILENCE, any: false }
-    }
-
-    /// Whether this frame or the one before belong to a key, or may.
-    fn listen(&mut self, frame: &[i16], whole: bool) -> bool {
-        let heard = if whole { self.listener.hear(frame) } else { self.listener.miss() };
-        self.key = heard.key.or(self.key);
-        std::mem::replace(&mut self.tone, heard.tone) || heard.tone
-    }
-
-    /// Keeps this frame and gives the one before, as `any` says whether there is one.
-    fn delay(&mut self, frame: &mut [i16], any: bool) -> bool {
-        self.last[..frame.len()].swap_with_slice(frame);
-        std::mem::replace(&mut self.any, any)
-    }
 }
 
 impl AsMut<Leg> for Leg {
@@ -957,258 +581,4 @@ impl AsMut<Leg> for Leg {
 
 fn samples_as_time(samples: usize) -> Duration {
     Duration::from_micros(samples as u64 * 125)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::{MediaKey, MediaKeys};
-
-    const PEER: &str = "192.0.2.1:4000";
-
-    fn settings() -> LegSettings {
-        LegSettings {
-            remote_rtp: Some(PEER.parse().unwrap()),
-            remote_rtcp: None,
-            signalling_ip: "192.0.2.1".parse().unwrap(),
-            latch: false,
-            codec: Codec::Pcmu,
-            payload_type: 0,
-            event_payload_type: Some(101),
-            ptime: Duration::from_millis(20),
-            they_send: true,
-            they_receive: true,
-            rtcp_mux: false,
-            srtp: None,
-            sound: SoundSettings::default(),
-        }
-    }
-
-    fn at(ms: u64) -> Moment {
-        Moment::new(1 << 60, Duration::from_millis(ms))
-    }
-
-    fn leg(settings: LegSettings) -> Leg {
-        let mut leg =
-            Leg::new(Seed { ssrc: 0xfeed, sequence: 65_535, timestamp: u32::MAX, spread: 3 }, at(0));
-        leg.configure(settings, at(0));
-        leg
-    }
-
-    fn packet(payload_type: u8, sequence: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0; 12];
-        packet.extend_from_slice(payload);
-        Header { payload_type, marker: false, sequence, timestamp, ssrc: 9 }.write(&mut packet);
-        packet
-    }
-
-    #[test]
-    fn only_authentic_packets_prove_an_address_and_bad_ones_are_counted_and_passed_over() {
-        let key = |byte| MediaKey::from_random(Suite::AesCm128HmacSha1_80, [byte; MediaKey::LENGTH_MAX]);
-        let keys = MediaKeys { ours: key(1), theirs: key(2) };
-        let srtp = || Some(Box::new(Srtp::new(&keys)));
-        let nat: SocketAddr = "192.0.2.1:61000".parse().unwrap();
-        let mut leg = leg(LegSettings { latch: true, srtp: srtp(), ..settings() });
-        let mut peer = Srtp::new(&MediaKeys { ours: key(2), theirs: key(1) });
-        let mut stranger = Srtp::new(&MediaKeys { ours: key(3), theirs: key(3) });
-        let mut say = |srtp: &mut Srtp, sequence: u16, from: SocketAddr| {
-            let mut packet = vec![0; Header::LENGTH + FRAME + TRAILER_MAX];
-            Header { sequence, ssrc: 7, ..Header::default() }.write(&mut packet);
-            let length = srtp.sender.protect(&mut packet, Header::LENGTH + FRAME);
-            leg.receive(&packet[..length], from, at(u64::from(sequence) * 20));
-            (leg.only_source(), leg.quality().packets_rejected)
-        };
-        // Whoever shares the peer's address, or has taken it, but has not its key.
-        for sequence in 1..=10 {
-            assert_eq!(say(&mut stranger, sequence, nat), (None, u64::from(sequence)));
-        }
-        for sequence in 1..=3 {
-            assert_eq!(say(&mut peer, sequence, nat), (None, 10));
-        }
-        assert_eq!(say(&mut peer, 4, nat), (Some(nat), 10));
-        assert_eq!(say(&mut stranger, 5, nat), (Some(nat), 11));
-
-        // What we send the peer understands, and nobody else.
-        let mut sent = Vec::new();
-        leg.packets(&[0xd5; FRAME], |packet| sent = packet.to_vec());
-        let mut report = [0; REPORT_MAX];
-        let length = leg.last_report(at(1_000), &mut report);
-        assert!(!sent.windows(8).any(|bytes| bytes == [0xd5; 8]));
-        assert_eq!(Packet::parse(peer.open(&sent).unwrap()).unwrap().payload, [0xd5; FRAME]);
-        assert!(rtcp::read(peer.open_control(&report[..length]).unwrap(), |_| ()).is_ok());
-
-        // Its reports are believed if they are authentic, on the same port too, and once.
-        let mut report = [0; REPORT_MAX];
-        let plain = Report { ssrc: 7, sender: None, about: None, voice: None, cname: "x", goodbye: false };
-        let length = plain.write(&mut report);
-        leg.receive(&report[..length], nat, at(1_100));
-        let length = peer.sender.protect_control(&mut report, length);
-        leg.receive(&report[..length], nat, at(1_120));
-        leg.receive(&report[..length], nat, at(1_140));
-        assert_eq!((leg.quality().packets_rejected, leg.last_heard), (13, at(1_120).elapsed));
-        assert_eq!(leg.quality().srtp, Some(Suite::AesCm128HmacSha1_80));
-
-        // A re-INVITE with the same keys goes on; with none at all, sound is plain.
-        assert!(leg.configure(LegSettings { srtp: srtp(), ..settings() }, at(1_200)).is_some());
-        leg.packets(&[0xd5; FRAME], |packet| sent = packet.to_vec());
-        assert!(peer.open(&sent).is_ok());
-        assert!(leg.configure(settings(), at(1_300)).is_some());
-        leg.packets(&[0xd5; FRAME], |packet| sent = packet.to_vec());
-        assert_eq!(Packet::parse(&sent).unwrap().payload, [0xd5; FRAME]);
-    }
-
-    #[test]
-    fn keys_of_any_dynamic_number_are_heard_and_those_not_agreed_are_not() {
-        for agreed in [96, 97, 101, 127] {
-            let mut leg = leg(LegSettings { event_payload_type: Some(agreed), ..settings() });
-            let from = PEER.parse().unwrap();
-            let digit = leg.receive(&packet(agreed, 1, 0, &[7, 0x8a, 0, 160]), from, at(0));
-            assert_eq!(digit.map(Digit::as_char), Some('7'));
-            let other = leg.receive(&packet(agreed - 1, 2, 500, &[7, 0x8a, 0, 160]), from, at(0));
-            assert_eq!(other, None);
-        }
-        let mut leg = leg(LegSettings { event_payload_type: None, ..settings() });
-        assert_eq!(leg.receive(&packet(101, 1, 0, &[7, 0x8a, 0, 160]), PEER.parse().unwrap(), at(0)), None);
-    }
-
-    #[test]
-    fn others_do_not_hear_the_leg_while_a_key_is_down() {
-        let mut leg = leg(settings());
-        leg.enter_room();
-        let from = PEER.parse().unwrap();
-        let mut spoke = Vec::new();
-        for n in 0..100_u16 {
-            let now = at(u64::from(n) * 20);
-            leg.receive(&packet(0, 2 * n, u32::from(n) * 160, &[0x10; 160]), from, now);
-            if (40..50).contains(&n) {
-                leg.receive(&packet(101, 2 * n + 1, 6_400, &[7, 10, 0, 160]), from, now);
-            }
-            if leg.speak(Rate::Narrow, now) {
-                spoke.push(n);
-            }
-        }
-        assert!(spoke.contains(&39));
-        assert!(!(42..=50).any(|n| spoke.contains(&n)), "{spoke:?}");
-        assert!(spoke.contains(&56), "{spoke:?}");
-    }
-
-    #[test]
-    fn a_silent_peer_is_lost_once_per_silence_and_never_on_hold() {
-        let mut leg = leg(settings());
-        assert!(!leg.media_lost(at(59_999)));
-        assert!(leg.media_lost(at(60_000)));
-        assert!(!leg.media_lost(at(90_000)));
-        leg.receive(&packet(0, 1, 0, &[0xff; 160]), PEER.parse().unwrap(), at(100_000));
-        assert!(!leg.media_lost(at(159_999)));
-        assert!(leg.media_lost(at(160_000)));
-
-        leg.configure(LegSettings { they_send: false, ..settings() }, at(160_001));
-        assert!(!leg.media_lost(at(1_000_000)));
-        leg.configure(settings(), at(1_000_001));
-        assert!(!leg.media_lost(at(1_060_000)));
-        assert!(leg.media_lost(at(1_060_001)));
-    }
-
-    #[test]
-    fn reports_alone_keep_a_silent_peer() {
-        let mut leg = leg(settings());
-        let report = Report { ssrc: 9, sender: None, about: None, voice: None, cname: "x", goodbye: true };
-        let mut buffer = [0; REPORT_MAX];
-        let length = report.write(&mut buffer);
-        leg.receive_control(&buffer[..length], "192.0.2.1:4001".parse().unwrap(), at(50_000));
-        assert!(!leg.media_lost(at(100_000)));
-        leg.receive_control(&buffer[..length], "203.0.113.9:4001".parse().unwrap(), at(100_000));
-        assert!(leg.media_lost(at(110_000)), "a stranger's report keeps nobody");
-    }
-
-    #[test]
-    fn two_legs_tell_each_other_their_loss_and_round_trip() {
-        let mut here = leg(settings());
-        let mut there = leg(settings());
-        let from: SocketAddr = PEER.parse().unwrap();
-        there.sending.ssrc = 0xbeef;
-        there.spread = 77;
-        let mut buffer = [0; REPORT_MAX];
-        for n in 0..1_500_u64 {
-            let now = at(n * 20);
-            let later = at(n * 20 + 30);
-            let mut bytes = [0; 172];
-            here.packets(&[0xff; FRAME], |packet| bytes.copy_from_slice(packet));
-            if n % 10 != 0 {
-                there.receive(&bytes, from, later);
-            }
-            there.packets(&[0xff; FRAME], |packet| bytes.copy_from_slice(packet));
-            here.receive(&bytes, from, later);
-            if let Some(length) = here.report(now, &mut buffer) {
-                there.receive_control(&buffer[..length], from, later);
-            }
-            if let Some(length) = there.report(now, &mut buffer) {
-                here.receive_control(&buffer[..length], from, later);
-            }
-        }
-        let quality = here.quality();
-        assert!((quality.peer_lost.unwrap() - 0.1).abs() < 0.02, "{quality:?}");
-        assert!((quality.round_trip_ms.unwrap() - 60.0).abs() < 2.0, "{quality:?}");
-        assert_eq!((quality.packets_lost, quality.packets_received), (0, 1_500));
-        assert_eq!(there.quality().packets_lost, 149);
-        // Each hears how the other is heard, and by the same measure.
-        let (heard, told) = (there.quality().opinion.unwrap(), quality.peer_opinion.unwrap());
-        assert!((3.0..3.5).contains(&heard) && (heard - told).abs() < 0.15, "{heard} {told}");
-        assert!(quality.opinion.unwrap() > 4.2, "{quality:?}");
-    }
-
-    #[test]
-    fn the_first_prompt_waits_a_second_for_a_peer_that_has_to_prove_itself() {
-        let behind_nat =
-            LegSettings { latch: true, signalling_ip: "198.51.100.7".parse().unwrap(), ..settings() };
-        let nat: SocketAddr = "198.51.100.7:9".parse().unwrap();
-        let mut waiting = leg(behind_nat.clone());
-        assert!(waiting.waits_for_peer(at(999)));
-        assert!(!waiting.waits_for_peer(at(1_000)), "the call's flow must go on");
-        for sequence in 0..3 {
-            waiting.receive(&packet(0, sequence, 0, &[0xff; 160]), nat, at(60));
-        }
-        assert!(waiting.waits_for_peer(at(60)));
-        waiting.receive(&packet(0, 3, 0, &[0xff; 160]), nat, at(80));
-        assert!(!waiting.waits_for_peer(at(80)));
-        assert!(!leg(settings()).waits_for_peer(at(0)), "nothing to prove");
-    }
-
-    #[test]
-    fn a_held_leg_is_sent_nothing_and_its_clock_goes_on() {
-        let mut leg = leg(settings());
-        assert_eq!(leg.send_to(), Some(PEER.parse().unwrap()));
-        let mut bytes = [0; 172];
-        leg.packets(&[0; FRAME], |packet| bytes.copy_from_slice(packet));
-        let before = Packet::parse(&bytes).unwrap().header;
-        leg.configure(LegSettings { they_receive: false, ..settings() }, at(0));
-        assert_eq!(leg.send_to(), None);
-        assert_eq!(leg.send_control_to(), Some("192.0.2.1:4001".parse().unwrap()));
-        (0..50).for_each(|_| leg.pause());
-        leg.packets(&[0; FRAME], |packet| bytes.copy_from_slice(packet));
-        let after = Packet::parse(&bytes).unwrap().header;
-        assert!(before.marker && after.marker);
-        assert_eq!(after.sequence, before.sequence.wrapping_add(1));
-        assert_eq!(after.timestamp, before.timestamp.wrapping_add(51 * 160));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_datagrams_panic(datagrams: Vec<(Vec<u8>, bool)>) {
-            let mut leg = leg(settings());
-            leg.enter_room();
-            for (n, (mut datagram, control)) in datagrams.into_iter().enumerate() {
-                if let Some(first) = datagram.first_mut() {
-                    *first = *first & 0x1f | 0x80;
-                }
-                let now = at(n as u64 * 20);
-                if control {
-                    leg.receive_control(&datagram, PEER.parse().unwrap(), now);
-                } else {
-                    leg.receive(&datagram, PEER.parse().unwrap(), now);
-                }
-                leg.speak(Rate::Narrow, now);
-            }
-        }
-    }
 }

@@ -7,6 +7,7 @@ pub mod clip;
 pub mod codec;
 pub mod conceal;
 pub mod conference;
+pub mod denoise;
 pub mod dtmf;
 pub mod echo;
 pub mod g711;
@@ -23,11 +24,13 @@ pub mod player;
 pub mod playout;
 pub mod ramp;
 pub mod resample;
+pub mod triple;
 pub mod voice;
 
 pub use clip::Clip;
 pub use codec::{Codec, Decoder, Encoder, Rate};
 pub use conference::Conference;
+pub use denoise::Denoiser;
 
 pub use leg::{Leg, LegSettings, Quality, Seed, SoundSettings};
 pub use name::Take;

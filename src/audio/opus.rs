@@ -10,6 +10,7 @@
 use opusic_sys as ffi;
 
 use super::FRAME;
+use crate::types::OpusWishes;
 
 /// Samples of 16 kHz in a frame of ours, and in the longest packet of theirs: 120 ms.
 const SAMPLES: usize = 2 * FRAME;
@@ -97,6 +98,30 @@ impl Encoder {
         }
     }
 
+    /// Sends from now on what the peer would like to have.
+    pub fn wish(&mut self, wishes: OpusWishes) {
+        let state = self.state();
+        let most = wishes.bitrate_max.map_or(BITRATE, |most| BITRATE.min(most as i32));
+        // Half of what it can play.
+        let bandwidth = match wishes.playback_rate {
+            ..12_000 => ffi::OPUS_BANDWIDTH_NARROWBAND,
+            12_000..16_000 => ffi::OPUS_BANDWIDTH_MEDIUMBAND,
+            16_000.. => ffi::OPUS_BANDWIDTH_WIDEBAND,
+        };
+        // SAFETY: `state` is an encoder that has begun; each request takes an int.
+        unsafe {
+            for (request, value) in [
+                (ffi::OPUS_SET_BITRATE_REQUEST, most),
+                (ffi::OPUS_SET_INBAND_FEC_REQUEST, i32::from(wishes.repairs)),
+                (ffi::OPUS_SET_DTX_REQUEST, i32::from(wishes.pauses)),
+                (ffi::OPUS_SET_VBR_REQUEST, i32::from(!wishes.constant)),
+                (ffi::OPUS_SET_MAX_BANDWIDTH_REQUEST, bandwidth),
+            ] {
+                ffi::opus_encoder_ctl(state, request, value);
+            }
+        }
+    }
+
     /// Goes on where `other` is. libopus: the state is position independent and can be copied freely.
     pub fn go_on_as(&mut self, other: &Self) {
         self.0.0.copy_from_slice(&other.0.0);
@@ -120,6 +145,24 @@ impl Encoder {
         // It can fail for wrong arguments alone; then nothing is sent.
         *length = written.clamp(0, room as i32) as u8;
     }
+}
+
+/// What the stream is like that is made once for all listeners.
+pub const SHARED: OpusWishes =
+    OpusWishes { playback_rate: 16_000, bitrate_max: None, repairs: true, pauses: false, constant: false };
+
+/// Whether that is just what a peer would like.
+#[must_use]
+pub fn may_share(wishes: OpusWishes) -> bool {
+    let enough = wishes.bitrate_max.is_none_or(|most| most as i32 >= BITRATE);
+    let wishes = OpusWishes { playback_rate: wishes.playback_rate.min(16_000), ..wishes };
+    enough && OpusWishes { bitrate_max: None, ..wishes } == SHARED
+}
+
+/// Whether a packet says nothing but that there is nothing to say: it need not be sent (RFC 7587 §3.1.3).
+#[must_use]
+pub fn is_pause(packet: &[u8]) -> bool {
+    packet.len() <= 2
 }
 
 /// The packet in the bytes of a tick.
@@ -271,6 +314,13 @@ impl Joiner {
         }
     }
 
+    /// Hands on what waits, if anything does.
+    pub fn end(&mut self, mut send: impl FnMut(&[u8], usize)) {
+        if self.held > 0 {
+            self.flush(&mut send);
+        }
+    }
+
     fn flush(&mut self, send: &mut impl FnMut(&[u8], usize)) {
         let mut packet = [0; 2 + 2 + 3 * FRAME_BYTES_MAX];
         let lengths = self.held - 1;
@@ -365,6 +415,45 @@ mod tests {
         assert_eq!(filled, GAP_MAX as usize);
         decoder.open(200, &[packet(&payload)[0]], 0, &mut sound);
         assert!(decoder.is_silent());
+    }
+
+    #[test]
+    fn a_peer_is_sent_what_it_wishes() {
+        let none = OpusWishes { repairs: true, ..OpusWishes::default() };
+        let sent = |wishes: OpusWishes, loudness: i32| -> Vec<Vec<u8>> {
+            let mut encoder = Encoder::default();
+            encoder.wish(wishes);
+            let mut payload = [0; FRAME];
+            let mut random = 1_u32;
+            (0..150)
+                .map(|frame| {
+                    let mut sound = said(400.0 + frame as f64, frame);
+                    for sample in &mut sound {
+                        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        *sample = ((i32::from(*sample) + (random as i32 >> 20)) * loudness / 8) as i16;
+                    }
+                    encoder.encode(&sound, &mut payload);
+                    packet(&payload).to_vec()
+                })
+                .collect()
+        };
+        let rate = |packets: &[Vec<u8>]| packets[50..].iter().map(Vec::len).sum::<usize>() * 8 * 50 / 100;
+        // The configuration in the first byte says which bandwidth (RFC 6716 §3.1).
+        let wide = |packets: &[Vec<u8>]| packets[50..].iter().any(|packet| packet[0] >> 3 >= 8);
+        let usual = sent(none, 8);
+        assert!((24_000..34_000).contains(&rate(&usual)) && wide(&usual), "{}", rate(&usual));
+        let slow = sent(OpusWishes { bitrate_max: Some(12_000), ..none }, 8);
+        assert!((8_000..14_000).contains(&rate(&slow)), "{}", rate(&slow));
+        assert!(!wide(&sent(OpusWishes { playback_rate: 8_000, ..none }, 8)));
+        let constant = sent(OpusWishes { constant: true, ..none }, 8);
+        assert!(constant[50..].iter().all(|packet| packet.len() == constant[50].len()));
+        let is_pause = |packets: &[Vec<u8>]| packets.iter().filter(|packet| super::is_pause(packet)).count();
+        // A tone is no voice to it now and then.
+        assert!(is_pause(&sent(OpusWishes { pauses: true, ..none }, 8)) < 40);
+        let paused = is_pause(&sent(OpusWishes { pauses: true, ..none }, 0));
+        assert!((100..148).contains(&paused), "{paused}");
+        assert!(may_share(none) && may_share(OpusWishes { bitrate_max: Some(64_000), ..none }));
+        assert!(!may_share(OpusWishes::default()) && !may_share(OpusWishes { pauses: true, ..none }));
     }
 
     #[test]

@@ -113,7 +113,7 @@ static COEFFICIENTS: LazyLock<[i16; TAPS]> = LazyLock::new(|| {
 });
 
 /// The modified Bessel function of order 0, by its series.
-fn bessel(x: f64) -> f64 {
+pub(super) fn bessel(x: f64) -> f64 {
     let mut term = 1.0;
     (1..30).fold(1.0, |sum, n| {
         term *= (x / 2.0 / f64::from(n)).powi(2);

@@ -164,4 +164,7 @@ pub struct Quality {
     pub packets_rejected: u64,
     /// What encrypted the sound at the end; `None`: it was plain.
     pub srtp: Option<Suite>,
+    /// Ticks of ours that came late for this call, or not at all, and by how much the worst of them.
+    pub ticks_late: u64,
+    pub tick_late_max_ms: f32,
 }

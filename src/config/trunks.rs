@@ -96,7 +96,11 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         reliable: faults
             .keep("reliable_provisional", choice(&top.reliable_provisional, RELIABLE))
             .unwrap_or_default(),
-        voice: Voice { automatic_gain: media.automatic_gain, noise_gate: media.noise_gate },
+        voice: Voice {
+            automatic_gain: media.automatic_gain,
+            noise_suppression: media.noise_suppression,
+            noise_gate: media.noise_gate,
+        },
         calls_max: limits
             .calls_max
             .and_then(|calls| faults.keep("limits.calls_max", within(calls, 1..=100_000))),

@@ -153,6 +153,10 @@ pub struct Quality {
     round_trip_ms: Option<f32>,
     /// Packets that came after one that was sent later.
     packets_reordered: u64,
+    /// Ticks of ours, of 20 ms, that came more than 5 ms late for this call or were left out; by how much the
+    /// worst was late.
+    ticks_late: u64,
+    tick_late_max_ms: f32,
     /// What the jitter buffer added at the end.
     buffer_ms: f32,
     /// How we heard the caller, as people would rate it: 1 to 4.5 (ITU-T G.107).
@@ -270,6 +274,8 @@ impl From<input::Quality> for Quality {
             peer_lost: quality.peer_lost,
             round_trip_ms: quality.round_trip_ms,
             packets_reordered: quality.reordered,
+            ticks_late: quality.ticks_late,
+            tick_late_max_ms: quality.tick_late_max_ms,
             buffer_ms: quality.buffer_ms,
             mos: quality.opinion,
             peer_mos: quality.peer_opinion,

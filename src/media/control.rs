@@ -51,6 +51,7 @@ pub(super) struct Call {
     pub(super) overloaded: bool,
     /// It has what Opus needs.
     pub(super) equipped: bool,
+    pub(super) has_denoiser: bool,
     pub(super) name: Name,
 }
 
@@ -72,6 +73,7 @@ impl Call {
             closing: false,
             overloaded: false,
             equipped: false,
+            has_denoiser: false,
             name: Name::None,
         }
     }
@@ -118,6 +120,17 @@ impl Control {
             self.ask(call, |line| Order::Equip { line, encoder, decoder });
             if let Some(known) = self.calls.get_mut(&call) {
                 known.equipped = true;
+            }
+        }
+    }
+
+    /// The same for noise suppression.
+    pub(super) fn equip_denoiser(&mut self, call: CallId) {
+        if self.calls.get(&call).is_some_and(|known| !known.has_denoiser) {
+            let denoiser = Box::default();
+            self.ask(call, |line| Order::EquipDenoiser { line, denoiser });
+            if let Some(known) = self.calls.get_mut(&call) {
+                known.has_denoiser = true;
             }
         }
     }

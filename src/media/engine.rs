@@ -187,6 +187,9 @@ impl Engine {
         if settings.codec == Codec::Opus {
             self.control(|control| control.equip(call));
         }
+        if settings.sound.noise_suppression {
+            self.control(|control| control.equip_denoiser(call));
+        }
         self.order(call, |line| Order::Configure { line, settings });
     }
 

@@ -15,7 +15,7 @@ use super::line::Line;
 use super::recording::{RecordingEnd, Tape};
 use super::room::{Parcel, Room};
 use crate::audio::leg::Quality;
-use crate::audio::{Playback, Take, opus};
+use crate::audio::{Denoiser, Playback, Take, opus};
 use crate::rtp::Srtp;
 use crate::types::{CallId, Digit, MeetingId};
 
@@ -52,6 +52,7 @@ pub enum Returned {
     Srtp(Box<Srtp>),
     Tape(Box<Tape>),
     Opus(opus::Encoder, opus::Decoder),
+    Denoiser(Box<Denoiser>),
     /// A name that was said on this call.
     Name(CallId, Take),
 }
@@ -162,6 +163,7 @@ impl Events {
                     Returned::Srtp(before) => drop(before),
                     Returned::Tape(over) => drop(over),
                     Returned::Opus(encoder, decoder) => drop((encoder, decoder)),
+                    Returned::Denoiser(denoiser) => drop(denoiser),
                     Returned::Name(call, take) => self.shared.name_said(call, take),
                 }
             }

@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::recording::Tape;
 use super::room::{Parcel, Room};
-use crate::audio::{LegSettings, Playback, Take, opus};
+use crate::audio::{Denoiser, LegSettings, Playback, Take, opus};
 
 /// What the control side asks of a worker. Places of lines and rooms are given out by it, so the
 /// worker searches nothing.
@@ -22,6 +22,11 @@ pub enum Order {
         line: u32,
         encoder: opus::Encoder,
         decoder: opus::Decoder,
+    },
+    /// Memory for noise suppression, likewise.
+    EquipDenoiser {
+        line: u32,
+        denoiser: Box<Denoiser>,
     },
     Play {
         line: u32,

@@ -18,7 +18,7 @@ use super::order::Order;
 use super::post::{Post, Rings};
 use super::room::{Freight, Parcel, Room};
 use super::socket::Inbox;
-use crate::audio::{FRAME, Playback};
+use crate::audio::{FRAME, Playback, denoise};
 use crate::rtp::Moment;
 use crate::rtp::rtcp::REPORT_MAX;
 
@@ -68,6 +68,7 @@ impl Worker {
     /// The thread: one phase every 5 ms, on deadlines that do not drift, until told to stop.
     pub fn run(mut self) {
         precise_timer();
+        denoise::prepare();
         before_others();
         let mut deadline = monotonic_now();
         let mut phase = 0;
@@ -233,6 +234,10 @@ impl Worker {
             Order::Equip { line, encoder, decoder } => match self.line(line) {
                 Some(line) => line.leg.equip(encoder, decoder),
                 None => self.post.free(Returned::Opus(encoder, decoder)),
+            },
+            Order::EquipDenoiser { line, denoiser } => match self.line(line) {
+                Some(line) => line.leg.equip_denoiser(denoiser),
+                None => self.post.free(Returned::Denoiser(denoiser)),
             },
             Order::Play { line, playback } => {
                 let result = match self.line(line) {

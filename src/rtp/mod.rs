@@ -2,6 +2,7 @@
 //!
 //! Nothing here opens a socket or reads a clock: bytes, an address and a [`Moment`] come in.
 
+pub mod bursts;
 pub mod e_model;
 pub mod latch;
 pub mod packet;
@@ -10,6 +11,7 @@ pub mod rtcp;
 pub mod srtp;
 pub mod telephone_event;
 
+pub use bursts::Bursts;
 pub use latch::{Latch, Verdict};
 pub use packet::{Header, Packet};
 pub use reception::Reception;

@@ -6,6 +6,7 @@
 
 use rtcp::reception_report::ReceptionReport;
 
+use super::bursts::{BurstFigures, GMIN};
 use super::{DATAGRAM_MAX, Moment, srtp};
 
 /// One thing a compound packet told us.
@@ -27,6 +28,8 @@ pub struct VoipMetrics {
     /// Shares of packets, 0–1: never came, and came too late.
     pub lost: f32,
     pub discarded: f32,
+    /// Whether losses came in bursts (§4.7.2).
+    pub bursts: BurstFigures,
     pub round_trip_ms: u16,
     /// What the receiver adds: jitter buffer and playing.
     pub end_system_ms: u16,
@@ -61,8 +64,6 @@ const VOIP_METRICS: u8 = 7;
 const VOIP_METRICS_BYTES: usize = 32;
 /// In place of a figure that is not known (§4.7.5).
 const UNKNOWN: u8 = 127;
-/// Losses less than so many packets apart are one burst (§4.7.2).
-const GMIN: u8 = 16;
 /// Losses are concealed by the standard means, the jitter buffer adapts (§4.7.6).
 const RECEIVER: u8 = 0b1011_0000;
 
@@ -139,6 +140,12 @@ fn read_extended(body: &[u8], found: &mut impl FnMut(Item)) {
             let metrics = VoipMetrics {
                 lost: share(4),
                 discarded: share(5),
+                bursts: BurstFigures {
+                    burst_density: share(6),
+                    gap_density: share(7),
+                    burst_ms: f32::from(ms(8)),
+                    gap_ms: f32::from(ms(10)),
+                },
                 round_trip_ms: ms(12),
                 end_system_ms: ms(14),
                 rating: known(20),
@@ -262,9 +269,11 @@ impl Writer<'_> {
             |opinion: Option<f32>| opinion.map_or(UNKNOWN, |opinion| (opinion * 10.0).round() as u8);
         self.bytes(&[VOIP_METRICS, 0, 0, (VOIP_METRICS_BYTES / 4) as u8]);
         self.word(ssrc);
-        // Bursts are not told from single losses: all losses stand in the gaps between them.
-        self.bytes(&[share(voice.lost), share(voice.discarded), 0, share(voice.lost + voice.discarded)]);
-        self.bytes(&[0; 4]);
+        let BurstFigures { burst_density, gap_density, burst_ms, gap_ms } = voice.bursts;
+        self.bytes(&[voice.lost, voice.discarded, burst_density, gap_density].map(share));
+        // What does not fit in is as long as can be said.
+        self.bytes(&(burst_ms.round() as u16).to_be_bytes());
+        self.bytes(&(gap_ms.round() as u16).to_be_bytes());
         self.bytes(&voice.round_trip_ms.to_be_bytes());
         self.bytes(&voice.end_system_ms.to_be_bytes());
         self.bytes(&[UNKNOWN, UNKNOWN, UNKNOWN, GMIN]);
@@ -367,6 +376,12 @@ mod tests {
         let metrics = VoipMetrics {
             lost: 0.25,
             discarded: 0.125,
+            bursts: BurstFigures {
+                burst_density: 0.75,
+                gap_density: 0.0625,
+                burst_ms: 180.0,
+                gap_ms: 4_000.0,
+            },
             round_trip_ms: 80,
             end_system_ms: 60,
             rating: Some(82),

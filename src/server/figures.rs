@@ -211,6 +211,7 @@ pub(super) fn count_call(record: &CallRecord) {
         counter!("doorline_encryption_total", "suite" => suite).increment(1);
         histogram!("doorline_concealed_share").record(f64::from(quality.concealed));
         counter!("doorline_packets_reordered_total").increment(quality.reordered);
+        counter!("doorline_ticks_late_total").increment(quality.ticks_late);
         if let Some(opinion) = quality.opinion {
             histogram!("doorline_mos").record(f64::from(opinion));
         }

@@ -168,6 +168,8 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
             // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
             tones_are_keys: negotiated.event_payload_type.is_none()
                 && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),
+            opus: negotiated.opus,
+            noise_suppression: trunk.voice.noise_suppression,
             voice: media::Wishes {
                 automatic_gain: trunk.voice.automatic_gain,
                 noise_gate: trunk.voice.noise_gate,
@@ -203,6 +205,8 @@ pub(super) fn quality(heard: &media::Quality) -> Quality {
         peer_opinion: heard.peer_opinion,
         packets_rejected: heard.packets_rejected,
         srtp: heard.srtp,
+        ticks_late: heard.ticks_late,
+        tick_late_max_ms: heard.tick_late_max_ms,
     }
 }
 

@@ -64,12 +64,13 @@ pub struct Trunk {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Voice {
     pub automatic_gain: bool,
+    pub noise_suppression: bool,
     pub noise_gate: bool,
 }
 
 impl Default for Voice {
     fn default() -> Self {
-        Self { automatic_gain: true, noise_gate: false }
+        Self { automatic_gain: true, noise_suppression: false, noise_gate: false }
     }
 }
 

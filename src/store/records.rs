@@ -311,6 +311,10 @@ struct StoredQuality {
     packets_rejected: u64,
     #[serde(default)]
     srtp: Option<String>,
+    #[serde(default)]
+    ticks_late: u64,
+    #[serde(default)]
+    tick_late_max_ms: f32,
 }
 
 impl From<Quality> for StoredQuality {
@@ -332,6 +336,8 @@ impl From<Quality> for StoredQuality {
             peer_opinion: quality.peer_opinion.filter(|figure| figure.is_finite()),
             packets_rejected: quality.packets_rejected,
             srtp: quality.srtp.map(|suite| suite.name().to_owned()),
+            ticks_late: quality.ticks_late,
+            tick_late_max_ms: finite(quality.tick_late_max_ms),
         }
     }
 }
@@ -353,6 +359,8 @@ impl From<StoredQuality> for Quality {
             peer_opinion: stored.peer_opinion,
             packets_rejected: stored.packets_rejected,
             srtp: stored.srtp.as_deref().and_then(Suite::named),
+            ticks_late: stored.ticks_late,
+            tick_late_max_ms: stored.tick_late_max_ms,
         }
     }
 }

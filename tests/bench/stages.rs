@@ -8,8 +8,8 @@ use doorline::audio::g711::Law;
 use doorline::audio::goertzel::{tone, tone_at};
 use doorline::audio::resample::{Down, Up};
 use doorline::audio::{
-    Codec, Conference, Decoder, Encoder, FRAME, FRAME_MAX, Leg, LegSettings, Rate, Seed, SoundSettings,
-    level, mixer,
+    Codec, Conference, Decoder, Denoiser, Encoder, FRAME, FRAME_MAX, Leg, LegSettings, Rate, Seed,
+    SoundSettings, level, mixer,
 };
 use doorline::media::socket::{self, Inbox};
 use doorline::rtp::packet::Header;
@@ -49,6 +49,15 @@ pub fn print() {
     line("  (8 to 16 kHz)", time(|| up.process(black_box(&samples), &mut wide_out)));
     line("  (16 to 8 kHz)", time(|| down.process(black_box(&wide), &mut out)));
     let (mut encoder, mut decoder) = (Encoder::new(Codec::G722), Decoder::new(Codec::G722));
+    let mut denoiser = Denoiser::default();
+    let mut noisy = wide.clone();
+    line(
+        "  (noise suppression, 16 kHz)",
+        time(|| {
+            noisy.copy_from_slice(black_box(&wide));
+            denoiser.process(Rate::Wide, &mut noisy);
+        }),
+    );
     line("  (one G.722 encoding)", time(|| encoder.encode(black_box(&wide), &mut codes)));
     line("  (one G.722 decoding)", time(|| decoder.decode(black_box(&codes), &mut wide_out)));
     line("socket out", socket_out);

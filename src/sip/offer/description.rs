@@ -19,6 +19,8 @@ const MEDIA: usize = 4;
 const BYTES: usize = 64 * 1024;
 /// Lines of a description. WebRTC gateways send some 150.
 const LINES: usize = 1_024;
+/// Characters of the parameters of one payload type.
+const PARAMETERS: usize = 512;
 /// Payload types of a stream that are looked at.
 const FORMATS: usize = 64;
 
@@ -43,6 +45,8 @@ pub(super) struct Stream {
     /// As stated, or what is left of it at an address that means hold.
     pub direction: Direction,
     pub mappings: Vec<Mapping>,
+    /// Format parameters (`a=fmtp`), by payload type.
+    pub parameters: Vec<(u8, String)>,
     pub ptime: Option<Duration>,
     pub rtcp_port: Option<u16>,
     pub rtcp_ip: Option<IpAddr>,
@@ -168,6 +172,11 @@ impl Stream {
         };
         let payload_types = media.fmt.split(' ').take(FORMATS).filter_map(|pt| pt.parse::<u8>().ok());
         let mappings = payload_types.filter(|pt| *pt < 128).filter_map(mapping).collect();
+        let parameters = media.attributes.iter().filter(|attribute| attribute.attribute == "fmtp");
+        let parameters = parameters.take(FORMATS).filter_map(|attribute| {
+            let (payload_type, parameters) = attribute.value.as_deref()?.trim().split_once(' ')?;
+            Some((payload_type.parse().ok()?, parameters.chars().take(PARAMETERS).collect()))
+        });
         let rtcp = media.get_first_attribute_typed::<Rtcp>().and_then(Result::ok);
         let crypto = media.attributes.iter().filter(|attribute| attribute.attribute == "crypto");
         let (mut cryptos, mut crypto_fault) = (Vec::new(), None);
@@ -183,6 +192,7 @@ impl Stream {
             place,
             direction,
             mappings,
+            parameters: parameters.collect(),
             ptime: ptime(&media),
             rtcp_port: rtcp.as_ref().map(|rtcp| rtcp.port).filter(|port| *port != 0),
             rtcp_ip: rtcp.and_then(|rtcp| rtcp.connection_address?.parse().ok()),

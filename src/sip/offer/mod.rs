@@ -18,7 +18,7 @@ pub use direction::Direction;
 pub use negotiate::{accept_answer, answer, offer};
 
 pub use super::trunk::CodecName;
-use crate::types::{MediaKey, MediaKeys};
+use crate::types::{MediaKey, MediaKeys, OpusWishes};
 
 /// Our side of a session.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,6 +67,8 @@ pub struct Negotiated {
     /// What the *peer* may do: see [`Direction::sends`] and [`Direction::receives`].
     pub direction: Direction,
     pub rtcp_mux: bool,
+    /// How the peer would like Opus, where that is the codec.
+    pub opus: OpusWishes,
     /// `None`: sound is not encrypted.
     pub srtp: Option<MediaKeys>,
 }

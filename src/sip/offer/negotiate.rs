@@ -8,7 +8,7 @@ use super::codec::{EVENT_PAYLOAD_TYPE, EVENTS, Mapping, encoding};
 use super::crypto::Crypto;
 use super::description::{Offer, Place, Stream};
 use super::{CodecName, Direction, Local, Negotiated, Unusable};
-use crate::types::MediaKeys;
+use crate::types::{MediaKeys, OpusWishes};
 
 const PTIME: Duration = Duration::from_millis(20);
 /// What we take of Opus, and what we send (RFC 7587 §6.1): one channel, heard at 16 kHz, with repairs for
@@ -166,11 +166,14 @@ fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -
     let clock = encoding(codec).clock;
     let payload_type =
         |is: &dyn Fn(&Mapping) -> bool| stream.mappings.iter().find(|m| is(m)).map(|m| m.payload_type);
+    let number = payload_type(&|m| m.is(codec)).unwrap_or(encoding(codec).payload_type);
+    let parameters = stream.parameters.iter().find(|(payload_type, _)| *payload_type == number);
     Negotiated {
+        opus: parameters.map(|(_, parameters)| OpusWishes::parse(parameters)).unwrap_or_default(),
         remote_rtp: stream.rtp(),
         remote_rtcp: if rtcp_mux { stream.rtp() } else { stream.rtcp() },
         codec,
-        payload_type: payload_type(&|m| m.is(codec)).unwrap_or(encoding(codec).payload_type),
+        payload_type: number,
         event_payload_type: payload_type(&|m| m.is_event(clock)).filter(|_| events),
         ptime: stream.ptime.unwrap_or(PTIME),
         direction: stream.direction,
@@ -308,6 +311,53 @@ mod tests {
                 )
             }
         }
+    }
+
+    #[test]
+    fn the_trunks_order_of_codecs_decides_whatever_the_peers_is() {
+        use CodecName::{G722, Opus, Pcma, Pcmu};
+        let theirs = sdp("m=audio_4000_RTP/AVP_0_8_9_111 a=rtpmap:111_opus/48000/2");
+        let backwards = sdp("m=audio_4000_RTP/AVP_111_9_8_0 a=rtpmap:111_opus/48000/2");
+        for (trunk, expected) in [
+            (vec![Opus, G722, Pcma, Pcmu], Opus),
+            (vec![Pcma, Opus], Pcma),
+            (vec![Pcmu, Pcma], Pcmu),
+            (vec![G722, Opus, Pcmu], G722),
+        ] {
+            let local = Local { codecs: trunk.clone(), ..local() };
+            for theirs in [&theirs, &backwards] {
+                let (_, negotiated) = answer(&Offer::parse(theirs).unwrap(), &local, None).unwrap();
+                assert_eq!(negotiated.codec, expected, "{trunk:?}");
+            }
+            // Our own offers name them in that order.
+            let offer = String::from_utf8(offer(&local, None)).unwrap();
+            let line = offer.lines().find(|line| line.starts_with("m=")).unwrap();
+            let numbers: Vec<u8> =
+                line.split(' ').skip(3).take(trunk.len()).map(|number| number.parse().unwrap()).collect();
+            let expected: Vec<u8> = trunk.iter().map(|codec| encoding(*codec).payload_type).collect();
+            assert_eq!(numbers, expected, "{trunk:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_says_of_its_opus_is_ours_to_heed_both_ways() {
+        let local = Local { codecs: vec![CodecName::Opus, CodecName::Pcma], ..local() };
+        let theirs = sdp("m=audio_4000_RTP/AVP_111_96_8 a=rtpmap:96_opus/48000/2 a=rtpmap:111_opus/48000/2 \
+                          a=fmtp:96_usedtx=1 a=fmtp:111_maxplaybackrate=8000;useinbandfec=1");
+        let wishes = OpusWishes { playback_rate: 8_000, repairs: true, ..OpusWishes::default() };
+        let (text, negotiated) = answer(&Offer::parse(&theirs).unwrap(), &local, None).unwrap();
+        assert_eq!((negotiated.payload_type, negotiated.opus), (111, wishes));
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("a=fmtp:111 useinbandfec=1;usedtx=1;stereo=0;"), "{text}");
+        // The same in an answer to an offer of ours; another codec has no such wishes.
+        let ours = offer(&local, None);
+        let theirs =
+            sdp("m=audio_4000_RTP/AVP_96 a=rtpmap:96_opus/48000/2 a=fmtp:96_cbr=1;maxaveragebitrate=9000");
+        let negotiated = accept_answer(&ours, &theirs).unwrap();
+        let wishes = OpusWishes { constant: true, bitrate_max: Some(9_000), ..OpusWishes::default() };
+        assert_eq!(negotiated.opus, wishes);
+        let theirs = sdp("m=audio_4000_RTP/AVP_8 a=fmtp:96_cbr=1");
+        assert_eq!(accept_answer(&ours, &theirs).unwrap().opus, OpusWishes::default());
     }
 
     #[test]
