@@ -69,7 +69,9 @@ impl Store {
         let outcome = Outcome { id: id.to_string(), secret: Some(token.reveal().to_owned()) };
         self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         transaction.commit().await?;
-        Ok((TokenFacts { id, host, name: name.to_owned(), created_at: now }, token))
+        // As it is read back.
+        let created_at = Timestamp::from_millisecond(millis(now)).unwrap_or(now);
+        Ok((TokenFacts { id, host, name: name.to_owned(), created_at }, token))
     }
 
     /// Whose token is this? The index finds it by hash, from which nothing can be learnt bit by
