@@ -185,7 +185,7 @@ impl World<'_> {
         events.push((Duration::ZERO, format!("x: {who}")));
         events.extend(self.keys().into_iter().map(|(at, key)| (at, format!("x: dial {key}"))));
         let title = self.title();
-        let mut before = "";
+        let (mut before, mut inside) = ("", false);
         for step in &self.recorded.path {
             let line = match step.what.as_str() {
                 "admitted" => Some("admit x".to_owned()),
@@ -196,7 +196,7 @@ impl World<'_> {
                 "leaving" if self.ended("removed-by-moderator") => Some("remove x".to_owned()),
                 "leaving" if self.ended("meeting-cancelled") => Some(format!("ada cancels {title}")),
                 "leaving" if self.ended("meeting-closed-by-second") => Some("ada opens other".to_owned()),
-                "leaving" if self.ended("meeting-ended") && before == "in-meeting" => {
+                "leaving" if self.ended("meeting-ended") && inside => {
                     Some(format!("ada closes {title}"))
                 }
                 "in-meeting" | "announcing" if before == "waiting" => Some(format!("ada opens {title}")),
@@ -204,6 +204,7 @@ impl World<'_> {
             };
             events.extend(line.map(|line| (self.since_start(step.at), line)));
             before = &step.what;
+            inside |= before == "in-meeting";
         }
         let end = match self.recorded.ending.as_deref() {
             Some("hung-up") => Some("x: hang up"),

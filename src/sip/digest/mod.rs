@@ -81,6 +81,8 @@ pub enum Unreadable {
 
 /// Longest header that is looked at, and most parameters in it.
 const LENGTH_MAX: usize = 4_096;
+/// Longest challenge that is answered: the answer repeats it, quoted anew, and must fit into a header too.
+const CHALLENGE_MAX: usize = 1_536;
 const PARAMS_MAX: usize = 32;
 
 impl Algorithm {
@@ -125,9 +127,13 @@ impl Qop {
 }
 
 impl Challenge {
-    /// `None`: another scheme, an algorithm or a qop that we do not speak, or malformed.
+    /// `None`: another scheme, an algorithm or a qop that we do not speak, malformed, or longer than any
+    /// that can be answered.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > CHALLENGE_MAX {
+            return None;
+        }
         let params = params(text).ok()?;
         let value = |name| find(&params, name);
         let algorithm = match value("algorithm") {
