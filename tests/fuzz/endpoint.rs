@@ -342,7 +342,8 @@ impl Life {
         {
             self.tags.push(tag.to_owned());
         }
-        assert!(matches!(response.status, 100..=501 | 503 | 504), "{response:?}");
+        // 505: another SIP than 2.0 (RFC 3261 §21.5.6).
+        assert!(matches!(response.status, 100..=501 | 503..=505), "{response:?}");
         let branch = response.via.first().and_then(|via| via.branch()).unwrap_or_default();
         // What is answered without a transaction, such as a copy that arrives damaged, may differ.
         let is_decided = matches!(response.status, 200 | 480 | 486 | 487);
