@@ -38,7 +38,7 @@ test: lint ## everything: lints, documentation examples, all tests, real SIPp, a
 	@cargo nextest --version >/dev/null 2>&1 || { \
 	  echo "installing cargo-nextest with cargo" >&2; cargo install --locked cargo-nextest; }
 	cargo test --locked --doc --quiet
-	DOORLINE_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo nextest run --locked --profile ci
+	DOORLINE_FUZZ_SECONDS=$(FUZZ_SECONDS) DOORLINE_FUZZ_SEED=$(FUZZ_SEED) cargo nextest run --locked --profile ci
 
 faults: ## what must hold when something fails, the long forms; prints figures
 	@tools/need $(TEST_NEEDS)

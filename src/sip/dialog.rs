@@ -51,7 +51,7 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: Some(invite.cseq.number),
             // A Contact is required; without one From is the best guess there is.
-            target: invite.contact.first().unwrap_or(&invite.from).uri.clone(),
+            target: sip_contact(&invite.contact).unwrap_or(&invite.from).uri.clone(),
             routes: invite.record_route.clone(),
         }
     }
@@ -117,7 +117,7 @@ impl Dialog {
 
     /// A re-INVITE or UPDATE may move the peer (§12.2.2).
     pub fn refresh_target(&mut self, contact: &[NameAddr]) {
-        if let Some(contact) = contact.first() {
+        if let Some(contact) = sip_contact(contact) {
             self.target = contact.uri.clone();
         }
     }
@@ -176,6 +176,12 @@ fn bare(uri: &Uri) -> Uri {
         sip.params.remove("method");
     }
     uri
+}
+
+/// Where requests can go: a Contact is a SIP or SIPS URI (RFC 3261 §8.1.1.8), and one of another scheme is
+/// passed over.
+fn sip_contact(contact: &[NameAddr]) -> Option<&NameAddr> {
+    contact.iter().find(|contact| contact.uri.host().is_some())
 }
 
 #[cfg(test)]

@@ -320,9 +320,14 @@ impl Life {
                         self.asked.push(request);
                     }
                 }
-                // What could not be read is answered with as much of it as could.
+                // What could not be read is answered with as much of it as could. And whoever names nothing but
+                // other schemes than SIP, in Contact and From, is sent its BYE there.
                 Err(_) => assert!(
-                    transmit.bytes.starts_with(b"SIP/2.0 4") || transmit.bytes.starts_with(b"SIP/2.0 50")
+                    transmit.bytes.starts_with(b"SIP/2.0 4")
+                        || transmit.bytes.starts_with(b"SIP/2.0 50")
+                        || transmit.bytes.starts_with(b"BYE "),
+                    "{}",
+                    transmit.bytes.escape_ascii()
                 ),
             }
         }

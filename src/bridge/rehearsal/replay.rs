@@ -196,9 +196,7 @@ impl World<'_> {
                 "leaving" if self.ended("removed-by-moderator") => Some("remove x".to_owned()),
                 "leaving" if self.ended("meeting-cancelled") => Some(format!("ada cancels {title}")),
                 "leaving" if self.ended("meeting-closed-by-second") => Some("ada opens other".to_owned()),
-                "leaving" if self.ended("meeting-ended") && inside => {
-                    Some(format!("ada closes {title}"))
-                }
+                "leaving" if self.ended("meeting-ended") && inside => Some(format!("ada closes {title}")),
                 "in-meeting" | "announcing" if before == "waiting" => Some(format!("ada opens {title}")),
                 _ => None,
             };
@@ -236,6 +234,12 @@ impl World<'_> {
                 };
             }
             from = complete;
+        }
+        // Chosen before it was asked which meeting: the first.
+        if let Some(at) = self.chosen_ahead()
+            && let Some(last) = keys.partition_point(|key| *key <= at).checked_sub(1)
+        {
+            digits[last] = '1';
         }
         for (at, command) in self.commands() {
             let end = keys.partition_point(|key| *key <= at);
@@ -289,7 +293,15 @@ impl World<'_> {
             .find(|step| step.what != "asking-host-pin" && step.what != "checking");
         let until = verdict.map_or(self.ended_at, |step| step.at);
         let count = self.recorded.keys.iter().filter(|key| key.at < until).count();
-        count.saturating_sub(PIN.len() + 3).clamp(6, HOST_PIN.len())
+        let chosen = usize::from(self.chosen_ahead().is_some());
+        count.saturating_sub(PIN.len() + 3 + chosen).clamp(6, HOST_PIN.len())
+    }
+
+    /// When a moderator was asked which meeting, if the answer had been keyed by then.
+    fn chosen_ahead(&self) -> Option<Duration> {
+        let asked = self.recorded.path.iter().position(|step| step.what == "asked-which-meeting")?;
+        let next = self.recorded.path.get(asked + 1)?;
+        (next.what == "opening").then(|| self.since_start(self.recorded.path[asked].at))
     }
 
     /// Keys of the meeting that left a trace, by when.
