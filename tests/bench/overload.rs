@@ -23,7 +23,7 @@ fn main() {
         config: format!(
             "[limits]\ncalls_per_second = {limit}\ncalls_burst = {limit}\ncalls_max = 3000\ncalls_entering_max = 3000\n"
         ),
-        rtp: Some(22_000..=29_999),
+        legs: 3_000,
         log: "warn",
         ..Options::default()
     });
