@@ -50,6 +50,7 @@ pub(crate) struct Row {
     pub role: Role,
     pub number: Option<PhoneNumber>,
     pub entered: Entered,
+    pub admitted: bool,
     pub joined_at: Timestamp,
     /// By `*6`.
     pub muted_self: bool,
@@ -135,6 +136,7 @@ impl Meeting {
             role: row.role,
             number: row.number.clone(),
             entered: row.entered,
+            admitted: row.admitted,
             joined_at: row.joined_at,
             muted: row.muted(),
             hard_muted: row.muted_hard,

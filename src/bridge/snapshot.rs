@@ -74,6 +74,8 @@ pub struct Participant {
     pub role: Role,
     pub number: Option<PhoneNumber>,
     pub entered: Entered,
+    /// A moderator let them in from the lobby.
+    pub admitted: bool,
     pub joined_at: Timestamp,
     pub muted: bool,
     /// By the moderator: `*6` does not undo it.

@@ -328,7 +328,7 @@ fn show_meeting(out: &mut impl Write, json: bool, answer: &Value) -> anyhow::Res
     if let Some(text) = answer["invitation"]["text"].as_str().filter(|_| !json) {
         writeln!(out)?;
         for line in text.lines() {
-            writeln!(out, "  {}", table::printable(line))?;
+            writeln!(out, "  {}", crate::types::text::printable(line))?;
         }
     }
     Ok(())

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::types::text::misleads;
+
 /// One thing that is wrong. All of them are collected, so that one reading shows everything.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fault {
@@ -55,10 +57,7 @@ impl Faults {
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     for c in text.chars().take(400) {
-        // Also the marks that turn the direction of writing, which hide what a line says.
-        if c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
+        if misleads(c) {
             line.extend(c.escape_default());
         } else {
             line.push(c);

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::problem::Problem;
+use crate::types::text::misleads;
 use crate::types::{Language, PhoneNumber};
 
 /// A name or title: 1 to 200 characters on one line, trimmed, none of which changes how others
@@ -14,16 +15,10 @@ pub fn line(field: &str, text: &str) -> Result<String, Problem> {
     if length == 0 || length > LINE_MAX {
         return Err(Problem::invalid(field, format!("{length} characters, expected 1 to {LINE_MAX}")));
     }
-    if text.chars().any(is_control) {
+    if text.chars().any(misleads) {
         return Err(Problem::invalid(field, "a control character, expected one line of text"));
     }
     Ok(text.to_owned())
-}
-
-/// Also the characters that turn the direction of writing (Unicode UAX #9), and line separators.
-fn is_control(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Not whether mail arrives there; that it can stand in a header and on a command line.
@@ -33,7 +28,7 @@ pub fn email(field: &str, text: &str) -> Result<String, Problem> {
         && text.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty() && !domain.is_empty() && !domain.contains('@') && domain.is_ascii()
         })
-        && !text.chars().any(|c| c.is_whitespace() || is_control(c) || "<>()[]\\,;:\"".contains(c))
+        && !text.chars().any(|c| c.is_whitespace() || misleads(c) || "<>()[]\\,;:\"".contains(c))
         && !text.starts_with('-');
     if good {
         Ok(text.to_owned())

@@ -136,6 +136,8 @@ pub struct Participant {
     /// Why they were let in: `proved-code`, `remembered` (this meeting's code was not asked),
     /// `pin-only` or `moderator`.
     entered: &'static str,
+    /// A moderator let them in from the lobby.
+    admitted: bool,
     #[schema(value_type = String, format = DateTime)]
     joined_at: Timestamp,
     muted: bool,
@@ -155,6 +157,7 @@ impl From<&snapshot::Participant> for Participant {
             role: participant.role.word(),
             number: participant.number.as_ref().map(PhoneNumber::masked),
             entered: participant.entered.word(),
+            admitted: participant.admitted,
             joined_at: participant.joined_at,
             muted: participant.muted,
             hard_muted: participant.hard_muted,

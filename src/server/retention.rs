@@ -54,6 +54,7 @@ async fn sweep(store: &Store, retention: &Retention, recordings: &Path, now: Now
                 ("webhooks", swept.hooks),
                 ("meetings", swept.meetings),
                 ("verified-numbers", swept.verified_numbers),
+                ("request-outcomes", swept.outcomes),
             ];
             for (table, rows) in tables.into_iter().filter(|(_, rows)| *rows > 0) {
                 info!(table, rows, "kept no longer, deleted");

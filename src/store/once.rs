@@ -90,8 +90,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), Error> {
         let Some(once) = once else { return Ok(()) };
-        query("DELETE FROM once WHERE done_at <= $1")
-            .bind(millis(kept_since(now)))
+        // One that is too old to be found may still hold the key's place.
+        query("DELETE FROM once WHERE key_mac = $1")
+            .bind(once.key.to_vec())
             .execute(&mut *transaction)
             .await?;
         let text = serde_json::to_string(outcome).expect("two strings are JSON");
@@ -118,7 +119,7 @@ impl Once {
     }
 }
 
-fn kept_since(now: Timestamp) -> Timestamp {
+pub(super) fn kept_since(now: Timestamp) -> Timestamp {
     now.checked_sub(KEPT).unwrap_or(Timestamp::MIN)
 }
 

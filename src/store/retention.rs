@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::database::{Query, query};
+use super::once::kept_since;
 use super::row::millis;
 use super::{Error, Store};
 
@@ -37,6 +38,8 @@ pub struct Swept {
     pub hooks: u64,
     pub meetings: u64,
     pub verified_numbers: u64,
+    /// What came of requests with an `Idempotency-Key`, which may hold what was told once.
+    pub outcomes: u64,
 }
 
 /// Rows of one statement: some milliseconds of work.
@@ -97,6 +100,16 @@ impl Store {
                 })
                 .await?;
         }
+        swept.outcomes = self
+            .sweep_lots(|| {
+                query(
+                    "DELETE FROM once WHERE key_mac IN (
+                         SELECT key_mac FROM once WHERE done_at <= $1 LIMIT $2)",
+                )
+                .bind(millis(kept_since(now)))
+                .bind(LOT)
+            })
+            .await?;
         let (unused, in_all) = (expired(retention.verified_unused), expired(retention.verified_in_all));
         swept.verified_numbers = self
             .sweep_lots(|| {

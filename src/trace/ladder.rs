@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use super::{Message, Trace};
+use crate::types::text::printable;
 
 /// Between two columns: room for an address with its port, and for most summaries.
 const STEP: usize = 30;
@@ -64,11 +65,6 @@ fn arrow(message: &Message, columns: &[SocketAddr]) -> String {
     }
     let drawn: String = line.into_iter().collect();
     format!("{drawn} {rest}").trim_end().to_owned()
-}
-
-/// What would move a terminal's cursor is shown as a mark.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod opus;
 pub mod phone_number;
 pub mod secret;
 pub mod srtp;
+pub mod text;
 pub mod trust;
 
 pub use attestation::Attestation;

@@ -408,6 +408,7 @@ fn live_meeting(host: &Made, meeting: MeetingId, participant: u128) -> LiveMeeti
             role: Role::Guest,
             number: "+447700900123".parse().ok(),
             entered: Entered::Remembered,
+            admitted: false,
             joined_at: Timestamp::now(),
             muted: false,
             hard_muted: false,

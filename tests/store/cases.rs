@@ -1068,6 +1068,7 @@ macro_rules! for_each_case {
             a_person_is_erased_and_everybody_else_stays
             nobody_is_erased_while_records_wait_to_be_written
             an_event_is_queued_once_for_each_hook_that_wants_it_and_settled
+            what_came_of_a_request_goes_by_itself_after_a_day
             a_person_who_is_erased_is_in_no_event_for_a_webhook
             a_known_caller_is_answered_while_the_database_is_away_and_no_longer_than_that
             a_broken_database_is_unavailable_and_never_a_wrong_answer

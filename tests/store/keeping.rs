@@ -156,6 +156,27 @@ async fn due(house: &House, hook: &str, count: usize) -> Vec<doorline::store::Ho
     }
 }
 
+pub async fn what_came_of_a_request_goes_by_itself_after_a_day() {
+    let mut house = House::new().await;
+    let host = house.host("Ada").await;
+    let meeting = house.meeting(host.id, MeetingKind::OneTime, 60).await;
+    let once = house.store.once("ada", "key", b"new code");
+    let code = async |house: &House, minutes| {
+        house.store.new_code_once(meeting.id, house.at(minutes), Some(&once)).await.unwrap().code
+    };
+    let first = code(&house, 0).await;
+    let kept = house.store.sweep(&Retention::default(), house.at(60 * 24 - 1)).await.unwrap();
+    assert_eq!(kept, Swept::default());
+    assert!(code(&house, 60 * 24 - 1).await == first, "asked again it is not done again");
+    let gone = house.store.sweep(&Retention::default(), house.at(60 * 24 + 1)).await.unwrap();
+    assert_eq!(gone, Swept { outcomes: 1, ..Swept::default() });
+    assert!(code(&house, 60 * 24 + 1).await != first, "after a day it is another request");
+    // And so it is where no sweep came by in between.
+    house.now += SignedDuration::from_hours(24 * 3);
+    let third = code(&house, 0).await;
+    assert!(code(&house, 1).await == third);
+}
+
 pub async fn an_event_is_queued_once_for_each_hook_that_wants_it_and_settled() {
     let house = House::new().await;
     let host = house.host("Ada").await;

@@ -171,6 +171,7 @@ pub(super) fn enter(
         role,
         number,
         entered,
+        admitted: call.admitted == Some(host.id),
         joined_at: at,
         muted_self: false,
         muted_with_all: muted,

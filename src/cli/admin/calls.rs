@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::client::Client;
-use super::table::{Column, facts, printable};
+use super::table::{Column, facts};
 use super::{Connection, list};
+use crate::types::text::printable;
 use crate::types::{CallId, HostId, MeetingId};
 
 #[derive(Args, Debug)]

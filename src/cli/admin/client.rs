@@ -7,8 +7,8 @@ use serde_json::Value;
 use ureq::http::{Method, Request};
 
 use super::Connection;
-use super::table::printable;
 use crate::types::Token;
+use crate::types::text::printable;
 
 pub struct Client {
     agent: ureq::Agent,

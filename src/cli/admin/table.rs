@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::types::text::printable;
+
 /// Heading, member.
 pub type Column = (&'static str, &'static str);
 
@@ -40,13 +42,6 @@ fn text(value: &Value) -> String {
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
-}
-
-/// Control characters could move the cursor of whoever reads this, and others turn the direction
-/// of writing (Unicode UAX #9).
-pub fn printable(text: &str) -> String {
-    let odd = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if odd(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::table::{Column, printable};
+use super::table::Column;
 use super::{Connection, list};
+use crate::types::text::printable;
 
 #[derive(Args, Debug)]
 pub struct TrunkArguments {
