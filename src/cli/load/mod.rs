@@ -82,39 +82,30 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A meeting to call, and the host that was made for it.
-struct Room {
-    host: Option<String>,
-    keys: String,
-}
-
 /// Exit code 0: everybody who called was in and heard whom they should; 1: not.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let peer = Plan::new(&arguments.to, "+15550100000")?.peer;
     may_call(peer, arguments.yes_not_loopback)?;
     let count = arguments.rooms * arguments.callers;
     ensure!(count <= CALLERS_MAX, "{count} callers, expected at most {CALLERS_MAX} from one process");
-    let rooms = match &arguments.pin {
+    let report = match &arguments.pin {
         Some(pin) => {
             let code = arguments.code.as_ref().map(|code| format!("{code}#")).unwrap_or_default();
-            vec![Room { host: None, keys: format!("{pin}#{code}") }]
+            call_all(arguments, &[format!("{pin}#{code}")])?
         }
         None => {
             let service = Service::new(&arguments.connection)?;
-            (0..arguments.rooms).map(|number| make_room(&service, number)).collect::<Result<_, _>>()?
+            let mut hosts = Vec::new();
+            let rooms = (0..arguments.rooms).map(|number| make_room(&service, number, &mut hosts));
+            let rooms = rooms.collect::<anyhow::Result<Vec<_>>>();
+            let report = rooms.and_then(|rooms| call_all(arguments, &rooms));
+            // What was made goes, also when something went wrong.
+            for host in hosts {
+                service.delete(&format!("/hosts/{host}")).context("a host of this test is left behind")?;
+            }
+            report?
         }
     };
-    let report = call_all(arguments, &rooms);
-    // What was made goes, also when something went wrong.
-    if let Some(made) =
-        rooms.iter().any(|room| room.host.is_some()).then(|| Service::new(&arguments.connection))
-    {
-        let service = made?;
-        for host in rooms.iter().filter_map(|room| room.host.as_ref()) {
-            service.delete(&format!("/hosts/{host}")).context("a host of this test is left behind")?;
-        }
-    }
-    let report = report?;
     if arguments.connection.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -130,11 +121,13 @@ fn may_call(peer: SocketAddr, yes: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_room(service: &Service, number: u32) -> anyhow::Result<Room> {
+/// Makes a host, which is noted in `hosts`, and a meeting: the keys that lead into it.
+fn make_room(service: &Service, number: u32, hosts: &mut Vec<String>) -> anyhow::Result<String> {
     let name = format!("load test {}", number + 1);
     let host = service.post("/hosts", Some(&json!({"name": name, "email": "load@example.com"})))?;
     let text = |value: &Value, member: &str| value[member].as_str().map(str::to_owned);
     let id = text(&host, "id").context("the API made no host")?;
+    hosts.push(id.clone());
     let now = Timestamp::now();
     let later = now.checked_add(SignedDuration::from_hours(3)).context("the clock is at its end")?;
     let body = json!({
@@ -142,7 +135,7 @@ fn make_room(service: &Service, number: u32) -> anyhow::Result<Room> {
     });
     let meeting = service.post(&format!("/hosts/{id}/meetings"), Some(&body))?;
     let (pin, code) = text(&meeting, "pin").zip(text(&meeting, "code")).context("the API made no meeting")?;
-    Ok(Room { host: Some(id), keys: format!("{pin}#{code}#") })
+    Ok(format!("{pin}#{code}#"))
 }
 
 /// The tone of a speaker, in Hz.
@@ -150,7 +143,8 @@ fn tone(speaker: u32) -> f64 {
     400.0 + 230.0 * f64::from(speaker)
 }
 
-fn call_all(arguments: &Arguments, rooms: &[Room]) -> anyhow::Result<Report> {
+/// `rooms`: the keys that lead into each.
+fn call_all(arguments: &Arguments, rooms: &[String]) -> anyhow::Result<Report> {
     let per_room = arguments.callers;
     let count = rooms.len() as u32 * per_room;
     let bar = progress(count);
@@ -166,7 +160,7 @@ fn call_all(arguments: &Arguments, rooms: &[Room]) -> anyhow::Result<Report> {
         }
         let mut plan = Plan::new(&arguments.to, &format!("+1555014{number:04}"))?;
         plan.presentation = Presentation::Asserted;
-        plan.keys = rooms[room].keys.parse().map_err(|error| anyhow::anyhow!("{error}"))?;
+        plan.keys = rooms[room].parse().map_err(|error| anyhow::anyhow!("{error}"))?;
         plan.digits_by = arguments.digits_by;
         let speaks = (place < arguments.speakers).then(|| tone(place));
         plan.voice = speaks.map_or_else(Voice::default, Voice::tone);
