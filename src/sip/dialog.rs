@@ -233,6 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn a_contact_of_another_scheme_is_no_target() {
+        let uri = |contact: &str| NameAddr::parse(contact).unwrap();
+        let mut request = invite("");
+        let cases: &[(&[&str], &str)] = &[
+            (&["<tel:+441>", "<sip:b@192.0.2.2>"], "sip:b@192.0.2.2"),
+            (&["<tel:+441>"], "sip:a@h"),
+            (&[], "sip:a@h"),
+        ];
+        for (contacts, expected) in cases {
+            request.contact = contacts.iter().map(|contact| uri(contact)).collect();
+            let mut dialog = Dialog::answering(&request, "us");
+            assert_eq!(dialog.request(Method::Bye).uri.to_string(), *expected, "{contacts:?}");
+            dialog.refresh_target(&[uri("<http://192.0.2.3>")]);
+            assert_eq!(
+                dialog.request(Method::Bye).uri.to_string(),
+                *expected,
+                "a change to no target is none"
+            );
+        }
+    }
+
+    #[test]
     fn numbers_rise_with_gaps_and_never_fall_or_repeat() {
         let mut dialog = Dialog::answering(&invite(""), "us");
         let taken: Vec<bool> = [7, 6, 8, 8, 100, 9, 101].into_iter().map(|n| dialog.take_cseq(n)).collect();

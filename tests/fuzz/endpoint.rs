@@ -321,11 +321,11 @@ impl Life {
                     }
                 }
                 // What could not be read is answered with as much of it as could. And whoever names nothing but
-                // other schemes than SIP, in Contact and From, is sent its BYE there.
+                // other schemes than SIP, in Contact and From, is sent requests that say so.
                 Err(_) => assert!(
                     transmit.bytes.starts_with(b"SIP/2.0 4")
                         || transmit.bytes.starts_with(b"SIP/2.0 50")
-                        || transmit.bytes.starts_with(b"BYE "),
+                        || is_for_another_scheme(&transmit.bytes),
                     "{}",
                     transmit.bytes.escape_ascii()
                 ),
@@ -417,4 +417,11 @@ fn mangled(mut bytes: Vec<u8>, steps: &mut Steps<'_>) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// A request whose Request-URI is neither SIP nor SIPS.
+fn is_for_another_scheme(bytes: &[u8]) -> bool {
+    let mut words = bytes.split(|byte| *byte == b' ');
+    let is_method = words.next().is_some_and(|word| word.iter().all(u8::is_ascii_uppercase));
+    is_method && words.next().is_some_and(|uri| !uri.starts_with(b"sip:") && !uri.starts_with(b"sips:"))
 }

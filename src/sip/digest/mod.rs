@@ -394,6 +394,9 @@ mod tests {
         for wrong in wrong {
             assert_eq!(Challenge::parse(wrong), None, "{wrong}");
         }
+        let nonce = |length| format!("Digest realm=\"r\", nonce=\"{}\"", "n".repeat(length));
+        assert!(Challenge::parse(&nonce(1_000)).is_some());
+        assert_eq!(Challenge::parse(&nonce(CHALLENGE_MAX)), None, "its answer would fit into no header");
     }
 
     #[test]
