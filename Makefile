@@ -14,8 +14,8 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 # What a build needs beside Rust: a C compiler for SQLite, CMake for libopus.
 BUILD_NEEDS := cc=build-essential c++=build-essential cmake=cmake
-# What the tests need too: real SIPp and Kamailio, and Python for the prompts' scripts, a mail server and a calendar reader.
-TEST_NEEDS := $(BUILD_NEEDS) sipp=sip-tester kamailio=kamailio python3=python3 flite=flite pg_ctlcluster=postgresql
+# What the tests need too: real SIPp, baresip and Kamailio, and Python for the prompts' scripts, a mail server and a calendar reader.
+TEST_NEEDS := $(BUILD_NEEDS) sipp=sip-tester baresip=baresip-core kamailio=kamailio python3=python3 flite=flite pg_ctlcluster=postgresql
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -37,6 +37,7 @@ lint: ## formatting and clippy, warnings are errors
 test: lint ## everything: lints, documentation examples, all tests, real SIPp, a minute of fuzzing each; the summary comes last
 	@tools/need $(TEST_NEEDS)
 	@python3 -c "import ensurepip" 2>/dev/null || tools/need pyvenv=python3-venv
+	@ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || tools/need kamailio-tls=kamailio-tls-modules
 	@cargo nextest --version >/dev/null 2>&1 || { \
 	  echo "installing cargo-nextest with cargo" >&2; cargo install --locked cargo-nextest; }
 	cargo test --locked --doc --quiet

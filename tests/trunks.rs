@@ -10,6 +10,7 @@ use doorline::cli::phone::{Call, Plan};
 use doorline::signalling::dns::Resolver;
 use doorline::sip::Transport;
 use serde_json::Value;
+use support::certificates::Authority;
 use support::{Doorline, Kamailio, NameServer, Options, eventually};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -98,7 +99,11 @@ fn call(door: &Doorline, to: &str, from: [u8; 4], number: &str) -> Value {
 
 /// A service with one access number for all, a name server, and a trunk file.
 fn door(dns: &NameServer, trunk: &str) -> Doorline {
-    let door = Doorline::start(Options { one_access_number: false, ..Options::default() });
+    door_with(dns, trunk, None)
+}
+
+fn door_with(dns: &NameServer, trunk: &str, tls: Option<String>) -> Doorline {
+    let door = Doorline::start(Options { one_access_number: false, tls, ..Options::default() });
     let config = std::fs::read_to_string(door.config_file()).expect("the configuration is there");
     let servers = format!("[sip]\nname_servers = [\"{}\"]\n", dns.address());
     door.write("doorline.toml", &config.replacen("[sip]\n", &servers, 1));
@@ -175,6 +180,49 @@ fn we_register_with_a_carrier_and_its_calls_come_in_until_we_go() {
     assert!(refused.contains("404"), "{refused}");
     for secret in ["secret", "4420@"] {
         assert!(!door.log().contains(secret), "{secret} is in the log");
+    }
+}
+
+#[test]
+fn we_register_over_tls_with_the_carrier_that_its_name_belongs_to_and_with_no_other() {
+    let authority = Authority::new();
+    authority.issue("door", &["127.0.0.1"]);
+    authority.issue("carrier", &["carrier.test"]);
+    authority.issue("other", &["other.test", "127.0.7.1"]);
+    for (certificate, state) in [("carrier", "registered"), ("other", "down")] {
+        let [pem, key] = ["pem", "key"].map(|end| authority.file(&format!("{certificate}.{end}")));
+        let (pem, key) = (pem.display().to_string(), key.display().to_string());
+        let environment = [
+            ("ACCOUNT", "4420"),
+            ("PASSWORD", "secret"),
+            ("REALM", "carrier.test"),
+            ("TLS_CERTIFICATE", &pem),
+            ("TLS_KEY", &key),
+        ];
+        let kamailio = Kamailio::start("registrar", REGISTRAR, &environment);
+        let dns = NameServer::start(&format!(
+            "_sips._tcp.carrier.test 60 SRV 10 0 {} edge.carrier.test\nedge.carrier.test 60 A 127.0.7.1",
+            kamailio.tls().port()
+        ));
+        let file = "name = \"carrier\"\n[caller_id]\ntrust = \"pai\"\n[register]\n\
+                    registrar = \"sip:carrier.test;transport=tls\"\nuser = \"4420\"\n\
+                    password_file = \"carrier-password\"\nrealm = \"carrier.test\"\n";
+        let mut door = door_with(&dns, file, Some(authority.section("door")));
+        door.restart();
+        becomes(&door, "carrier", state);
+        let told = trunk(&door, "carrier");
+        if state != "registered" {
+            assert_eq!(told["registration"]["state"], "failing", "{told}");
+            continue;
+        }
+        assert_eq!(told["registration"]["address"], kamailio.tls().to_string(), "{told}");
+        // The phone speaks UDP with the carrier, and the carrier TLS with us.
+        let uri = format!("sip:4420@{}", kamailio.address());
+        let record = call(&door, &uri, [127, 0, 7, 2], "+15550160011");
+        assert_eq!((&record["trunk"], &record["ending"]), (&"carrier".into(), &"hung-up".into()), "{record}");
+        let id = record["id"].as_str().expect("a record has an id");
+        let trace = door.api().get(&format!("/calls/{id}/ladder")).good();
+        assert!(trace["messages"].to_string().contains("tls"), "{trace}");
     }
 }
 

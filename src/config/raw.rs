@@ -388,7 +388,8 @@ section! {
         /// The realm of our challenge: the peer must use its password for this word.
         realm: String = Default("\"doorline\""),
         /// What we ask for, best first: "SHA-512-256", "SHA-256", "MD5". A peer takes the first that it
-        /// speaks; many speak MD5 alone.
+        /// speaks; many speak MD5 alone. Some phones (libre 1.1) fail at one that they do not know: ask
+        /// those for MD5 alone.
         algorithms: Vec<String> = Default("[\"SHA-256\", \"MD5\"]"),
     }
 }

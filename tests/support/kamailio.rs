@@ -13,22 +13,24 @@ use super::eventually;
 pub struct Kamailio {
     folder: tempfile::TempDir,
     address: SocketAddr,
+    tls: SocketAddr,
     child: Child,
 }
 
 impl Kamailio {
     /// Starts `sip-config/kamailio/{name}.cfg` at a free port of `address`, with these variables in its
-    /// environment, and waits until it answers.
+    /// environment, and waits until it answers. With `TLS_CERTIFICATE` among them it listens on TLS too.
     ///
     /// # Panics
     /// When it does not; its log is printed.
     pub fn start(name: &str, address: [u8; 4], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let port = UdpSocket::bind((IpAddr::from(address), 0))
-            .and_then(|socket| socket.local_addr())
-            .expect("a port is free")
-            .port();
-        let address = SocketAddr::new(IpAddr::from(address), port);
+        let [address, tls] = [0; 2].map(|any| {
+            let socket = UdpSocket::bind((IpAddr::from(address), any));
+            socket.and_then(|socket| socket.local_addr()).expect("a port is free")
+        });
+        let has_tls = environment.iter().any(|(name, _)| *name == "TLS_CERTIFICATE");
+        let with_tls = ["-A".to_owned(), "WITH_TLS".to_owned(), "-l".to_owned(), format!("tls:{tls}")];
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sip-config/kamailio/{name}.cfg"));
         let log = File::create(folder.path().join("log")).expect("a file can be made");
         let child = Command::new("kamailio")
@@ -36,6 +38,7 @@ impl Kamailio {
             .arg(file)
             .args(["-DD", "-E", "-m", "32", "-M", "8", "-n", "2"])
             .args(["-l", &format!("udp:{address}"), "-l", &format!("tcp:{address}")])
+            .args(with_tls.iter().filter(|_| has_tls))
             .arg("-Y")
             .arg(folder.path())
             .arg("-P")
@@ -47,7 +50,7 @@ impl Kamailio {
             .process_group(0)
             .spawn()
             .expect("kamailio is installed (Debian: kamailio)");
-        let this = Self { folder, address, child };
+        let this = Self { folder, address, tls, child };
         let probe = UdpSocket::bind((IpAddr::from([127, 0, 0, 1]), 0)).expect("a port is free");
         probe.set_read_timeout(Some(Duration::from_millis(100))).expect("sockets have time limits");
         let us = probe.local_addr().expect("a bound socket has an address");
@@ -65,6 +68,11 @@ impl Kamailio {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for TLS, if it does.
+    pub fn tls(&self) -> SocketAddr {
+        self.tls
     }
 
     pub fn log(&self) -> String {

@@ -1,12 +1,14 @@
 //! What the tests that run the real program share.
 //!
 //! [`Doorline`] starts the binary on loopback with ports and a data folder of its own; [`Api`] speaks
-//! to it as an operator would; [`hear`] judges what a phone heard; [`sipp`] runs SIPp's scenarios.
+//! to it as an operator would; [`hear`] judges what a phone heard; [`sipp`] runs SIPp's scenarios,
+//! [`baresip`] a phone that is not ours.
 
 // Each test binary uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
 pub mod api;
+pub mod baresip;
 pub mod certificates;
 pub mod dns;
 pub mod doorline;
@@ -21,6 +23,7 @@ pub mod sipp;
 pub mod torture;
 
 pub use api::{Api, Host, Meeting};
+pub use baresip::Baresip;
 pub use dns::NameServer;
 pub use doorline::{Doorline, Ipv6, Options};
 pub use kamailio::Kamailio;

@@ -42,7 +42,8 @@ impl Default for Settings {
             tcp: Vec::new(),
             timers: Timers::default(),
             transactions_max: 200_000,
-            calls_max: 20_000,
+            // Each has two of the 65,536 ports.
+            calls_max: 32_768,
             calls_rate: None,
             retry_after: 10,
             ring_max: Duration::from_secs(185),

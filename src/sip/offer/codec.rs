@@ -65,8 +65,4 @@ impl Mapping {
             && self.clock == clock
             && self.payload_type == NOISE_PAYLOAD_TYPE
     }
-
-    pub(super) fn is_event(&self, clock: u32) -> bool {
-        self.name.eq_ignore_ascii_case(EVENTS) && self.clock == clock
-    }
 }

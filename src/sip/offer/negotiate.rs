@@ -214,12 +214,20 @@ fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -
         remote_rtcp: if rtcp_mux { stream.rtp() } else { stream.rtcp() },
         codec,
         payload_type: number,
-        event_payload_type: payload_type(&|m| m.is_event(clock)).filter(|_| events),
+        event_payload_type: event_payload_type(stream, clock).filter(|_| events),
         ptime: stream.ptime.unwrap_or(PTIME),
         direction: stream.direction,
         rtcp_mux,
         srtp: None,
     }
+}
+
+/// The telephone events of the codec's clock, as RFC 4733 §2.1 would have it; else whichever there are: phones
+/// offer Opus beside events of 8000 alone, and a press is told from the next by any clock.
+fn event_payload_type(stream: &Stream, clock: u32) -> Option<u8> {
+    let events = || stream.mappings.iter().filter(|mapping| mapping.name.eq_ignore_ascii_case(EVENTS));
+    let best = events().find(|events| events.clock == clock);
+    best.or_else(|| events().next()).map(|events| events.payload_type)
 }
 
 fn accepted(stream: &Stream, local: &Local, negotiated: &Negotiated) -> Media {

@@ -136,10 +136,10 @@ fn every_offer_has_its_answer() {
              a=fmtp:101 0-15 | a=ptime:20 | a=sendrecv => G722 9 101 192.0.2.1:4000 192.0.2.1:4001 30",
         ),
         (
-            "G.722 at a dynamic type, no events of another clock, in at most 10 ms",
+            "G.722 at a dynamic type, events of the only clock there is, in at most 10 ms",
             "m=audio_4000_RTP/AVP_99_101 a=rtpmap:99_g722/8000 a=rtpmap:101_telephone-event/16000 a=maxptime:10",
-            "m=audio 20000 RTP/AVP 99 | a=rtpmap:99 g722/8000 | a=ptime:20 | a=sendrecv \
-             => G722 99 no 192.0.2.1:4000 192.0.2.1:4001 10",
+            "m=audio 20000 RTP/AVP 99 101 | a=rtpmap:99 g722/8000 | a=rtpmap:101 telephone-event/16000 | \
+             a=fmtp:101 0-15 | a=ptime:20 | a=sendrecv => G722 99 101 192.0.2.1:4000 192.0.2.1:4001 10",
         ),
         (
             "a clock of 16000 is not the G.722 of RFC 3551",
