@@ -90,17 +90,18 @@ fn what_needs_a_restart_is_named_and_numbers_and_log_level_change_at_once() {
     let door = Doorline::start(Options { log: "", config, one_access_number: false, ..Options::default() });
     let api = door.api();
     let before = std::fs::read_to_string(door.config_file()).expect("the configuration is there");
-    let after =
-        before.replace("level = \"warn\"", "level = \"info\"").replace("sqlite:doorline.db", "sqlite:o.db")
-            + "\n[[access_number]]\nnumber = \"+442079460001\"\n\n[meetings]\npin_length = 8\n";
+    let after = before
+        .replace("level = \"warn\"", "level = \"info\"")
+        .replace("sqlite:doorline.db", "sqlite:o.db")
+        + "\n[[access_number]]\nnumber = \"+442079460001\"\n\n[meetings]\npin_length = 8\n[limits]\ncalls_max = 1\n";
     door.write("doorline.toml", &after);
     assert!(!door.log().contains(" INFO "), "{}", door.log_tail());
     let told = reload(&api);
     assert_eq!(
         told,
         json!({
-            "changes": ["access number added +4420…0001", "log.level changed to \"info\""],
-            "needs_restart": ["[store]", "[meetings] or [limits]"],
+            "changes": ["access number added +4420…0001", "log.level changed to \"info\"", "limits changed"],
+            "needs_restart": ["[store]", "[meetings]"],
         })
     );
     assert!(door.log().contains("configuration read again"), "{}", door.log_tail());
@@ -110,6 +111,80 @@ fn what_needs_a_restart_is_named_and_numbers_and_log_level_change_at_once() {
     let meeting = api.new_one_time_meeting(&host);
     let told = api.get(&format!("/meetings/{}", meeting.id)).good();
     assert_eq!(told["access_numbers"][0]["number"], "+442079460001", "{told}");
+}
+
+/// A WAV file of a second's tone, as packs have them.
+fn tone_file(hz: f64) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = hound::WavWriter::new(&mut bytes, spec).expect("memory can be written");
+    for n in 0..16_000 {
+        let phase = std::f64::consts::TAU * hz * f64::from(n) / 16_000.0;
+        file.write_sample((phase.sin() * 3_000.0) as i16).expect("memory can be written");
+    }
+    file.finalize().expect("memory can be written");
+    bytes.into_inner()
+}
+
+#[test]
+fn limits_and_prompts_change_while_calls_go_on_and_a_faulty_pack_changes_nothing() {
+    let door =
+        Doorline::start(Options { config: "\n[limits]\ncalls_max = 1\n".to_owned(), ..Options::default() });
+    let api = door.api();
+    let config = std::fs::read_to_string(door.config_file()).expect("the configuration is there");
+    let calls = |number: &str| Call::dial(Plan::new(&door.uri(), number).expect("the plan is good"));
+    let first = calls("+15550123001").expect("the phone works");
+    first.wait_for_answer(SOON).expect("there is room for one");
+    let refused = calls("+15550123002").expect("the phone works");
+    assert!(refused.wait_for_answer(SOON).is_err(), "and for no other");
+    door.write("doorline.toml", &config.replace("calls_max = 1", "calls_max = 5\ncalls_entering_max = 5"));
+    assert_eq!(reload(&api), json!({"changes": ["limits changed"], "needs_restart": []}));
+    let second = calls("+15550123003").expect("the phone works");
+    second.wait_for_answer(SOON).expect("now there is");
+    second.hang_up();
+    second.wait_for_end(SOON).expect("it ends");
+
+    // A pack of the operator's own, in which the first prompt is a tone.
+    let packs = door.config_file().with_file_name("packs");
+    let pack = packs.join("en-GB");
+    std::fs::create_dir_all(&pack).expect("a folder can be made");
+    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/en-GB");
+    for file in std::fs::read_dir(ours).expect("our pack is there") {
+        let file = file.expect("it can be read").path();
+        if file.is_file() {
+            std::fs::copy(&file, pack.join(file.file_name().expect("a file has a name")))
+                .expect("it is copied");
+        }
+    }
+    std::fs::write(pack.join("welcome.wav"), tone_file(1_000.0)).expect("a file can be written");
+    let with_pack = format!(
+        "prompts = \"packs\"\n{}",
+        config.replace("calls_max = 1", "calls_max = 5\ncalls_entering_max = 5")
+    );
+    door.write("doorline.toml", &with_pack);
+    assert_eq!(reload(&api), json!({"changes": ["prompts changed en-GB"], "needs_restart": []}));
+    assert_eq!(reload(&api), json!({"changes": [], "needs_restart": []}));
+    let hears = |number: &str, hz: f64| {
+        let call = calls(number).expect("the phone works");
+        call.wait_for_answer(SOON).expect("it is answered");
+        call.wait_for_tone(hz, -30.0, SOON).expect("the new prompt is heard");
+        call.hang_up();
+        call.wait_for_end(SOON).expect("it ends");
+    };
+    hears("+15550123004", 1_000.0);
+
+    std::fs::remove_file(pack.join("goodbye.wav")).expect("it was there");
+    std::fs::write(pack.join("welcome.wav"), tone_file(1_500.0)).expect("a file can be written");
+    let refused = api.order("/reload");
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(refused.body["faults"].to_string().contains("goodbye"), "{}", refused.body);
+    hears("+15550123005", 1_000.0);
+    assert!(!first.is_over());
 }
 
 /// A call that keys PIN and code.

@@ -103,6 +103,11 @@ impl Bridge {
         }
     }
 
+    /// Room for as many calls and participants as `settings` have, from the next call on. Who is in stays in.
+    pub fn set_room(&mut self, settings: &Settings) {
+        self.desk.settings = self.desk.settings.with_room_of(settings);
+    }
+
     /// Takes one input and appends what is to be done, in order. `now` never goes back.
     ///
     /// An input that came in time counts even if the clock's tick is late: deadlines that have
@@ -584,6 +589,22 @@ mod tests {
 
     use super::*;
     use crate::bridge::rehearsal::Stage;
+
+    #[test]
+    fn another_limit_is_for_the_next_call_and_ends_none() {
+        let mut stage = Stage::new(Instant::now());
+        stage.set_up("host ada pin 123456789").unwrap();
+        for line in ["anna: call from +442079460001 network", "bert: call from +442079460002 network"] {
+            stage.happen(line).unwrap();
+        }
+        let room = |calls_max| Settings { calls_max, ..Settings::default() };
+        let calls = |stage: &Stage| stage.bridge.snapshot().calls.len();
+        for (calls_max, caller, expected) in [(1, 3, 2), (2, 4, 2), (3, 5, 3), (3, 6, 3)] {
+            stage.bridge.set_room(&room(calls_max));
+            stage.happen(&format!("c{caller}: call from +44207946000{caller} network")).unwrap();
+            assert_eq!(calls(&stage), expected, "{calls_max} calls");
+        }
+    }
 
     #[test]
     fn a_decision_that_panics_ends_its_own_call_and_no_other() {

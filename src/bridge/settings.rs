@@ -38,6 +38,19 @@ pub struct Settings {
     pub standard_needs_moderator: bool,
 }
 
+impl Settings {
+    /// These, with as many calls, callers who enter and participants as `other` has room for.
+    #[must_use]
+    pub fn with_room_of(&self, other: &Self) -> Self {
+        Self {
+            participants_max: other.participants_max,
+            calls_max: other.calls_max,
+            calls_entering_max: other.calls_entering_max,
+            ..self.clone()
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         const MINUTE: Duration = Duration::from_secs(60);

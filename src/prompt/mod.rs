@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rust_embed::RustEmbed;
@@ -61,10 +61,16 @@ pub enum Error {
 impl Pack {
     /// The pack of `language` in `folder/LANGUAGE` if there is one, else the one in the binary.
     pub fn find(folder: Option<&Path>, language: &Language) -> Result<Self, Error> {
-        match folder.map(|folder| folder.join(language.as_str())) {
-            Some(own) if own.is_dir() => Self::load(&own),
-            _ => Self::embedded(language),
+        match own(folder, language) {
+            Some(own) => Self::load(&own),
+            None => Self::embedded(language),
         }
+    }
+
+    /// Whether [`Pack::find`] would take the operator's.
+    #[must_use]
+    pub fn is_own(folder: Option<&Path>, language: &Language) -> bool {
+        own(folder, language).is_some()
     }
 
     /// The pack that travels inside the binary.
@@ -154,6 +160,10 @@ impl Pack {
         let speech = self.iter().filter(|(prompt, _)| is_speech(*prompt));
         level::active_speech_dbov(speech.flat_map(|(_, samples)| samples.iter().copied()), RATE)
     }
+}
+
+fn own(folder: Option<&Path>, language: &Language) -> Option<PathBuf> {
+    folder.map(|folder| folder.join(language.as_str())).filter(|own| own.is_dir())
 }
 
 /// Tones and music are not speech.

@@ -135,8 +135,14 @@ impl Service {
         // Signalling that is gone is watched by nobody.
         let _ = signalling.set_tap(traces.tap()).await;
         let (signatures, verdicts) = Signatures::new(verifier);
-        let lines =
-            Lines::new(signalling.clone(), media.clone(), packs, signatures, traces.clone(), &settings);
+        let lines = Lines::new(
+            signalling.clone(),
+            media.clone(),
+            packs.clone(),
+            signatures,
+            traces.clone(),
+            &settings,
+        );
         let (questions, answers) = Questions::new(store.clone());
         let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
@@ -144,6 +150,7 @@ impl Service {
         let counts = Counts::default();
         let operations = Arc::new(Operations::new(
             &settings,
+            packs,
             reread,
             orders,
             snapshot.clone(),

@@ -107,17 +107,22 @@ impl Lines {
         }
     }
 
-    /// Other trunks and access numbers from the next call on. Live calls keep their trunk as it was.
+    /// Other trunks and access numbers from the next call on, other prompts from the next on. Live calls keep their
+    /// trunk as it was.
     pub(super) async fn swap(&mut self, tables: Tables) {
         // Ours first: a call that signalling lets in finds its trunk here.
         self.trunks = by_name(&tables.trunks);
         self.access_numbers = tables.access_numbers;
+        if let Some(packs) = tables.packs {
+            self.packs = packs;
+        }
         if let Some(verifier) = tables.verifier {
             self.signatures.renew(verifier);
         }
         if let Some(tls) = tables.tls {
             told(self.signalling.set_tls(tls).await);
         }
+        told(self.signalling.set_calls_rate(tables.calls_rate).await);
         told(self.signalling.set_trunks(tables.trunks).await);
     }
 

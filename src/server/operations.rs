@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use crate::bridge::{CallRecord, Snapshot};
 use crate::config::{self, Settings};
 use crate::http::{self, Reloaded, Reloading, TrunkFacts, Verdict};
+use crate::server::clips::Packs;
 use crate::server::figures;
 use crate::server::reload::{Tables, difference, new_tls};
 use crate::server::trunks::{self, Load, believes, judge};
@@ -23,7 +24,6 @@ use crate::types::Now;
 pub type Reread = Arc<dyn Fn() -> Result<Settings, Vec<config::Fault>> + Send + Sync>;
 
 /// To the switchboard, beside what operators want of calls.
-#[derive(Debug)]
 pub(super) enum Order {
     /// Use these from the next call on.
     Swap(Box<Tables>, oneshot::Sender<()>),
@@ -37,13 +37,17 @@ const CARRIED_OUT: Duration = Duration::from_secs(5);
 pub(super) struct Operations {
     reread: Reread,
     /// What runs. Held while a reload is under way: they take turns.
-    running: tokio::sync::Mutex<Settings>,
+    running: tokio::sync::Mutex<Running>,
     tables: watch::Sender<Arc<Tables>>,
     orders: mpsc::Sender<Order>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     counts: Counts,
-    calls_max: usize,
     signalling: signalling::Handle,
+}
+
+struct Running {
+    settings: Settings,
+    packs: Packs,
 }
 
 /// Calls of each trunk since the start. Clones share one.
@@ -76,6 +80,7 @@ impl Counts {
 impl Operations {
     pub(super) fn new(
         settings: &Settings,
+        packs: Packs,
         reread: Reread,
         orders: mpsc::Sender<Order>,
         snapshot: watch::Receiver<Arc<Snapshot>>,
@@ -84,12 +89,11 @@ impl Operations {
     ) -> Self {
         Self {
             reread,
-            running: tokio::sync::Mutex::new(settings.clone()),
+            running: tokio::sync::Mutex::new(Running { settings: settings.clone(), packs }),
             tables: watch::Sender::new(Arc::new(Tables::of(settings))),
             orders,
             snapshot,
             counts,
-            calls_max: settings.bridge.calls_max,
             signalling,
         }
     }
@@ -124,29 +128,44 @@ impl Operations {
     }
 
     async fn take_over(&self) -> Result<Reloaded, Vec<config::Fault>> {
-        let mut running = self.running.lock().await;
+        let mut held = self.running.lock().await;
         let reread = self.reread.clone();
         let failed = |what: &str| vec![config::Fault::of_all(what)];
-        let read = tokio::task::spawn_blocking(move || reread()).await;
-        let read = read.map_err(|_| failed("reading it failed"))??;
-        let difference = difference(&running, &read);
+        let before = held.packs.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let read = reread()?;
+            match before.again(&read) {
+                Ok(packs) => Ok((read, packs)),
+                Err(error) => Err(vec![config::Fault::of_all(&format!("prompts: {error}"))]),
+            }
+        });
+        let (read, packs) = read.await.map_err(|_| failed("reading it failed"))??;
+        let Running { settings: running, packs: heard } = &mut *held;
+        let mut difference = difference(running, &read);
+        let other_prompts = heard.changes(&packs);
         let verifier = (running.stir != read.stir)
             .then(|| read.stir.clone().map(Verifier::new).transpose())
             .transpose()
             .map_err(|error| failed(&format!("stir: {error}")))?;
-        let tls = new_tls(&running, &read).cloned();
-        let tables = Tables { tls, verifier, ..Tables::of(&read) };
-        self.order(|done| Order::Swap(Box::new(tables.clone()), done))
+        let tls = new_tls(running, &read).cloned();
+        let new_packs = (!other_prompts.is_empty()).then(|| packs.clone());
+        let tables = Tables { tls, verifier, packs: new_packs, ..Tables::of(&read) };
+        self.order(|done| Order::Swap(Box::new(tables), done))
             .await
             .ok_or_else(|| failed("the service is too busy to take it over, please try again"))?;
         self.tables.send_replace(Arc::new(Tables::of(&read)));
         if running.log_level != read.log_level {
             telemetry::set_log_level(&read.log_level);
         }
-        if let Some(tls) = new_tls(&running, &read) {
+        if let Some(tls) = new_tls(running, &read) {
             figures::tell_certificate(tls);
             running.signalling.tls = Some(tls.clone());
         }
+        difference.changes.extend(other_prompts);
+        *heard = packs;
+        running.bridge = running.bridge.with_room_of(&read.bridge);
+        running.signalling.calls_rate = read.signalling.calls_rate;
+        running.prompts = read.prompts;
         running.trunks = read.trunks;
         running.access_numbers = read.access_numbers;
         running.log_level = read.log_level;
@@ -232,7 +251,7 @@ impl http::Operations for Operations {
             draining: snapshot.draining,
             trunk_calls: snapshot.calls.iter().filter(|call| call.trunk == trunk).count(),
             calls: snapshot.calls.len(),
-            calls_max: self.calls_max,
+            calls_max: self.tables().room.calls_max,
         };
         let states = self.signalling.trunks();
         let learned: Vec<(String, Vec<IpAddr>)> =

@@ -1,21 +1,28 @@
 //! What differs between the configuration that runs and the one that was read again.
 //!
-//! Trunks, access numbers, certificates, the roots of signatures and the log level change while calls go on. The
-//! rest is named, and stays as it is until a restart.
+//! Trunks, access numbers, prompts, limits, certificates, the roots of signatures and the log level change while
+//! calls go on. The rest is named, and stays as it is until a restart.
 
 use crate::bridge;
 use crate::config::{AccessNumber, Settings};
+use crate::server::clips::Packs;
 use crate::signalling::{self, Tls};
+use crate::sip::bucket::Rate;
 use crate::sip::trunk::Trunk;
 use crate::stir::Verifier;
 
 /// What the switchboard looks up for each new call. Swapped as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Tables {
     /// By name.
     pub trunks: Vec<Trunk>,
     /// None at all: every dialled number is answered.
     pub access_numbers: Vec<AccessNumber>,
+    /// How many calls and participants there is room for, of everything that these settings say.
+    pub room: bridge::Settings,
+    pub calls_rate: Option<Rate>,
+    /// `Some`: what callers hear from the next prompt on.
+    pub packs: Option<Packs>,
     /// For new connections.
     pub tls: Option<Tls>,
     /// `Some`: signatures are verified by this one from now on, or by none.
@@ -27,6 +34,9 @@ impl Tables {
         Self {
             trunks: settings.trunks.clone(),
             access_numbers: settings.access_numbers.clone(),
+            room: settings.bridge.clone(),
+            calls_rate: settings.signalling.calls_rate,
+            packs: None,
             tls: settings.signalling.tls.clone(),
             verifier: None,
         }
@@ -57,16 +67,22 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
     if running.stir != read.stir {
         changes.push("stir changed".to_owned());
     }
-    let rate = running.signalling.calls_rate;
+    if running.bridge.with_room_of(&read.bridge) != running.bridge
+        || running.signalling.calls_rate != read.signalling.calls_rate
+    {
+        changes.push("limits changed".to_owned());
+    }
     let listens = |settings: &Settings| signalling::Settings {
         tls: None,
-        calls_rate: rate,
+        calls_rate: None,
         ..settings.signalling.clone()
     };
-    let guessing = read.bridge.guessing.clone();
+    let meetings = |settings: &Settings| bridge::Settings {
+        guessing: running.bridge.guessing.clone(),
+        ..settings.bridge.with_room_of(&running.bridge)
+    };
     let parts = [
         ("data_dir", running.data_dir != read.data_dir),
-        ("prompts", running.prompts != read.prompts),
         ("[sip]", listens(running) != listens(read)),
         ("[rtp]", running.media != read.media),
         ("[recording]", running.recording != read.recording),
@@ -77,11 +93,7 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
         ("[mail]", running.mail != read.mail),
         ("[store]", running.store != read.store),
         ("[guessing]", running.bridge.guessing != read.bridge.guessing),
-        (
-            "[meetings] or [limits]",
-            rate != read.signalling.calls_rate
-                || bridge::Settings { guessing, ..running.bridge.clone() } != read.bridge,
-        ),
+        ("[meetings]", meetings(running) != meetings(read)),
         ("log.format", running.log_format != read.log_format),
     ];
     let needs_restart = parts.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect();
@@ -95,7 +107,12 @@ pub(super) fn new_tls<'a>(running: &Settings, read: &'a Settings) -> Option<&'a 
     (old != new).then_some(new)
 }
 
-fn named<T: PartialEq>(what: &str, before: &[T], after: &[T], name: impl Fn(&T) -> String) -> Vec<String> {
+pub(super) fn named<T: PartialEq>(
+    what: &str,
+    before: &[T],
+    after: &[T],
+    name: impl Fn(&T) -> String,
+) -> Vec<String> {
     let find = |list: &[T], wanted: &str| list.iter().position(|one| name(one) == wanted);
     let mut lines = Vec::new();
     for one in after {

@@ -121,6 +121,7 @@ impl Switchboard {
     async fn order(&mut self, order: Order) {
         let done = match order {
             Order::Swap(tables, done) => {
+                self.bridge.set_room(&tables.room);
                 self.lines.swap(*tables).await;
                 done
             }

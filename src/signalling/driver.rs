@@ -572,6 +572,7 @@ impl Driver {
             Command::Cancel(call) => endpoint.cancel(now, call),
             Command::SetDraining(draining) => endpoint.set_draining(now, draining),
             Command::SetTrunks(trunks) => endpoint.set_trunks(now, trunks),
+            Command::SetCallsRate(rate) => endpoint.set_calls_rate(rate),
             Command::Probe(trunk, reply) => {
                 // Without a probe the sender is dropped, which says that there is nothing to ask.
                 if let Some(id) = endpoint.probe(now, &trunk) {

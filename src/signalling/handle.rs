@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Listen, Tap, Tls};
+use crate::sip::bucket::Rate;
 use crate::sip::endpoint::{CannotCall, Event, Load, Outgoing, REFUSALS, TrunkState};
 use crate::sip::trunk::Trunk;
 use crate::sip::{Farewell, Flow, TlsName, Warning};
@@ -61,6 +62,7 @@ pub(super) enum Command {
     Cancel(CallId),
     SetDraining(bool),
     SetTrunks(Vec<Trunk>),
+    SetCallsRate(Option<Rate>),
     SetTls(Tls),
     SetTap(Tap),
     ExpectName(SocketAddr, TlsName),
@@ -244,6 +246,11 @@ impl Handle {
 
     pub async fn set_trunks(&self, trunks: Vec<Trunk>) -> Result<(), Gone> {
         self.send(Command::SetTrunks(trunks)).await
+    }
+
+    /// How many new calls all trunks together may begin.
+    pub async fn set_calls_rate(&self, rate: Option<Rate>) -> Result<(), Gone> {
+        self.send(Command::SetCallsRate(rate)).await
     }
 
     /// How the trunks stand, by name: at most 200 ms old.

@@ -42,6 +42,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::sip::bucket::Rate;
 use crate::sip::dialog::DialogKey;
 use crate::sip::flow::{Bytes, Flow, Transmit};
 use crate::sip::reason::Reason;
@@ -231,6 +232,11 @@ impl Endpoint {
         self.remember_former();
         self.trunks = Trunks::new(trunks);
         self.keep_trunks(now);
+    }
+
+    /// Another rate for new calls of all trunks together, from the next INVITE on.
+    pub fn set_calls_rate(&mut self, rate: Option<Rate>) {
+        self.settings.calls_rate = rate;
     }
 
     /// Before the sources of trunks change.
