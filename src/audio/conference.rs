@@ -48,6 +48,12 @@ impl Default for Conference {
 pub type Payload = [u8; FRAME];
 
 impl Conference {
+    /// Gives it what Opus needs, so that listeners with Opus may share a stream; until then each has their
+    /// own. What it had comes back, to be freed where that is allowed.
+    pub fn equip(&mut self, opus: opus::Turns) -> Option<opus::Turns> {
+        self.shared.opus.replace(opus)
+    }
+
     pub fn enter(&mut self, leg: &mut Leg) {
         leg.enter_room();
     }
@@ -176,7 +182,8 @@ pub struct Shared {
     /// Before this tick and after it, once it is made.
     down: [Down; 2],
     g722: [g722::Encoder; 2],
-    opus: [opus::Encoder; 2],
+    /// Only where a listener has needed it: it is large.
+    opus: Option<opus::Turns>,
 }
 
 impl Shared {
@@ -187,8 +194,8 @@ impl Shared {
         if self.encoded[Codec::G722 as usize].is_some() {
             self.g722.swap(0, 1);
         }
-        if self.encoded[Codec::Opus as usize].is_some() {
-            self.opus.swap(0, 1);
+        if let (Some(_), Some(opus)) = (&self.encoded[Codec::Opus as usize], &mut self.opus) {
+            opus.swap(0, 1);
         }
         self.frame = None;
         self.level = None;
@@ -204,8 +211,9 @@ impl Shared {
         &self.g722[0]
     }
 
-    pub(super) fn opus(&self) -> &opus::Encoder {
-        &self.opus[0]
+    /// `None`: each listener with Opus has a stream of their own.
+    pub(super) fn opus(&self) -> Option<&opus::Encoder> {
+        self.opus.as_ref().map(|opus| &opus[0])
     }
 
     /// As at first, without allocating.
@@ -213,7 +221,7 @@ impl Shared {
         self.begin();
         self.down = Default::default();
         self.g722 = Default::default();
-        self.opus.iter_mut().for_each(opus::Encoder::begin);
+        self.opus.iter_mut().flat_map(|opus| opus.iter_mut()).for_each(opus::Encoder::begin);
     }
 
     /// What G.722 may be off by without being heard, in half samples: what it makes of silence itself,
@@ -244,9 +252,10 @@ impl Shared {
             let mut payload = [0; FRAME];
             match codec.law() {
                 None if codec == Codec::Opus => {
-                    let [before, after] = opus;
-                    after.go_on_as(before);
-                    after.encode(frame, &mut payload);
+                    if let Some([before, after]) = opus.as_deref_mut() {
+                        after.go_on_as(before);
+                        after.encode(frame, &mut payload);
+                    }
                 }
                 None => {
                     let [before, after] = g722;

@@ -29,6 +29,9 @@ const EXPECTED_LOSS: i32 = 10;
 /// A stream of ours.
 pub struct Encoder(Memory);
 
+/// A stream that is made once for all listeners: before a tick and after it.
+pub type Turns = Box<[Encoder; 2]>;
+
 /// A stream of theirs, and the sound of the packet that was opened last.
 pub struct Decoder {
     memory: Memory,

@@ -86,6 +86,8 @@ pub(super) struct Room {
     pub(super) capacity: usize,
     /// Its recording has begun and nobody has asked for its end.
     pub(super) recorded: bool,
+    /// It has what Opus needs.
+    pub(super) equipped: bool,
 }
 
 impl Control {
@@ -121,6 +123,19 @@ impl Control {
             if let Some(known) = self.calls.get_mut(&call) {
                 known.equipped = true;
             }
+        }
+        if let Some(room) = self.calls.get(&call).and_then(|known| known.room) {
+            self.equip_room(room);
+        }
+    }
+
+    /// What a room needs that has a member with Opus.
+    fn equip_room(&mut self, room: MeetingId) {
+        if let Some(there) = self.rooms.get_mut(&room)
+            && !std::mem::replace(&mut there.equipped, true)
+        {
+            let (worker, room) = (there.worker, there.room);
+            self.must(worker, Order::EquipRoom { room, opus: Box::default() });
         }
     }
 
@@ -201,7 +216,9 @@ impl Control {
             let capacity = 8;
             let empty = Box::new(room::Room::with_room_for(capacity));
             self.must(to, Order::OpenRoom { room: place, phase, empty });
-            self.rooms.insert(room, Room { worker: to, room: place, members: 0, capacity, recorded: false });
+            let new =
+                Room { worker: to, room: place, members: 0, capacity, recorded: false, equipped: false };
+            self.rooms.insert(room, new);
         }
         let there = self.rooms.get_mut(&room).expect("made above");
         let mut members = None;
@@ -213,7 +230,10 @@ impl Control {
         let place = there.room;
         let known = self.calls.get_mut(&call).expect("looked up above");
         known.room = Some(room);
-        let line = known.line;
+        let (line, equipped) = (known.line, known.equipped);
+        if equipped {
+            self.equip_room(room);
+        }
         self.must(to, Order::Join { line, room: place, members });
         if let Some(before) = before {
             self.left(before);

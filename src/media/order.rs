@@ -23,6 +23,11 @@ pub enum Order {
         encoder: opus::Encoder,
         decoder: opus::Decoder,
     },
+    /// Memory for the stream of Opus that a room's listeners share, once in a room's life.
+    EquipRoom {
+        room: u32,
+        opus: opus::Turns,
+    },
     /// Memory for noise suppression, likewise.
     EquipDenoiser {
         line: u32,

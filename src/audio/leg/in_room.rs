@@ -185,7 +185,9 @@ impl Leg {
             return hears;
         }
         // Made for all, it has what all like.
-        if !hears || (self.codec() == Codec::Opus && !opus::may_share(self.opus_wishes())) {
+        let may =
+            self.codec() != Codec::Opus || (shared.opus().is_some() && opus::may_share(self.opus_wishes()));
+        if !hears || !may {
             self.settled = 0;
             self.take_own_stream(shared);
             return false;
@@ -219,8 +221,10 @@ impl Leg {
         let wishes = self.opus_wishes();
         if std::mem::take(&mut self.on_shared) {
             self.encoder.g722.clone_from(shared.g722());
-            if let (Codec::Opus, Some(opus)) = (self.codec(), &mut self.encoder.opus) {
-                opus.go_on_as(shared.opus());
+            if let (Codec::Opus, Some(opus), Some(shared)) =
+                (self.codec(), &mut self.encoder.opus, shared.opus())
+            {
+                opus.go_on_as(shared);
                 opus.wish(wishes);
             }
             self.down.clone_from(shared.down());

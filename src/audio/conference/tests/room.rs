@@ -198,6 +198,10 @@ impl Room {
             },
         };
         let now = self.now();
+        if codec == Codec::Opus && self.conference.shared.opus().is_none() {
+            self.conference.equip(Box::default());
+            self.second.0.equip(Box::default());
+        }
         if settings.sound.noise_suppression {
             self.leg(number).equip_denoiser(Box::default());
         }
