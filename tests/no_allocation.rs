@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::tone;
 use doorline::audio::voice::Wishes;
-use doorline::audio::{Clip, Codec, Encoder, FRAME, opus};
+use doorline::audio::{Clip, Codec, Encoder, FRAME, Rate, opus};
 use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recording};
 use doorline::rtp::Srtp;
 use doorline::rtp::packet::Header;
@@ -86,6 +86,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
         threads: Some(2),
         address_v6: None,
         busy_max: 100,
+        rate_max: Rate::Wide,
     })
     .unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -108,6 +109,8 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
             socket.set_nonblocking(true).unwrap();
             let to = engine.open(call).unwrap();
             let codec = Codec::ALL[n as usize % 4];
+            // One is full, so is the room that it is in; another becomes so later.
+            let playback_rate = if n == 7 { 48_000 } else { 16_000 };
             let settings = LegSettings {
                 remote_rtp: Some(socket.local_addr().unwrap()),
                 remote_rtcp: None,
@@ -123,9 +126,10 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 // Most are encrypted, by all suites.
                 srtp: suite(n).map(|suite| Box::new(Srtp::new(&keys(suite, 1, 2)))),
                 sound: SoundSettings {
-                    tones_are_keys: n % 2 == 0,
+                    rate_max: Rate::Full,
+                    tones_are_keys: n % 2 == 0 || n == 7,
                     noise_suppression: n % 8 == 3,
-                    opus: OpusWishes { pauses: n % 3 == 0, ..opus::SHARED },
+                    opus: OpusWishes { pauses: n % 3 == 0, playback_rate, ..opus::SHARED },
                     voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },
                 },
             };
@@ -167,6 +171,9 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     phones.iter_mut().enumerate().for_each(|(n, (call, .., peer, settings))| {
                         let theirs = if tick == 240 { 3 } else { 2 };
                         let Some(suite) = suite(n as u128) else { return };
+                        if n == 3 {
+                            settings.sound.opus.playback_rate = if tick == 240 { 48_000 } else { 16_000 };
+                        }
                         settings.srtp = Some(Box::new(Srtp::new(&keys(suite, 1, theirs))));
                         engine.configure(*call, settings.clone());
                         *peer = Some(Srtp::new(&keys(suite, theirs, 1)));
@@ -255,12 +262,13 @@ fn a_leg_and_its_part_of_a_room_of_three_take_little_memory() {
         threads: Some(1),
         address_v6: None,
         busy_max: 100,
+        rate_max: Rate::Wide,
     })
     .unwrap();
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut taken = Vec::new();
     // KiB for each leg; Opus has its authors' encoder and decoder, and its room two more encoders.
-    for (codec, first, most) in [(Codec::Pcmu, 0, 24), (Codec::G722, 1_000, 24), (Codec::Opus, 2_000, 105)] {
+    for (codec, first, most) in [(Codec::Pcmu, 0, 28), (Codec::G722, 1_000, 28), (Codec::Opus, 2_000, 105)] {
         let before = TAKEN.load(Relaxed);
         for n in 0..LEGS {
             let call = CallId::numbered(first + n);

@@ -20,9 +20,8 @@ use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
 use super::ramp::Ramp;
-use super::resample::{Down, Up};
 use super::voice::{self, Voice};
-use super::{Codec, Denoiser, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, opus};
+use super::{Codec, Converter, Denoiser, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, opus};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::srtp::TRAILER_MAX;
 use crate::rtp::telephone_event::{Event, Receiver};
@@ -62,8 +61,10 @@ pub struct LegSettings {
 }
 
 /// What is done to a caller's sound.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SoundSettings {
+    /// No room is mixed at a higher rate because of it.
+    pub rate_max: Rate,
     /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
     /// key.
     pub tones_are_keys: bool,
@@ -72,6 +73,29 @@ pub struct SoundSettings {
     /// How the peer would like Opus, where that is the codec.
     pub opus: OpusWishes,
     pub voice: voice::Wishes,
+}
+
+impl Default for SoundSettings {
+    fn default() -> Self {
+        Self {
+            rate_max: Rate::Wide,
+            tones_are_keys: false,
+            noise_suppression: false,
+            opus: OpusWishes::default(),
+            voice: voice::Wishes::default(),
+        }
+    }
+}
+
+impl LegSettings {
+    /// What the leg's sound is decoded and encoded at.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        match self.codec {
+            Codec::Opus => opus::rate(self.sound.opus, self.sound.rate_max),
+            codec => codec.rate(),
+        }
+    }
 }
 
 /// Numbers nobody may guess (RFC 3550 §5.1), from the system's random source.
@@ -167,8 +191,8 @@ pub struct Leg {
     /// What breaks off of its voice, to be heard by others under its next frame.
     spoken_tail: Option<[i16; FADE_MAX]>,
     /// Between its codec's rate and the room's, where they differ.
-    up: Up,
-    down: Down,
+    into_room: Converter,
+    out_of_room: Converter,
     /// Ticks for which it has heard just what the room's listeners hear.
     settled: u8,
     /// It takes their stream; its own encoder and filter have stopped.
@@ -234,8 +258,8 @@ impl Leg {
             spoken_gain: Ramp::at(0),
             heard_gain: Ramp::at(0),
             spoken_tail: None,
-            up: Up::default(),
-            down: Down::default(),
+            into_room: Converter::default(),
+            out_of_room: Converter::default(),
             settled: 0,
             on_shared: false,
         }
@@ -245,8 +269,8 @@ impl Leg {
     /// encryption with the same keys. What comes back is to be freed, where that is allowed.
     pub fn configure(&mut self, mut settings: LegSettings, now: Moment) -> Option<Box<Srtp>> {
         self.latch.renegotiate(settings.remote_rtp, settings.signalling_ip, settings.latch);
-        if self.codec() != settings.codec {
-            self.change_codec(settings.codec);
+        if (self.codec(), self.rate()) != (settings.codec, settings.rate()) {
+            self.change_codec(settings.codec, settings.rate());
         }
         if let (Codec::Opus, Some(opus)) = (settings.codec, &mut self.encoder.opus) {
             opus.wish(settings.sound.opus);
@@ -272,12 +296,12 @@ impl Leg {
 
     /// Both streams begin anew, as the peer's do. What was heard of the leg fades out, and what it
     /// hears fades in.
-    fn change_codec(&mut self, codec: Codec) {
-        self.playout.begin(codec);
-        self.tones = Tones::new(codec.rate());
+    fn change_codec(&mut self, codec: Codec, rate: Rate) {
+        self.playout.begin(codec, rate);
+        self.tones = Tones::new(rate);
         let unsent = self.unsent() * self.codec().clock_ratio();
         self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
-        self.encoder.begin(codec);
+        self.encoder.begin_at(codec, rate);
         self.clock = Clock::default();
         self.steady = Steady::default();
         if self.speaks {
@@ -286,8 +310,8 @@ impl Leg {
         }
         self.spoken_gain = Ramp::at(0);
         self.heard_gain = Ramp::at(0);
-        self.up = Up::default();
-        self.down = Down::default();
+        self.into_room = Converter::default();
+        self.out_of_room = Converter::default();
         self.settled = 0;
         self.on_shared = false;
     }
@@ -501,8 +525,9 @@ impl Leg {
     pub fn idle(&mut self, payload: &mut [u8; FRAME]) {
         let codec = self.codec();
         let mut frame = SILENCE;
-        let frame = &mut frame[..codec.rate().frame()];
-        let filled = self.player.fill(codec.rate(), frame);
+        let rate = self.rate();
+        let frame = &mut frame[..rate.frame()];
+        let filled = self.player.fill(rate, frame);
         match (filled, codec.law()) {
             (Filled::Nothing, Some(law)) => payload.fill(law.silence()),
             (Filled::Clip(clip, at), Some(law)) => {
@@ -522,10 +547,18 @@ impl Leg {
         self.settings.as_ref().map_or(Codec::default(), |settings| settings.codec)
     }
 
-    /// Of its codec.
+    /// What its sound is decoded and encoded at.
     #[must_use]
     pub fn rate(&self) -> Rate {
-        self.codec().rate()
+        self.settings.as_ref().map_or(Rate::default(), LegSettings::rate)
+    }
+
+    /// What a room must be mixed at for it to lose nothing, as far as that is allowed.
+    #[must_use]
+    pub fn room_rate(&self) -> Rate {
+        self.settings
+            .as_ref()
+            .map_or(Rate::default(), |settings| settings.rate().min(settings.sound.rate_max))
     }
 
     pub(super) fn opus_wishes(&self) -> OpusWishes {

@@ -75,6 +75,11 @@ section! {
         /// How many percent of their time these threads may work, 10 to 100. When the least busy one works more, or
         /// any leaves sound out, new callers get 503 and those who are there notice nothing. 100: never.
         busy_max: usize = Default("85"),
+        /// Samples a second that a meeting is mixed at, at most: 8000, 16000 or 48000. It has the highest rate that
+        /// any caller in it can make use of: 8000 with G.711, 16000 with G.722, with Opus what the phone says. 48000
+        /// is all that can be heard, and costs a meeting of such phones about twice the processor and a half more
+        /// bandwidth; 8000 is telephone sound for everybody.
+        rate_max: usize = Default("16000"),
     }
 }
 
@@ -479,7 +484,7 @@ section! {
     /// Sound on this trunk.
     pub struct TrunkMedia {
         /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". The first two are wideband: a
-        /// meeting with such a caller is mixed at 16 kHz. Opus repairs lost packets best and takes a third
+        /// meeting with such a caller is mixed at 16 kHz, or at 48 where rtp.rate_max allows it. Opus repairs lost packets best and takes a third
         /// of the bandwidth, and more work than G.711.
         codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
         /// Where key presses come from: "auto" (RFC 4733 events; tones in the sound only from a phone that

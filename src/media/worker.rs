@@ -235,9 +235,9 @@ impl Worker {
                 Some(line) => line.leg.equip(encoder, decoder),
                 None => self.post.free(Returned::Opus(encoder, decoder)),
             },
-            Order::EquipRoom { room, opus } => {
+            Order::EquipRoom { room, rate, opus } => {
                 let over = match &mut self.rooms[room as usize] {
-                    Some(room) => room.conference.equip(opus),
+                    Some(room) => room.conference.equip(rate, opus),
                     None => Some(opus),
                 };
                 if let Some(over) = over {

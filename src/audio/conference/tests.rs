@@ -2,6 +2,7 @@
 
 mod continuity;
 mod matrix;
+mod rates;
 mod room;
 
 use std::sync::Arc;

@@ -30,6 +30,8 @@ pub struct Local {
     pub rtcp_port: u16,
     /// In the order we prefer. Only what media can do.
     pub codecs: Vec<CodecName>,
+    /// Samples a second of Opus that we play, and that we send: 8,000, 16,000 or 48,000.
+    pub opus_rate: u32,
     /// Offer or accept telephone events (RFC 4733).
     pub events: bool,
     /// Accept, or in an offer propose, RTCP on the RTP port (RFC 5761).

@@ -11,10 +11,19 @@ use super::{CodecName, Direction, Local, Negotiated, Unusable};
 use crate::types::{MediaKeys, OpusWishes};
 
 const PTIME: Duration = Duration::from_millis(20);
-/// What we take of Opus, and what we send (RFC 7587 §6.1): one channel, heard at 16 kHz, with repairs for
+/// What we take of Opus, and what we send (RFC 7587 §6.1): one channel, heard at this rate, with repairs for
 /// lost packets; a peer may send nothing while nobody speaks.
-const OPUS: &str = "useinbandfec=1;usedtx=1;stereo=0;sprop-stereo=0;maxplaybackrate=16000;\
-                    sprop-maxcapturerate=16000;maxaveragebitrate=32000";
+fn opus(rate: u32) -> String {
+    let bitrate = match rate {
+        ..16_000 => 24_000,
+        16_000..48_000 => 32_000,
+        48_000.. => 48_000,
+    };
+    format!(
+        "useinbandfec=1;usedtx=1;stereo=0;sprop-stereo=0;maxplaybackrate={rate};sprop-maxcapturerate={rate};\
+         maxaveragebitrate={bitrate}"
+    )
+}
 
 /// Answers an offer. `previous` is the last description we sent in this session: one that says the
 /// same again keeps its `o=` version, one that does not has the next (RFC 3264 §8).
@@ -249,7 +258,10 @@ fn audio(local: &Local, proto: &str, mappings: &[Mapping], direction: Direction,
             media.add_attribute_with_value("fmtp", format!("{} 0-15", mapping.payload_type));
         }
         if mapping.is(CodecName::Opus) {
-            media.add_attribute_with_value("fmtp", format!("{} {OPUS}", mapping.payload_type));
+            media.add_attribute_with_value(
+                "fmtp",
+                format!("{} {}", mapping.payload_type, opus(local.opus_rate)),
+            );
         }
     }
     media.add_attribute_with_value("ptime", PTIME.as_millis());
