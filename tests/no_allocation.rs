@@ -128,6 +128,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 sound: SoundSettings {
                     rate_max: Rate::Full,
                     tones_are_keys: n % 2 == 0 || n == 7,
+                    comfort_noise: n % 3 != 1,
                     noise_suppression: n % 8 == 3,
                     opus: OpusWishes { pauses: n % 3 == 0, playback_rate, ..opus::SHARED },
                     voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },

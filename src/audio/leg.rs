@@ -6,6 +6,7 @@
 mod clock;
 mod in_room;
 mod reports;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod tones;
@@ -30,6 +31,7 @@ use crate::types::{Digit, OpusWishes};
 use clock::{Clock, Steady};
 pub use reports::Quality;
 use reports::REPORT_EVERY;
+use silence::{Sends, Silence};
 use tones::Tones;
 
 /// What offer and answer agreed on, and where the peer is. Given again at each re-INVITE.
@@ -68,6 +70,8 @@ pub struct SoundSettings {
     /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
     /// key.
     pub tones_are_keys: bool,
+    /// Silence is sent as comfort noise (RFC 3389), in few packets. For G.711 and G.722; Opus has a way of its own.
+    pub comfort_noise: bool,
     /// Others hear the caller without the noise; see [`Denoiser`].
     pub noise_suppression: bool,
     /// How the peer would like Opus, where that is the codec.
@@ -80,6 +84,7 @@ impl Default for SoundSettings {
         Self {
             rate_max: Rate::Wide,
             tones_are_keys: false,
+            comfort_noise: false,
             noise_suppression: false,
             opus: OpusWishes::default(),
             voice: voice::Wishes::default(),
@@ -171,6 +176,7 @@ pub struct Leg {
     sent_reported: u32,
     /// The next packet is the first after a pause.
     begins: bool,
+    silence: Silence,
     /// Prompts wait until then for the peer to be proved.
     wait_until: Duration,
     report_at: Duration,
@@ -246,6 +252,7 @@ impl Leg {
             bytes_sent: 0,
             sent_reported: 0,
             begins: true,
+            silence: Silence::default(),
             wait_until: now.elapsed + PEER_WAIT,
             report_at: now.elapsed + REPORT_EVERY / 2,
             player: Player::default(),
@@ -528,6 +535,9 @@ impl Leg {
         let rate = self.rate();
         let frame = &mut frame[..rate.frame()];
         let filled = self.player.fill(rate, frame);
+        if matches!(filled, Filled::Nothing) {
+            self.silence.note(level::NOTHING);
+        }
         match (filled, codec.law()) {
             (Filled::Nothing, Some(law)) => payload.fill(law.silence()),
             (Filled::Clip(clip, at), Some(law)) => {
@@ -566,17 +576,25 @@ impl Leg {
     }
 
     /// Takes the bytes of one tick; `send` is handed each packet that is full now, header and all:
-    /// none to two, as the peer asked for long or short ones.
+    /// none to two, as the peer asked for long or short ones. Of silence it may be one that tells of it, or none.
     pub fn packets(&mut self, payload: &[u8; FRAME], mut transmit: impl FnMut(&[u8])) {
         let codec = self.codec();
         let pauses = self.opus_wishes().pauses;
+        let sends = self.sends();
+        if sends != Sends::Sound {
+            // What waits is silence too.
+            let unsent = self.unsent();
+            self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
+        }
         let Self { sending, srtp, packetizer, joiner, begins, packets_sent, bytes_sent, .. } = self;
-        let mut send = |payload: &[u8], ticks: usize| {
+        let mut send = |is_noise: bool, payload: &[u8], ticks: usize| {
             let mut packet = [0; Header::LENGTH + PACKET_MAX + TRAILER_MAX];
             let mut length = Header::LENGTH + payload.len();
             packet[Header::LENGTH..length].copy_from_slice(payload);
-            sending.marker = std::mem::take(begins);
-            sending.write(&mut packet);
+            // The marker is for the first sound after it (RFC 3551 §4.1).
+            let marker = !is_noise && std::mem::take(begins);
+            let payload_type = if is_noise { COMFORT_NOISE } else { sending.payload_type };
+            Header { marker, payload_type, ..*sending }.write(&mut packet);
             if let Some(srtp) = srtp {
                 length = srtp.sender.protect(&mut packet, length);
             }
@@ -586,16 +604,30 @@ impl Leg {
             *bytes_sent = bytes_sent.wrapping_add(payload.len() as u32);
             transmit(&packet[..length]);
         };
+        match sends {
+            Sends::Noise(level) => {
+                send(true, &[level], 0);
+                return self.pause();
+            }
+            Sends::Nothing => return self.pause(),
+            Sends::Sound => {}
+        }
         if codec == Codec::Opus {
             let packet = opus::packet(payload);
             if pauses && opus::is_pause(packet) {
-                joiner.end(|packet, frames| send(packet, frames * FRAME));
+                joiner.end(|packet, frames| send(false, packet, frames * FRAME));
                 return self.pause();
             }
-            joiner.push(packet, |packet, frames| send(packet, frames * FRAME));
+            joiner.push(packet, |packet, frames| send(false, packet, frames * FRAME));
         } else {
-            packetizer.push(payload, |bytes| send(bytes, bytes.len()));
+            packetizer.push(payload, |bytes| send(false, bytes, bytes.len()));
         }
+    }
+
+    fn sends(&mut self) -> Sends {
+        let sends = self.silence.next();
+        let noise = self.settings.as_ref().is_some_and(|settings| settings.sound.comfort_noise);
+        if noise && self.codec() != Codec::Opus { sends } else { Sends::Sound }
     }
 
     /// This tick sends nothing; time passes all the same.

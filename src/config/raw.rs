@@ -503,6 +503,10 @@ section! {
         /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
         /// and port of the SDP).
         media_source: String = Default("\"latch\""),
+        /// While a caller hears nobody, send comfort noise (RFC 3389) twice a second in place of silence, to phones
+        /// that offer it: a muted room then costs hardly any bandwidth. Off, because there are gateways that take
+        /// a stream with pauses for a broken one. Noise that phones send is always taken.
+        comfort_noise: bool = Default("false"),
         /// Bring soft and loud callers to the same level (-19 dBm0 while they speak), slowly, by -12 to
         /// +15 dB. Pauses are not turned up.
         automatic_gain: bool = Default("true"),

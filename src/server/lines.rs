@@ -600,6 +600,7 @@ impl Lines {
             rtp: SocketAddr::new(external.unwrap_or(rtp.ip()), rtp.port()),
             rtcp_port: rtp.port() + 1,
             codecs: trunk.codecs.clone(),
+            noise: trunk.comfort_noise,
             opus_rate: self.rate_max.hz() as u32,
             events: matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),
             rtcp_mux: true,

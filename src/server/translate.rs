@@ -174,6 +174,7 @@ pub(super) fn leg(
             // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
             tones_are_keys: negotiated.event_payload_type.is_none()
                 && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),
+            comfort_noise: negotiated.noise,
             opus: negotiated.opus,
             noise_suppression: trunk.voice.noise_suppression,
             voice: media::Wishes {

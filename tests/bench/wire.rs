@@ -23,6 +23,7 @@ fn main() {
         rtcp_port: 20_001,
         codecs: vec![CodecName::Pcma, CodecName::Pcmu],
         opus_rate: 16_000,
+        noise: false,
         events: true,
         rtcp_mux: true,
         srtp: Default::default(),

@@ -236,6 +236,7 @@ impl Leg {
 
     /// The level of the room's sound for this leg this tick, in dBov.
     pub(in crate::audio) fn note_sent(&mut self, level: f32) {
+        self.silence.note(level);
         self.echo.note(level, self.came);
     }
 
@@ -248,6 +249,7 @@ impl Leg {
         self.heard_gain.go_to(if told { DUCKED } else { UNITY });
         self.heard_gain.apply(heard);
         if told {
+            self.silence.end();
             for (heard, prompt) in heard.iter_mut().zip(prompt) {
                 *heard = heard.saturating_add(*prompt);
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sdp_types::{Connection, Media, Origin, RtpMap, Session};
 
-use super::codec::{EVENT_PAYLOAD_TYPE, EVENTS, Mapping, encoding};
+use super::codec::{EVENT_PAYLOAD_TYPE, EVENTS, Mapping, NOISE, NOISE_PAYLOAD_TYPE, encoding};
 use super::crypto::Crypto;
 use super::description::{Offer, Place, Stream};
 use super::{CodecName, Direction, Local, Negotiated, Unusable};
@@ -39,6 +39,7 @@ pub fn answer(
     let stream = &offer.streams[chosen];
     let negotiated = Negotiated {
         srtp: keys(stream, local).map(|(_, keys)| keys),
+        noise: local.noise && takes_noise(stream, codec),
         ..negotiated(stream, codec, local.events, local.rtcp_mux)
     };
     let medias = offer.streams.iter().enumerate().map(|(index, stream)| {
@@ -102,6 +103,9 @@ fn mappings(local: &Local, known: &[&Mapping]) -> Vec<Mapping> {
         let encoding = encoding(*codec);
         add(encoding.name, encoding.clock, encoding.channels, encoding.payload_type);
     }
+    if local.noise {
+        add(NOISE, 8_000, 1, NOISE_PAYLOAD_TYPE);
+    }
     if local.events {
         // A key press is timed by the clock of the codec it interrupts (RFC 4733 §2.1).
         let mut clocks: Vec<u32> = local.codecs.iter().map(|codec| encoding(*codec).clock).collect();
@@ -152,7 +156,8 @@ pub fn accept_answer(our_offer: &[u8], answer: &[u8]) -> Result<Negotiated, Unus
         .find_map(|mapping| CODECS.into_iter().find(|codec| mapping.is(*codec) && is_offered(*codec)))
         .ok_or(Unusable::NoCodec)?;
     let events = offered.mappings.iter().any(|mapping| mapping.name == EVENTS);
-    Ok(Negotiated { srtp, ..negotiated(stream, codec, events, offered.rtcp_mux) })
+    let noise = takes_noise(offered, codec) && takes_noise(stream, codec);
+    Ok(Negotiated { srtp, noise, ..negotiated(stream, codec, events, offered.rtcp_mux) })
 }
 
 const CODECS: [CodecName; 4] = [CodecName::Pcmu, CodecName::Pcma, CodecName::G722, CodecName::Opus];
@@ -224,11 +229,16 @@ fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -
         codec,
         payload_type: number,
         event_payload_type: payload_type(&|m| m.is_event(clock)).filter(|_| events),
+        noise: false,
         ptime: stream.ptime.unwrap_or(PTIME),
         direction: stream.direction,
         rtcp_mux,
         srtp: None,
     }
+}
+
+fn takes_noise(stream: &Stream, codec: CodecName) -> bool {
+    stream.mappings.iter().any(|mapping| mapping.is_noise(encoding(codec).clock))
 }
 
 fn accepted(stream: &Stream, local: &Local, negotiated: &Negotiated) -> Media {

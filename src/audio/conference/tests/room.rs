@@ -32,6 +32,7 @@ pub(super) struct Caller {
     /// Keys are tones in its sound.
     pub(super) dials_in_sound: bool,
     pub(super) suppresses_noise: bool,
+    pub(super) takes_comfort_noise: bool,
     pub(super) wishes: OpusWishes,
     /// What it says in place of its tone.
     pub(super) script: Vec<i16>,
@@ -50,6 +51,8 @@ pub(super) struct Caller {
     /// Samples at the codec's rate, and the ticks of 8 kHz that the packets say they take.
     pub(super) heard: Vec<i16>,
     pub(super) next: Option<u32>,
+    /// When silence was described to it, in ticks of its clock, and how loud it is in -dBov; none since sound came.
+    pub(super) noise: Vec<(u32, u8)>,
 }
 
 impl Caller {
@@ -64,6 +67,7 @@ impl Caller {
             wants: 20,
             dials_in_sound: false,
             suppresses_noise: false,
+            takes_comfort_noise: false,
             wishes: opus::SHARED,
             script: Vec::new(),
             joiner: opus::Joiner::default(),
@@ -78,6 +82,7 @@ impl Caller {
             sequence: 0,
             heard: Vec::new(),
             next: None,
+            noise: Vec::new(),
         }
     }
 
@@ -141,6 +146,20 @@ impl Caller {
     }
 
     pub(super) fn hear(&mut self, packet: Packet<'_>) {
+        let Header { payload_type, marker, timestamp, .. } = packet.header;
+        if payload_type == 13 {
+            assert!(self.takes_comfort_noise && !marker && packet.payload.len() == 1);
+            self.noise.push((timestamp, packet.payload[0]));
+            return;
+        }
+        if let Some((last, _)) = self.noise.last() {
+            let silent = timestamp.wrapping_sub(*last);
+            assert!(
+                marker && silent > 0 && silent.is_multiple_of(160),
+                "sound after {silent} of noise, {marker}"
+            );
+            self.noise.clear();
+        }
         assert_eq!(packet.header.payload_type, self.codec.payload_type());
         // After a pause the first one says so.
         let next = self.next.filter(|_| !packet.header.marker).unwrap_or(packet.header.timestamp);
@@ -212,6 +231,7 @@ impl Room {
             sound: SoundSettings {
                 rate_max: self.rate_max,
                 tones_are_keys: self.callers[number].dials_in_sound,
+                comfort_noise: self.callers[number].takes_comfort_noise,
                 noise_suppression: self.callers[number].suppresses_noise,
                 opus: self.callers[number].wishes,
                 ..Default::default()

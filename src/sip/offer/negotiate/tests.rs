@@ -10,6 +10,7 @@ fn local() -> Local {
         rtcp_port: 20_001,
         codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
         opus_rate: 16_000,
+        noise: false,
         events: true,
         rtcp_mux: true,
         srtp: Srtp::default(),
@@ -453,6 +454,29 @@ fn codecs_to_come_are_offered_with_their_clocks() {
         text.contains("a=rtpmap:101 telephone-event/8000\r\n")
             && text.contains("a=rtpmap:102 telephone-event/48000")
     );
+}
+
+#[test]
+fn comfort_noise_is_sent_where_both_sides_want_it() {
+    // Whether we do, what the peer describes, whether we answer with CN, whether we send it.
+    let cases = [
+        (true, "m=audio_4000_RTP/AVP_8_13", true, true),
+        (true, "m=audio_4000_RTP/AVP_8", false, false),
+        (true, "m=audio_4000_RTP/AVP_8_97 a=rtpmap:97_CN/8000", false, false),
+        (true, "m=audio_4000_RTP/AVP_9_13", true, true),
+        (false, "m=audio_4000_RTP/AVP_8_13", true, false),
+    ];
+    for (noise, lines, answered, sent) in cases {
+        let local = Local { noise, ..local() };
+        let (ours, negotiated) = answer(&Offer::parse(&sdp(lines)).unwrap(), &local, None).unwrap();
+        assert_eq!(negotiated.noise, sent, "{lines}");
+        assert_eq!(String::from_utf8(ours).unwrap().contains("a=rtpmap:13 CN/8000"), answered, "{lines}");
+        let ours = offer(&local, None, None);
+        assert_eq!(String::from_utf8_lossy(&ours).contains("a=rtpmap:13 CN/8000"), noise);
+        if noise && !lines.contains("rtpmap:97") {
+            assert_eq!(accept_answer(&ours, &sdp(lines)).unwrap().noise, sent, "{lines}");
+        }
+    }
 }
 
 #[test]
