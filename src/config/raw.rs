@@ -77,8 +77,8 @@ section! {
         busy_max: usize = Default("85"),
         /// Samples a second that a meeting is mixed at, at most: 8000, 16000 or 48000. It has the highest rate that
         /// any caller in it can make use of: 8000 with G.711, 16000 with G.722, with Opus what the phone says. 48000
-        /// is all that can be heard, and costs a meeting of such phones about twice the processor and a half more
-        /// bandwidth; 8000 is telephone sound for everybody.
+        /// is all that can be heard, and costs such phones a third more bandwidth and the meeting more of the
+        /// processor; 8000 is telephone sound for everybody.
         rate_max: usize = Default("16000"),
     }
 }
@@ -484,8 +484,8 @@ section! {
     /// Sound on this trunk.
     pub struct TrunkMedia {
         /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". The first two are wideband: a
-        /// meeting with such a caller is mixed at 16 kHz, or at 48 where rtp.rate_max allows it. Opus repairs lost packets best and takes a third
-        /// of the bandwidth, and more work than G.711.
+        /// meeting with such a caller is mixed at 16 kHz, or with Opus at 48 where rtp.rate_max allows it.
+        /// Opus repairs lost packets best and takes a third of the bandwidth, and more work than G.711.
         codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
         /// Where key presses come from: "auto" (RFC 4733 events; tones in the sound only from a phone that
         /// does not agree to those), "rfc4733", "inband" (tones alone; others hear such a caller 20 ms
@@ -503,7 +503,7 @@ section! {
         /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
         /// and port of the SDP).
         media_source: String = Default("\"latch\""),
-        /// While a caller hears nobody, send comfort noise (RFC 3389) twice a second in place of silence, to phones
+        /// While a caller hears nobody, send comfort noise (RFC 3389), a packet in 0.4 s, in place of silence, to phones
         /// that offer it: a muted room then costs hardly any bandwidth. Off, because there are gateways that take
         /// a stream with pauses for a broken one. Noise that phones send is always taken.
         comfort_noise: bool = Default("false"),
