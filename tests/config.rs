@@ -585,6 +585,11 @@ fn each_fault_names_file_key_and_reason() {
             "[rtp]\nports = \"5000-5999\"",
             "rtp.ports: hold port 5060, which sip.listen takes, expected others",
         ),
+        (
+            "a rate that none has",
+            "[rtp]\nrate_max = 44100",
+            "rtp.rate_max: 44100, expected 8000, 16000 or 48000",
+        ),
         ("no threads", "[rtp]\nthreads = 0", "rtp.threads: 0, expected 1 to 256"),
         (
             "more calls than ports",

@@ -82,6 +82,8 @@ fn echo(sip: &UdpSocket, tell: &Sender<Seen>, told: &Receiver<()>) {
         rtp: rtp.local_addr().unwrap(),
         rtcp_port: 9,
         codecs: vec![CodecName::Pcma, CodecName::Pcmu, CodecName::G722],
+        opus_rate: 16_000,
+        noise: false,
         events: true,
         rtcp_mux: true,
         srtp: Default::default(),

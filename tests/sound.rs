@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::{amplitude, amplitude_at, tone, tone_at};
-use doorline::audio::{Clip, Codec, Decoder, Encoder, FRAME};
+use doorline::audio::{Clip, Codec, Decoder, Encoder, FRAME, Rate};
 use doorline::media::{
     Engine, Error, Event, Events, LegSettings, RecordingEnd, Settings, SoundSettings, recording,
 };
@@ -124,6 +124,7 @@ impl Lab {
             threads: Some(threads),
             address_v6: None,
             busy_max: 100,
+            rate_max: Rate::Wide,
         })
         .unwrap();
         let deadline = Instant::now();
@@ -778,6 +779,7 @@ fn ports_run_out_and_rest() {
         ports: 25_991..=25_999,
         threads: Some(1),
         busy_max: 100,
+        rate_max: Rate::Wide,
     };
     let (engine, mut events) = Engine::start(&settings).unwrap();
     let mut opened = Vec::new();

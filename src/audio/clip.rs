@@ -85,11 +85,12 @@ impl Clip {
         self.narrow.len()
     }
 
+    /// For [`Rate::Full`] those at 16 kHz: there is nothing above 8 kHz in a prompt.
     #[must_use]
     pub fn samples(&self, rate: Rate) -> &[i16] {
         match rate {
             Rate::Narrow => &self.narrow,
-            Rate::Wide => &self.wide,
+            Rate::Wide | Rate::Full => &self.wide,
         }
     }
 

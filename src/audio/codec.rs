@@ -4,7 +4,7 @@
 //! Three codecs are 64 kbit/s with an RTP clock of 8,000, so that a byte is one tick and 20 ms are
 //! [`FRAME`](super::FRAME) bytes. Opus has packets of any size and a clock of 48,000.
 
-use super::{FRAME, dtmf, g711, g722, opus, resample};
+use super::{FRAME, dtmf, g711, g722, opus, resample, triple};
 use g711::Law;
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -28,6 +28,8 @@ pub enum Rate {
     Narrow,
     /// 16,000.
     Wide,
+    /// 48,000: all that can be heard.
+    Full,
 }
 
 impl Codec {
@@ -57,6 +59,7 @@ impl Codec {
         }
     }
 
+    /// What its sound is decoded at; of Opus, where nothing else was agreed.
     #[must_use]
     pub const fn rate(self) -> Rate {
         match self {
@@ -97,11 +100,14 @@ impl Codec {
     pub fn prepare() {
         g711::prepare();
         resample::prepare();
+        triple::prepare();
         dtmf::prepare();
     }
 }
 
 impl Rate {
+    pub const ALL: [Self; 3] = [Self::Narrow, Self::Wide, Self::Full];
+
     /// Samples a second.
     #[must_use]
     pub const fn hz(self) -> usize {
@@ -114,6 +120,7 @@ impl Rate {
         match self {
             Self::Narrow => 1,
             Self::Wide => 2,
+            Self::Full => 6,
         }
     }
 
@@ -149,10 +156,15 @@ impl Encoder {
 
     /// A new stream. Allocates when it is Opus for the first time and [`Encoder::equip`] was not called.
     pub fn begin(&mut self, codec: Codec) {
+        self.begin_at(codec, codec.rate());
+    }
+
+    /// The same, of sound at this rate, where the codec is Opus, which has no rate of its own.
+    pub fn begin_at(&mut self, codec: Codec, rate: Rate) {
         self.codec = codec;
         self.g722 = g722::Encoder::default();
         if codec == Codec::Opus {
-            self.opus.get_or_insert_default().begin();
+            self.opus.get_or_insert_default().begin(rate);
         }
     }
 
@@ -179,6 +191,7 @@ impl Encoder {
 #[derive(Debug, Default)]
 pub struct Decoder {
     codec: Codec,
+    rate: Rate,
     g722: g722::Decoder,
     /// Once it has been needed it stays.
     pub(super) opus: Option<opus::Decoder>,
@@ -194,10 +207,15 @@ impl Decoder {
 
     /// A new stream. Allocates when it is Opus for the first time and [`Decoder::equip`] was not called.
     pub fn begin(&mut self, codec: Codec) {
-        self.codec = codec;
+        self.begin_at(codec, codec.rate());
+    }
+
+    /// The same, into sound at this rate, where the codec is Opus, which has no rate of its own.
+    pub fn begin_at(&mut self, codec: Codec, rate: Rate) {
+        (self.codec, self.rate) = (codec, rate);
         self.g722 = g722::Decoder::default();
         if codec == Codec::Opus {
-            self.opus.get_or_insert_default().begin();
+            self.opus.get_or_insert_with(|| opus::Decoder::for_rates_to(rate)).begin(rate);
         }
     }
 
@@ -209,6 +227,12 @@ impl Decoder {
     #[must_use]
     pub fn codec(&self) -> Codec {
         self.codec
+    }
+
+    /// Of the samples that it makes.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
     }
 
     /// Fills `samples`, at the codec's rate, from `codes`: one after the other as they were coded. Of Opus

@@ -1,6 +1,6 @@
 //! One meeting's sound: everybody hears all others, nobody hears themselves.
 //!
-//! Each tick every member's frame is added up once, at the highest rate that any member's codec has:
+//! Each tick every member's frame is added up once, at the highest rate that any member has use for:
 //! narrow legs of a wide room are brought up before and down after. Who said something gets the sum
 //! without themselves; all who only listen get the same sum, brought down once and encoded once per
 //! codec.
@@ -15,8 +15,7 @@
 use super::g722;
 use super::mixer::{self, Sum};
 use super::player::{Filled, Player};
-use super::resample::Down;
-use super::{Codec, FADE, FADE_MAX, FRAME, FRAME_MAX, Frame, Leg, Rate, SILENCE, level, opus};
+use super::{Codec, Converter, FADE_MAX, FRAME, FRAME_MAX, Leg, Rate, SILENCE, level, opus};
 use crate::rtp::Moment;
 
 /// A room's sound between ticks. Its members stand elsewhere: it is told their places.
@@ -48,6 +47,12 @@ impl Default for Conference {
 pub type Payload = [u8; FRAME];
 
 impl Conference {
+    /// Gives it what Opus needs, so that listeners of this rate may share a stream; until then each has their
+    /// own. What it had comes back, to be freed where that is allowed.
+    pub fn equip(&mut self, rate: Rate, opus: opus::Turns) -> Option<opus::Turns> {
+        self.shared.opus[rate as usize].replace(opus)
+    }
+
     pub fn enter(&mut self, leg: &mut Leg) {
         leg.enter_room();
     }
@@ -84,7 +89,7 @@ impl Conference {
         let mut rate = Rate::Narrow;
         for &member in members {
             if let Some(leg) = legs[member as usize].as_mut() {
-                rate = rate.max((**leg).as_mut().rate());
+                rate = rate.max((**leg).as_mut().room_rate());
             }
         }
         if rate != self.rate {
@@ -110,7 +115,7 @@ impl Conference {
 
         self.shared.begin();
         let mut private = SILENCE;
-        let mut lower = [0; FRAME];
+        let mut converted = SILENCE;
         let mut payload = [0; FRAME];
         for &member in members {
             let Some(line) = legs[member as usize].as_mut() else { continue };
@@ -126,7 +131,7 @@ impl Conference {
             let codec = leg.codec();
             if leg.takes_shared(rate, &mut self.shared, sum) {
                 leg.note_sent(self.shared.level(rate, sum));
-                send(line, self.shared.payload(codec, rate, sum));
+                send(line, self.shared.payload(codec, own, rate, sum));
                 continue;
             }
             let heard = &mut private[..rate.frame()];
@@ -135,8 +140,9 @@ impl Conference {
             let heard = if own == rate {
                 heard
             } else {
-                leg.lower(heard, &mut lower);
-                &mut lower[..]
+                let converted = &mut converted[..own.frame()];
+                leg.convert(rate, heard, converted);
+                converted
             };
             leg.hear(heard);
             leg.encode(heard, &mut payload);
@@ -144,7 +150,7 @@ impl Conference {
         }
     }
 
-    /// The first wide leg has come, or the last one gone. All hear the old sound fade out and the new
+    /// The first leg of a higher rate has come, or the last one gone. All hear the old sound fade out and the new
     /// one fade in, because the filters that now begin or end delay it.
     #[cold]
     fn change_rate<L: AsMut<Leg>>(&mut self, rate: Rate, members: &[u32], legs: &mut [Option<Box<L>>]) {
@@ -155,10 +161,10 @@ impl Conference {
             }
         }
         let tail = self.tail;
-        self.tail = match rate {
-            Rate::Wide => std::array::from_fn(|n| tail[n / 2]),
-            Rate::Narrow => std::array::from_fn(|n| if n < FADE { tail[2 * n] } else { 0 }),
-        };
+        let (before, after) = (self.rate, rate);
+        self.tail = std::array::from_fn(|n| {
+            if n < after.fade() { tail[n * before.per_tick() / after.per_tick()] } else { 0 }
+        });
         self.sum = [0; FRAME_MAX];
         self.rate = rate;
         self.shared.reset();
@@ -168,101 +174,150 @@ impl Conference {
 /// What all silent listeners hear, made when the first of them needs it.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// The sum, and what narrow legs hear of it in a wide room.
-    frame: Option<Frame>,
+    frames: Frames,
     level: Option<f32>,
-    narrow: Option<[i16; FRAME]>,
-    encoded: [Option<Payload>; Codec::ALL.len()],
+    encoded: [Option<Payload>; STREAMS],
     /// Before this tick and after it, once it is made.
-    down: [Down; 2],
     g722: [g722::Encoder; 2],
-    opus: [opus::Encoder; 2],
+    /// By rate, and only where a listener has needed it: it is large.
+    opus: [Option<opus::Turns>; Rate::ALL.len()],
+}
+
+/// One for each codec, and Opus for each rate.
+const STREAMS: usize = Codec::BYTEWISE.len() + Rate::ALL.len();
+
+/// Which of them a leg takes.
+fn stream(codec: Codec, own: Rate) -> usize {
+    if codec == Codec::Opus { Codec::BYTEWISE.len() + own as usize } else { codec as usize }
+}
+
+/// The sum, as it is heard at each rate.
+#[derive(Debug)]
+struct Frames {
+    narrow: [i16; Rate::Narrow.frame()],
+    wide: [i16; Rate::Wide.frame()],
+    full: [i16; Rate::Full.frame()],
+    made: [bool; Rate::ALL.len()],
+    /// From the room's rate to each other: before this tick and after it, once it is made.
+    converters: [[Converter; 2]; Rate::ALL.len()],
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self {
+            narrow: [0; Rate::Narrow.frame()],
+            wide: [0; Rate::Wide.frame()],
+            full: [0; Rate::Full.frame()],
+            made: Default::default(),
+            converters: Default::default(),
+        }
+    }
+}
+
+impl Frames {
+    fn begin(&mut self) {
+        for (made, turns) in self.made.iter_mut().zip(&mut self.converters) {
+            if std::mem::take(made) {
+                turns.swap(0, 1);
+            }
+        }
+    }
+
+    fn at(&mut self, rate: Rate) -> &mut [i16] {
+        match rate {
+            Rate::Narrow => &mut self.narrow,
+            Rate::Wide => &mut self.wide,
+            Rate::Full => &mut self.full,
+        }
+    }
+
+    /// The same for all who ask in one tick.
+    fn heard(&mut self, own: Rate, room: Rate, sum: &[i32]) -> &[i16] {
+        if !std::mem::replace(&mut self.made[room as usize], true) {
+            mixer::heard(sum, self.at(room));
+        }
+        if !std::mem::replace(&mut self.made[own as usize], true) {
+            let mut frame = SILENCE;
+            let frame = &mut frame[..room.frame()];
+            frame.copy_from_slice(self.at(room));
+            let [before, after] = &mut self.converters[own as usize];
+            after.clone_from(before);
+            let mut converter = std::mem::take(after);
+            converter.process(room, own, frame, self.at(own));
+            self.converters[own as usize][1] = converter;
+        }
+        self.at(own)
+    }
 }
 
 impl Shared {
     fn begin(&mut self) {
-        if self.narrow.take().is_some() {
-            self.down.swap(0, 1);
-        }
+        self.frames.begin();
         if self.encoded[Codec::G722 as usize].is_some() {
             self.g722.swap(0, 1);
         }
-        if self.encoded[Codec::Opus as usize].is_some() {
-            self.opus.swap(0, 1);
+        for (rate, opus) in Rate::ALL.into_iter().zip(&mut self.opus) {
+            if let (Some(_), Some(opus)) = (&self.encoded[stream(Codec::Opus, rate)], opus) {
+                opus.swap(0, 1);
+            }
         }
-        self.frame = None;
         self.level = None;
-        self.encoded = [None; Codec::ALL.len()];
+        self.encoded.iter_mut().for_each(|payload| *payload = None);
     }
 
     /// As they were at the end of the last tick.
-    pub(super) fn down(&self) -> &Down {
-        &self.down[0]
+    pub(super) fn converter(&self, own: Rate) -> &Converter {
+        &self.frames.converters[own as usize][0]
     }
 
     pub(super) fn g722(&self) -> &g722::Encoder {
         &self.g722[0]
     }
 
-    pub(super) fn opus(&self) -> &opus::Encoder {
-        &self.opus[0]
+    /// `None`: each listener with Opus has a stream of their own.
+    pub(super) fn opus(&self, own: Rate) -> Option<&opus::Encoder> {
+        self.opus[own as usize].as_ref().map(|opus| &opus[0])
     }
 
     /// As at first, without allocating.
     fn reset(&mut self) {
         self.begin();
-        self.down = Default::default();
+        self.frames.converters = Default::default();
         self.g722 = Default::default();
-        self.opus.iter_mut().for_each(opus::Encoder::begin);
+        for (rate, opus) in Rate::ALL.into_iter().zip(&mut self.opus) {
+            opus.iter_mut().flat_map(|opus| opus.iter_mut()).for_each(|opus| opus.begin(rate));
+        }
     }
 
     /// What G.722 may be off by without being heard, in half samples: what it makes of silence itself,
     /// and 36 dB below this tick's peak.
-    pub(super) fn noise(&self, rate: Rate) -> i32 {
-        let peak = self.frame.as_ref().map_or(0, |frame| level::peak(&frame[..rate.frame()]));
-        16 + i32::from(peak) / 128
+    pub(super) fn noise(&mut self, rate: Rate, sum: &[i32]) -> i32 {
+        16 + i32::from(level::peak(self.frames.heard(rate, rate, sum))) / 128
     }
 
     /// How loud what all silent listeners hear is, in dBov.
     fn level(&mut self, rate: Rate, sum: &[i32]) -> f32 {
-        *self.level.get_or_insert_with(|| {
-            let mut frame = SILENCE;
-            mixer::heard(sum, &mut frame[..rate.frame()]);
-            level::dbov(&frame[..rate.frame()])
-        })
+        *self.level.get_or_insert_with(|| level::dbov(self.frames.heard(rate, rate, sum)))
     }
 
-    /// The same for all who ask in one tick.
-    pub(super) fn payload(&mut self, codec: Codec, rate: Rate, sum: &[i32]) -> &Payload {
-        let Self { frame, narrow, encoded, down, g722, opus, .. } = self;
-        encoded[codec as usize].get_or_insert_with(|| {
-            let frame = frame.get_or_insert_with(|| {
-                let mut frame = SILENCE;
-                mixer::heard(sum, &mut frame[..rate.frame()]);
-                frame
-            });
+    /// The same for all with this codec and this rate of their own who ask in one tick.
+    pub(super) fn payload(&mut self, codec: Codec, own: Rate, rate: Rate, sum: &[i32]) -> &Payload {
+        let Self { frames, encoded, g722, opus, .. } = self;
+        encoded[stream(codec, own)].get_or_insert_with(|| {
+            let frame = frames.heard(own, rate, sum);
             let mut payload = [0; FRAME];
             match codec.law() {
+                Some(law) => law.encode(frame, &mut payload),
                 None if codec == Codec::Opus => {
-                    let [before, after] = opus;
-                    after.go_on_as(before);
-                    after.encode(frame, &mut payload);
+                    if let Some([before, after]) = opus[own as usize].as_deref_mut() {
+                        after.go_on_as(before);
+                        after.encode(frame, &mut payload);
+                    }
                 }
                 None => {
                     let [before, after] = g722;
                     after.clone_from(before);
                     after.encode(frame, &mut payload);
-                }
-                Some(law) if rate == Rate::Narrow => law.encode(&frame[..FRAME], &mut payload),
-                Some(law) => {
-                    let narrow = narrow.get_or_insert_with(|| {
-                        let mut narrow = [0; FRAME];
-                        let [before, after] = down;
-                        after.clone_from(before);
-                        after.process(frame, &mut narrow);
-                        narrow
-                    });
-                    law.encode(narrow, &mut payload);
                 }
             }
             payload

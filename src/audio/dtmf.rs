@@ -99,6 +99,7 @@ struct Window {
 }
 
 impl Listener {
+    /// To sound at 8 or 16 kHz: what is full is brought down before.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
         Self {
@@ -266,7 +267,7 @@ struct Tables {
 fn tables(rate: Rate) -> &'static Tables {
     match rate {
         Rate::Narrow => &NARROW,
-        Rate::Wide => &WIDE,
+        Rate::Wide | Rate::Full => &WIDE,
     }
 }
 

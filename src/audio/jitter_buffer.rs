@@ -5,6 +5,8 @@
 //! comes too late, and shrinks by a frame when none has come close for four seconds. Sequence
 //! numbers are not asked, so their jumps do no harm.
 
+use std::ops::Range;
+
 use super::FRAME;
 
 /// Payload bytes of the longest packet taken: 60 ms of G.711 are 480, 20 ms of Opus at 256 kbit/s 640.
@@ -16,7 +18,10 @@ pub const DELAY_MAX: i64 = 6 * FRAME as i64;
 
 #[derive(Clone, Debug)]
 pub struct JitterBuffer {
-    slots: Box<[Slot; SLOTS]>,
+    slots: [Slot; SLOTS],
+    /// The payloads of held packets, in no order; from `end` on all is free.
+    bytes: Box<[u8; BYTES]>,
+    end: usize,
     /// Numbers of slots: the first `held` in use, sorted by timestamp, the others free.
     order: [u8; SLOTS],
     held: usize,
@@ -46,8 +51,15 @@ struct Slot {
     timestamp: i64,
     /// How long it sounds, in ticks.
     samples: u16,
+    /// Where its payload is.
+    from: u16,
     length: u16,
-    payload: [u8; PAYLOAD_MAX],
+}
+
+impl Slot {
+    fn range(self) -> Range<usize> {
+        usize::from(self.from)..usize::from(self.from) + usize::from(self.length)
+    }
 }
 
 /// The longest packet taken: 120 ms.
@@ -55,6 +67,8 @@ const LASTING_MAX: usize = 960;
 /// Packets held at most: 120 ms in packets of 10 ms, and as many again in a burst. When more
 /// come, the oldest goes.
 const SLOTS: usize = 24;
+/// Bytes of payload held at most, likewise: half a second of 64 kbit/s, 120 ms of 256.
+const BYTES: usize = 4_096;
 /// Packets played last whose duplicates are known as such.
 const REMEMBERED: usize = 8;
 /// Frames without a close call before the delay shrinks: 4 s.
@@ -85,7 +99,9 @@ pub enum Piece<'a> {
 impl Default for JitterBuffer {
     fn default() -> Self {
         Self {
-            slots: Box::new([Slot { timestamp: 0, samples: 0, length: 0, payload: [0; PAYLOAD_MAX] }; SLOTS]),
+            slots: [Slot { timestamp: 0, samples: 0, from: 0, length: 0 }; SLOTS],
+            bytes: Box::new([0; BYTES]),
+            end: 0,
             order: std::array::from_fn(|n| n as u8),
             held: 0,
             newest: None,
@@ -170,7 +186,7 @@ impl JitterBuffer {
     #[must_use]
     pub fn next(&self) -> Option<&[u8]> {
         let slot = (self.held > 0).then(|| self.slot(0))?;
-        (Some(slot.timestamp) == self.playout).then(|| &slot.payload[..usize::from(slot.length)])
+        (Some(slot.timestamp) == self.playout).then(|| &self.bytes[slot.range()])
     }
 
     /// To be asked once per tick: whether packets have been coming so early that one frame should
@@ -220,9 +236,8 @@ impl JitterBuffer {
                 self.begun[0] = begin;
                 self.release_first();
             }
-            let slot = &self.slots[number];
             return Piece::Sound {
-                payload: &slot.payload[..usize::from(slot.length)],
+                payload: &self.bytes[self.slots[number].range()],
                 begin,
                 from: (playout - begin) as usize,
                 count: count as usize,
@@ -268,8 +283,11 @@ impl JitterBuffer {
     }
 
     fn hold(&mut self, at: i64, payload: &[u8], ticks: usize) {
-        if self.held == SLOTS {
+        while self.held == SLOTS || self.bytes_held() + payload.len() > BYTES {
             self.release_first();
+        }
+        if self.end + payload.len() > BYTES {
+            self.close_up();
         }
         let place = (0..self.held).rev().find(|&n| self.slot(n).timestamp < at).map_or(0, |n| n + 1);
         // The first free slot moves to its place in the order.
@@ -277,9 +295,28 @@ impl JitterBuffer {
         let slot = &mut self.slots[usize::from(self.order[place])];
         slot.timestamp = at;
         slot.samples = ticks as u16;
-        slot.length = payload.len() as u16;
-        slot.payload[..payload.len()].copy_from_slice(payload);
+        (slot.from, slot.length) = (self.end as u16, payload.len() as u16);
+        self.bytes[slot.range()].copy_from_slice(payload);
+        self.end += payload.len();
         self.held += 1;
+    }
+
+    fn bytes_held(&self) -> usize {
+        (0..self.held).map(|n| usize::from(self.slot(n).length)).sum()
+    }
+
+    /// Moves all payloads to the front.
+    fn close_up(&mut self) {
+        let mut held = self.order;
+        let held = &mut held[..self.held];
+        held.sort_unstable_by_key(|&number| self.slots[usize::from(number)].from);
+        self.end = 0;
+        for &number in &*held {
+            let slot = &mut self.slots[usize::from(number)];
+            self.bytes.copy_within(slot.range(), self.end);
+            slot.from = self.end as u16;
+            self.end += usize::from(slot.length);
+        }
     }
 }
 
@@ -361,6 +398,45 @@ mod tests {
             }
             assert_eq!(gaps, 0, "{} ms", samples / 8);
         }
+    }
+
+    #[test]
+    fn payloads_of_any_length_stay_whole_in_any_order_and_the_oldest_makes_room() {
+        let content =
+            |at: i64, length: usize| (0..length).map(|n| (at as usize * 7 + n) as u8).collect::<Vec<_>>();
+        let mut random = 1_u32;
+        let mut below = |most: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) as usize % most
+        };
+        let (mut buffer, mut pieces) = (JitterBuffer::default(), 0);
+        for n in 0..20_000_i64 {
+            // Five packets, in any order, of which one is often lost; taken now and then a bit late.
+            let mut at: Vec<i64> = (0..5).map(|k| (5 * n + k) * 160).collect();
+            (1..5).for_each(|k| at.swap(k, below(k + 1)));
+            for &at in &at[..4 + below(2)] {
+                // Its length follows from when it begins, so that it is known again.
+                let length = 1 + (at as usize / 160 * 7_919) % PAYLOAD_MAX;
+                buffer.insert_lasting(at as u32, &content(at, length), 160);
+            }
+            for _ in 0..4 + below(3) {
+                if let Piece::Sound { payload, begin, .. } = buffer.take(160) {
+                    let length = 1 + (begin as usize / 160 * 7_919) % PAYLOAD_MAX;
+                    assert!(payload == content(begin, length), "packet at {begin}");
+                    pieces += 1;
+                }
+            }
+        }
+        assert!(pieces > 60_000, "{pieces}");
+        let mut buffer = JitterBuffer::default();
+        for n in 0..7_u32 {
+            assert_eq!(
+                buffer.insert_lasting(n * 160, &content(i64::from(n), PAYLOAD_MAX), 160),
+                Insert::Held
+            );
+        }
+        assert_eq!(buffer.held, BYTES / PAYLOAD_MAX);
+        assert_eq!(buffer.slot(0).timestamp, 160);
     }
 
     #[test]

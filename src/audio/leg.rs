@@ -6,6 +6,7 @@
 mod clock;
 mod in_room;
 mod reports;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod tones;
@@ -20,9 +21,8 @@ use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
 use super::ramp::Ramp;
-use super::resample::{Down, Up};
 use super::voice::{self, Voice};
-use super::{Codec, Denoiser, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, opus};
+use super::{Codec, Converter, Denoiser, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, opus};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::srtp::TRAILER_MAX;
 use crate::rtp::telephone_event::{Event, Receiver};
@@ -31,6 +31,7 @@ use crate::types::{Digit, OpusWishes};
 use clock::{Clock, Steady};
 pub use reports::Quality;
 use reports::REPORT_EVERY;
+use silence::{Sends, Silence};
 use tones::Tones;
 
 /// What offer and answer agreed on, and where the peer is. Given again at each re-INVITE.
@@ -62,16 +63,44 @@ pub struct LegSettings {
 }
 
 /// What is done to a caller's sound.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SoundSettings {
+    /// No room is mixed at a higher rate because of it.
+    pub rate_max: Rate,
     /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
     /// key.
     pub tones_are_keys: bool,
+    /// Silence is sent as comfort noise (RFC 3389), in few packets. For G.711 and G.722; Opus has a way of its own.
+    pub comfort_noise: bool,
     /// Others hear the caller without the noise; see [`Denoiser`].
     pub noise_suppression: bool,
     /// How the peer would like Opus, where that is the codec.
     pub opus: OpusWishes,
     pub voice: voice::Wishes,
+}
+
+impl Default for SoundSettings {
+    fn default() -> Self {
+        Self {
+            rate_max: Rate::Wide,
+            tones_are_keys: false,
+            comfort_noise: false,
+            noise_suppression: false,
+            opus: OpusWishes::default(),
+            voice: voice::Wishes::default(),
+        }
+    }
+}
+
+impl LegSettings {
+    /// What the leg's sound is decoded and encoded at.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        match self.codec {
+            Codec::Opus => opus::rate(self.sound.opus, self.sound.rate_max),
+            codec => codec.rate(),
+        }
+    }
 }
 
 /// Numbers nobody may guess (RFC 3550 §5.1), from the system's random source.
@@ -147,6 +176,7 @@ pub struct Leg {
     sent_reported: u32,
     /// The next packet is the first after a pause.
     begins: bool,
+    silence: Silence,
     /// Prompts wait until then for the peer to be proved.
     wait_until: Duration,
     report_at: Duration,
@@ -167,8 +197,8 @@ pub struct Leg {
     /// What breaks off of its voice, to be heard by others under its next frame.
     spoken_tail: Option<[i16; FADE_MAX]>,
     /// Between its codec's rate and the room's, where they differ.
-    up: Up,
-    down: Down,
+    into_room: Converter,
+    out_of_room: Converter,
     /// Ticks for which it has heard just what the room's listeners hear.
     settled: u8,
     /// It takes their stream; its own encoder and filter have stopped.
@@ -222,6 +252,7 @@ impl Leg {
             bytes_sent: 0,
             sent_reported: 0,
             begins: true,
+            silence: Silence::default(),
             wait_until: now.elapsed + PEER_WAIT,
             report_at: now.elapsed + REPORT_EVERY / 2,
             player: Player::default(),
@@ -234,8 +265,8 @@ impl Leg {
             spoken_gain: Ramp::at(0),
             heard_gain: Ramp::at(0),
             spoken_tail: None,
-            up: Up::default(),
-            down: Down::default(),
+            into_room: Converter::default(),
+            out_of_room: Converter::default(),
             settled: 0,
             on_shared: false,
         }
@@ -245,8 +276,8 @@ impl Leg {
     /// encryption with the same keys. What comes back is to be freed, where that is allowed.
     pub fn configure(&mut self, mut settings: LegSettings, now: Moment) -> Option<Box<Srtp>> {
         self.latch.renegotiate(settings.remote_rtp, settings.signalling_ip, settings.latch);
-        if self.codec() != settings.codec {
-            self.change_codec(settings.codec);
+        if (self.codec(), self.rate()) != (settings.codec, settings.rate()) {
+            self.change_codec(settings.codec, settings.rate());
         }
         if let (Codec::Opus, Some(opus)) = (settings.codec, &mut self.encoder.opus) {
             opus.wish(settings.sound.opus);
@@ -272,12 +303,12 @@ impl Leg {
 
     /// Both streams begin anew, as the peer's do. What was heard of the leg fades out, and what it
     /// hears fades in.
-    fn change_codec(&mut self, codec: Codec) {
-        self.playout.begin(codec);
-        self.tones = Tones::new(codec.rate());
+    fn change_codec(&mut self, codec: Codec, rate: Rate) {
+        self.playout.begin(codec, rate);
+        self.tones = Tones::new(rate);
         let unsent = self.unsent() * self.codec().clock_ratio();
         self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
-        self.encoder.begin(codec);
+        self.encoder.begin_at(codec, rate);
         self.clock = Clock::default();
         self.steady = Steady::default();
         if self.speaks {
@@ -286,8 +317,8 @@ impl Leg {
         }
         self.spoken_gain = Ramp::at(0);
         self.heard_gain = Ramp::at(0);
-        self.up = Up::default();
-        self.down = Down::default();
+        self.into_room = Converter::default();
+        self.out_of_room = Converter::default();
         self.settled = 0;
         self.on_shared = false;
     }
@@ -501,8 +532,12 @@ impl Leg {
     pub fn idle(&mut self, payload: &mut [u8; FRAME]) {
         let codec = self.codec();
         let mut frame = SILENCE;
-        let frame = &mut frame[..codec.rate().frame()];
-        let filled = self.player.fill(codec.rate(), frame);
+        let rate = self.rate();
+        let frame = &mut frame[..rate.frame()];
+        let filled = self.player.fill(rate, frame);
+        if matches!(filled, Filled::Nothing) {
+            self.silence.note(level::NOTHING);
+        }
         match (filled, codec.law()) {
             (Filled::Nothing, Some(law)) => payload.fill(law.silence()),
             (Filled::Clip(clip, at), Some(law)) => {
@@ -522,10 +557,18 @@ impl Leg {
         self.settings.as_ref().map_or(Codec::default(), |settings| settings.codec)
     }
 
-    /// Of its codec.
+    /// What its sound is decoded and encoded at.
     #[must_use]
     pub fn rate(&self) -> Rate {
-        self.codec().rate()
+        self.settings.as_ref().map_or(Rate::default(), LegSettings::rate)
+    }
+
+    /// What a room must be mixed at for it to lose nothing, as far as that is allowed.
+    #[must_use]
+    pub fn room_rate(&self) -> Rate {
+        self.settings
+            .as_ref()
+            .map_or(Rate::default(), |settings| settings.rate().min(settings.sound.rate_max))
     }
 
     pub(super) fn opus_wishes(&self) -> OpusWishes {
@@ -533,17 +576,25 @@ impl Leg {
     }
 
     /// Takes the bytes of one tick; `send` is handed each packet that is full now, header and all:
-    /// none to two, as the peer asked for long or short ones.
+    /// none to two, as the peer asked for long or short ones. Of silence it may be one that tells of it, or none.
     pub fn packets(&mut self, payload: &[u8; FRAME], mut transmit: impl FnMut(&[u8])) {
         let codec = self.codec();
         let pauses = self.opus_wishes().pauses;
+        let sends = self.sends();
+        if sends != Sends::Sound {
+            // What waits is silence too.
+            let unsent = self.unsent();
+            self.sending.timestamp = self.sending.timestamp.wrapping_add(unsent);
+        }
         let Self { sending, srtp, packetizer, joiner, begins, packets_sent, bytes_sent, .. } = self;
-        let mut send = |payload: &[u8], ticks: usize| {
+        let mut send = |is_noise: bool, payload: &[u8], ticks: usize| {
             let mut packet = [0; Header::LENGTH + PACKET_MAX + TRAILER_MAX];
             let mut length = Header::LENGTH + payload.len();
             packet[Header::LENGTH..length].copy_from_slice(payload);
-            sending.marker = std::mem::take(begins);
-            sending.write(&mut packet);
+            // The marker is for the first sound after it (RFC 3551 §4.1).
+            let marker = !is_noise && std::mem::take(begins);
+            let payload_type = if is_noise { COMFORT_NOISE } else { sending.payload_type };
+            Header { marker, payload_type, ..*sending }.write(&mut packet);
             if let Some(srtp) = srtp {
                 length = srtp.sender.protect(&mut packet, length);
             }
@@ -553,16 +604,30 @@ impl Leg {
             *bytes_sent = bytes_sent.wrapping_add(payload.len() as u32);
             transmit(&packet[..length]);
         };
+        match sends {
+            Sends::Noise(level) => {
+                send(true, &[level], 0);
+                return self.pause();
+            }
+            Sends::Nothing => return self.pause(),
+            Sends::Sound => {}
+        }
         if codec == Codec::Opus {
             let packet = opus::packet(payload);
             if pauses && opus::is_pause(packet) {
-                joiner.end(|packet, frames| send(packet, frames * FRAME));
+                joiner.end(|packet, frames| send(false, packet, frames * FRAME));
                 return self.pause();
             }
-            joiner.push(packet, |packet, frames| send(packet, frames * FRAME));
+            joiner.push(packet, |packet, frames| send(false, packet, frames * FRAME));
         } else {
-            packetizer.push(payload, |bytes| send(bytes, bytes.len()));
+            packetizer.push(payload, |bytes| send(false, bytes, bytes.len()));
         }
+    }
+
+    fn sends(&mut self) -> Sends {
+        let sends = self.silence.next();
+        let noise = self.settings.as_ref().is_some_and(|settings| settings.sound.comfort_noise);
+        if noise && self.codec() != Codec::Opus { sends } else { Sends::Sound }
     }
 
     /// This tick sends nothing; time passes all the same.

@@ -7,6 +7,7 @@ pub mod clip;
 pub mod codec;
 pub mod conceal;
 pub mod conference;
+pub mod convert;
 pub mod denoise;
 pub mod dtmf;
 pub mod echo;
@@ -30,21 +31,22 @@ pub mod voice;
 pub use clip::Clip;
 pub use codec::{Codec, Decoder, Encoder, Rate};
 pub use conference::Conference;
+pub use convert::Converter;
 pub use denoise::Denoiser;
 
 pub use leg::{Leg, LegSettings, Quality, Seed, SoundSettings};
 pub use name::Take;
 pub use player::{Playback, Player};
 
-/// Samples a second of a narrow room, and ticks of the RTP clock of every codec. Rooms with a
-/// wider leg are mixed at [`Rate::Wide`].
+/// Samples a second of a narrow room, and the ticks that all time is counted in. Rooms with a wider leg are mixed
+/// at [`Rate::Wide`] or, where that is allowed, [`Rate::Full`].
 pub const RATE: usize = 8_000;
 
 /// Samples of a narrow room in one tick of 20 ms; also RTP clock ticks and bytes, with every codec.
 pub const FRAME: usize = RATE / 50;
 
-/// Samples of a wide room in one tick.
-pub const FRAME_MAX: usize = 2 * FRAME;
+/// Samples of a full room in one tick.
+pub const FRAME_MAX: usize = Rate::Full.frame();
 
 /// Room for 20 ms of sound at any rate: 16-bit linear samples, full scale ±32,767. How many of them
 /// count is said beside it, or by the slice.
@@ -57,4 +59,4 @@ pub const SILENCE: Frame = [0; FRAME_MAX];
 pub const FADE: usize = RATE / 200;
 
 /// As many at the highest rate.
-pub const FADE_MAX: usize = 2 * FADE;
+pub const FADE_MAX: usize = Rate::Full.fade();

@@ -1,4 +1,4 @@
-//! Opus (RFC 6716) over RTP (RFC 7587), mono at 16 kHz, which is how wide rooms are mixed.
+//! Opus (RFC 6716) over RTP (RFC 7587), mono, at the rate that a leg or a room has: 16 kHz, or 48.
 //!
 //! The codec is its authors' own, in memory of ours: it is made where allocating is allowed, never
 //! allocates again, and is copied like any value, so that a listener can go on with a copy of the encoder
@@ -9,30 +9,43 @@
 
 use opusic_sys as ffi;
 
-use super::FRAME;
+use super::Rate;
 use crate::types::OpusWishes;
 
-/// Samples of 16 kHz in a frame of ours, and in the longest packet of theirs: 120 ms.
-const SAMPLES: usize = 2 * FRAME;
-const SAMPLES_MAX: usize = 6 * SAMPLES;
+/// Frames in the longest packet of theirs: 120 ms.
+const FRAMES_MAX: usize = 6;
 /// Ticks of RTP's clock, 48 kHz, in one of the 8 kHz that all else here is counted in.
 pub const CLOCK_RATIO: u32 = 6;
 /// Most bytes of a frame of ours. Three of them and their lengths fit into a packet.
 const FRAME_BYTES_MAX: usize = 150;
-/// Bits a second on average, error correction included; what we ask the peer for, too.
-pub const BITRATE: i32 = 32_000;
 /// How hard the encoder tries, 0–10. Above 5 speech gains little.
 const COMPLEXITY: i32 = 5;
 /// Losses that the error correction reckons with, in percent. It is what makes it send any.
 const EXPECTED_LOSS: i32 = 10;
 
+/// Bits a second on average, error correction included; what we ask the peer for, too.
+const fn bitrate(rate: Rate) -> i32 {
+    match rate {
+        Rate::Narrow | Rate::Wide => 32_000,
+        Rate::Full => 48_000,
+    }
+}
+
 /// A stream of ours.
-pub struct Encoder(Memory);
+pub struct Encoder {
+    memory: Memory,
+    rate: Rate,
+}
+
+/// A stream that is made once for all listeners: before a tick and after it.
+pub type Turns = Box<[Encoder; 2]>;
 
 /// A stream of theirs, and the sound of the packet that was opened last.
 pub struct Decoder {
     memory: Memory,
-    sound: Box<[i16; SAMPLES_MAX]>,
+    rate: Rate,
+    /// 120 ms at the highest rate that it may have.
+    sound: Box<[i16]>,
     /// When that packet begins.
     opened: Option<i64>,
     /// 20 ms that were made up since; whether the peer has said that it is silent.
@@ -55,10 +68,7 @@ impl Memory {
 
 impl Default for Encoder {
     fn default() -> Self {
-        // SAFETY: asks for a number.
-        let mut encoder = Self(Memory::of(unsafe { ffi::opus_encoder_get_size(1) }));
-        encoder.begin();
-        encoder
+        Self::new(Rate::Wide)
     }
 }
 
@@ -75,23 +85,37 @@ impl std::fmt::Debug for Decoder {
 }
 
 impl Encoder {
-    fn state(&mut self) -> *mut ffi::OpusEncoder {
-        self.0.0.as_mut_ptr().cast()
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        // SAFETY: asks for a number.
+        let mut encoder = Self { memory: Memory::of(unsafe { ffi::opus_encoder_get_size(1) }), rate };
+        encoder.begin(rate);
+        encoder
     }
 
-    /// A new stream, in the memory that is there.
-    pub fn begin(&mut self) {
+    fn state(&mut self) -> *mut ffi::OpusEncoder {
+        self.memory.0.as_mut_ptr().cast()
+    }
+
+    /// A new stream of sound at this rate, in the memory that is there.
+    pub fn begin(&mut self, rate: Rate) {
+        self.rate = rate;
         let state = self.state();
+        let bandwidth = match rate {
+            Rate::Narrow => ffi::OPUS_BANDWIDTH_NARROWBAND,
+            Rate::Wide => ffi::OPUS_BANDWIDTH_WIDEBAND,
+            Rate::Full => ffi::OPUS_BANDWIDTH_FULLBAND,
+        };
         // SAFETY: `state` is as large as libopus said; each request takes an int.
         unsafe {
-            ffi::opus_encoder_init(state, 16_000, 1, ffi::OPUS_APPLICATION_VOIP);
+            ffi::opus_encoder_init(state, rate.hz() as i32, 1, ffi::OPUS_APPLICATION_VOIP);
             for (request, value) in [
-                (ffi::OPUS_SET_BITRATE_REQUEST, BITRATE),
+                (ffi::OPUS_SET_BITRATE_REQUEST, bitrate(rate)),
                 (ffi::OPUS_SET_COMPLEXITY_REQUEST, COMPLEXITY),
                 (ffi::OPUS_SET_INBAND_FEC_REQUEST, 1),
                 (ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST, EXPECTED_LOSS),
                 (ffi::OPUS_SET_SIGNAL_REQUEST, ffi::OPUS_SIGNAL_VOICE),
-                (ffi::OPUS_SET_MAX_BANDWIDTH_REQUEST, ffi::OPUS_BANDWIDTH_WIDEBAND),
+                (ffi::OPUS_SET_MAX_BANDWIDTH_REQUEST, bandwidth),
             ] {
                 ffi::opus_encoder_ctl(state, request, value);
             }
@@ -101,12 +125,15 @@ impl Encoder {
     /// Sends from now on what the peer would like to have.
     pub fn wish(&mut self, wishes: OpusWishes) {
         let state = self.state();
-        let most = wishes.bitrate_max.map_or(BITRATE, |most| BITRATE.min(most as i32));
+        let usual = bitrate(self.rate);
+        let most = wishes.bitrate_max.map_or(usual, |most| usual.min(most as i32));
         // Half of what it can play.
-        let bandwidth = match wishes.playback_rate {
+        let bandwidth = match wishes.playback_rate.min(self.rate.hz() as u32) {
             ..12_000 => ffi::OPUS_BANDWIDTH_NARROWBAND,
             12_000..16_000 => ffi::OPUS_BANDWIDTH_MEDIUMBAND,
-            16_000.. => ffi::OPUS_BANDWIDTH_WIDEBAND,
+            16_000..24_000 => ffi::OPUS_BANDWIDTH_WIDEBAND,
+            24_000..48_000 => ffi::OPUS_BANDWIDTH_SUPERWIDEBAND,
+            48_000.. => ffi::OPUS_BANDWIDTH_FULLBAND,
         };
         // SAFETY: `state` is an encoder that has begun; each request takes an int.
         unsafe {
@@ -124,15 +151,16 @@ impl Encoder {
 
     /// Goes on where `other` is. libopus: the state is position independent and can be copied freely.
     pub fn go_on_as(&mut self, other: &Self) {
-        self.0.0.copy_from_slice(&other.0.0);
+        self.rate = other.rate;
+        self.memory.0.copy_from_slice(&other.memory.0);
     }
 
-    /// Encodes 20 ms at 16 kHz: a byte that says how long the packet is, and the packet.
+    /// Encodes 20 ms: a byte that says how long the packet is, and the packet.
     pub fn encode(&mut self, samples: &[i16], payload: &mut [u8]) {
         let room = FRAME_BYTES_MAX.min(payload.len() - 1);
         let (length, packet) = payload.split_first_mut().expect("room for a frame");
-        debug_assert_eq!(samples.len(), SAMPLES);
-        // SAFETY: `samples` holds the 320 samples that are named, `packet` at least `room` bytes.
+        debug_assert_eq!(samples.len(), self.rate.frame());
+        // SAFETY: `samples` holds as many samples as are named, `packet` at least `room` bytes.
         let written = unsafe {
             ffi::opus_encode(
                 self.state(),
@@ -147,16 +175,31 @@ impl Encoder {
     }
 }
 
-/// What the stream is like that is made once for all listeners.
-pub const SHARED: OpusWishes =
-    OpusWishes { playback_rate: 16_000, bitrate_max: None, repairs: true, pauses: false, constant: false };
+/// What the stream is like that is made once for all wide listeners.
+pub const SHARED: OpusWishes = OpusWishes {
+    playback_rate: 16_000,
+    capture_rate: 16_000,
+    bitrate_max: None,
+    repairs: true,
+    pauses: false,
+    constant: false,
+};
 
-/// Whether that is just what a peer would like.
+/// Whether the stream that is made once for all listeners of this rate is just what a peer would like.
 #[must_use]
-pub fn may_share(wishes: OpusWishes) -> bool {
-    let enough = wishes.bitrate_max.is_none_or(|most| most as i32 >= BITRATE);
-    let wishes = OpusWishes { playback_rate: wishes.playback_rate.min(16_000), ..wishes };
-    enough && OpusWishes { bitrate_max: None, ..wishes } == SHARED
+pub fn may_share(wishes: OpusWishes, rate: Rate) -> bool {
+    let enough = wishes.bitrate_max.is_none_or(|most| most as i32 >= bitrate(rate))
+        && wishes.playback_rate >= rate.hz() as u32;
+    let OpusWishes { playback_rate, capture_rate, bitrate_max, .. } = SHARED;
+    enough && OpusWishes { playback_rate, capture_rate, bitrate_max, ..wishes } == SHARED
+}
+
+/// The rate of a leg whose peer wishes that, where no room is mixed at more than `most`: high enough for both ways,
+/// and wide at least, whatever the room is, as Opus for narrow sound makes too much of a pure tone.
+#[must_use]
+pub fn rate(wishes: OpusWishes, most: Rate) -> Rate {
+    let needed = wishes.playback_rate.max(wishes.capture_rate);
+    if needed > Rate::Wide.hz() as u32 { most.max(Rate::Wide) } else { Rate::Wide }
 }
 
 /// Whether a packet says nothing but that there is nothing to say: it need not be sent (RFC 7587 §3.1.3).
@@ -179,30 +222,42 @@ pub fn packet(payload: &[u8]) -> &[u8] {
 pub fn duration(packet: &[u8]) -> Option<usize> {
     // SAFETY: reads at most as many bytes as are named.
     let ticks = unsafe { ffi::opus_packet_get_nb_samples(packet.as_ptr(), packet.len() as i32, 8_000) };
-    usize::try_from(ticks).ok().filter(|&ticks| ticks > 0 && 2 * ticks <= SAMPLES_MAX)
+    usize::try_from(ticks).ok().filter(|&ticks| ticks > 0 && ticks <= FRAMES_MAX * Rate::Narrow.frame())
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        // SAFETY: asks for a number.
-        let memory = Memory::of(unsafe { ffi::opus_decoder_get_size(1) });
-        let mut decoder =
-            Self { memory, sound: Box::new([0; SAMPLES_MAX]), opened: None, gap: GAP_MAX, silent: false };
-        decoder.begin();
-        decoder
+        Self::for_rates_to(Rate::Wide)
     }
 }
 
 impl Decoder {
+    /// One that may be begun at rates up to this; it has begun at it.
+    #[must_use]
+    pub fn for_rates_to(rate: Rate) -> Self {
+        // SAFETY: asks for a number.
+        let memory = Memory::of(unsafe { ffi::opus_decoder_get_size(1) });
+        let sound = vec![0; FRAMES_MAX * rate.frame()].into_boxed_slice();
+        let mut decoder = Self { memory, rate, sound, opened: None, gap: GAP_MAX, silent: false };
+        decoder.begin(rate);
+        decoder
+    }
+
     fn state(&mut self) -> *mut ffi::OpusDecoder {
         self.memory.0.as_mut_ptr().cast()
     }
 
-    /// A new stream, in the memory that is there.
-    pub fn begin(&mut self) {
+    /// A new stream, as sound at this rate, in the memory that is there. Where that was made for lower rates more
+    /// is allocated.
+    pub fn begin(&mut self, rate: Rate) {
+        self.rate = rate;
+        let samples = FRAMES_MAX * rate.frame();
+        if self.sound.len() < samples {
+            self.sound = vec![0; samples].into_boxed_slice();
+        }
         let state = self.state();
         // SAFETY: `state` is as large as libopus said. Whatever was stereo comes out as one channel.
-        unsafe { ffi::opus_decoder_init(state, 16_000, 1) };
+        unsafe { ffi::opus_decoder_init(state, rate.hz() as i32, 1) };
         (self.opened, self.gap, self.silent) = (None, GAP_MAX, false);
     }
 
@@ -214,10 +269,10 @@ impl Decoder {
             self.gap = 0;
             // Nothing but its head: the peer sends no sound for now (RFC 7587 §3.1.3).
             self.silent = packet.len() <= 2;
-            let count = self.run(packet, SAMPLES_MAX, false);
+            let count = self.run(packet, FRAMES_MAX * self.rate.frame(), false);
             self.sound[count..].fill(0);
         }
-        let from = (2 * from).min(SAMPLES_MAX - out.len());
+        let from = (self.rate.per_tick() * from).min(self.sound.len() - out.len());
         out.copy_from_slice(&self.sound[from..from + out.len()]);
     }
 
@@ -230,7 +285,8 @@ impl Decoder {
     /// there is none to be had.
     pub fn fill(&mut self, next: Option<&[u8]>, out: &mut [i16]) -> bool {
         // Whole 2.5 ms are all it makes up.
-        if self.gap >= GAP_MAX || !out.len().is_multiple_of(40) || out.len() > SAMPLES_MAX {
+        let whole = out.len().is_multiple_of(20 * self.rate.per_tick());
+        if self.gap >= GAP_MAX || !whole || out.len() > self.sound.len() {
             out.fill(0);
             return false;
         }
@@ -338,7 +394,10 @@ impl Joiner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::FRAME;
     use crate::audio::goertzel::{amplitude_at, tone_at};
+
+    const SAMPLES: usize = Rate::Wide.frame();
 
     fn said(frequency: f64, frame: usize) -> Vec<i16> {
         tone_at(16_000, frequency, 8_000.0, frame * SAMPLES, SAMPLES).collect()
@@ -452,8 +511,57 @@ mod tests {
         assert!(is_pause(&sent(OpusWishes { pauses: true, ..none }, 8)) < 40);
         let paused = is_pause(&sent(OpusWishes { pauses: true, ..none }, 0));
         assert!((100..148).contains(&paused), "{paused}");
-        assert!(may_share(none) && may_share(OpusWishes { bitrate_max: Some(64_000), ..none }));
-        assert!(!may_share(OpusWishes::default()) && !may_share(OpusWishes { pauses: true, ..none }));
+        for (rate, playback_rate) in [(Rate::Wide, 16_000), (Rate::Full, 48_000)] {
+            assert!(may_share(none, rate));
+            assert!(may_share(OpusWishes { bitrate_max: Some(64_000), playback_rate, ..none }, rate));
+            assert!(!may_share(OpusWishes { playback_rate: playback_rate - 1, ..none }, rate));
+            assert!(!may_share(OpusWishes::default(), rate));
+            assert!(!may_share(OpusWishes { pauses: true, ..none }, rate));
+        }
+    }
+
+    #[test]
+    fn a_leg_has_the_rate_that_its_peer_can_make_use_of_and_no_higher_one_than_is_allowed() {
+        let peer = |playback_rate, capture_rate| OpusWishes { playback_rate, capture_rate, ..SHARED };
+        let cases = [
+            (peer(48_000, 48_000), Rate::Full),
+            (peer(24_000, 16_000), Rate::Full),
+            (peer(16_000, 48_000), Rate::Full),
+            (peer(16_000, 16_000), Rate::Wide),
+            (peer(8_000, 8_000), Rate::Wide),
+        ];
+        for (wishes, expected) in cases {
+            for most in Rate::ALL {
+                let expected = expected.min(most).max(Rate::Wide);
+                assert_eq!(rate(wishes, most), expected, "{wishes:?}, at most {most:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn full_sound_comes_through_and_what_a_peer_cannot_play_is_not_sent() {
+        let full = Rate::Full;
+        for (playback_rate, heard) in [(48_000, true), (24_000, true), (16_000, false)] {
+            let (mut encoder, mut decoder) = (Encoder::new(full), Decoder::for_rates_to(full));
+            encoder.wish(OpusWishes { playback_rate, ..SHARED });
+            let mut sound = Vec::new();
+            for frame in 0..60 {
+                // Of a voice there is more below.
+                let [low, high] = [(700.0, 6_000.0), (10_000.0, 3_000.0)]
+                    .map(|(hz, loud)| tone_at(full.hz(), hz, loud, frame * full.frame(), full.frame()));
+                let said: Vec<i16> = low.zip(high).map(|(low, high)| low + high).collect();
+                let mut payload = [0; FRAME];
+                encoder.encode(&said, &mut payload);
+                let mut out = [0; Rate::Full.frame()];
+                decoder.open(frame as i64, packet(&payload), 0, &mut out);
+                sound.extend(out);
+            }
+            let last = &sound[30 * full.frame()..];
+            let (low, high) = (amplitude_at(48_000, last, 700.0), amplitude_at(48_000, last, 10_000.0));
+            assert!((low - 6_000.0).abs() < 600.0, "{low}");
+            assert_eq!(high > 1_500.0, heard, "{playback_rate}: {high}");
+            assert!(heard || high < 100.0, "{playback_rate}: {high}");
+        }
     }
 
     #[test]

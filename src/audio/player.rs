@@ -2,10 +2,12 @@
 //!
 //! Prompts follow each other without a gap. Whatever breaks off before its end, because it is
 //! stopped or because a prompt takes the music's place, fades within 5 ms; music fades in again.
+//! A full leg or room hears them brought up from 16 kHz.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::triple::Up;
 use super::{Clip, FADE_MAX, FRAME, Rate};
 
 /// Clips to be played one after the other.
@@ -27,11 +29,16 @@ pub struct Player {
     /// Over or stopped, to be reported and then freed by somebody who may free.
     finished: VecDeque<Playback>,
     sounding: Sounding,
-    /// The rest of what broke off, to be heard under the next frame.
-    tail: Option<[i16; FADE_MAX]>,
-    /// Of the last frame.
+    /// The rest of a prompt that broke off, at the clips' rate, to be heard under the next frame.
+    tail: Option<[i16; CLIP_FADE_MAX]>,
+    /// The same of something else.
+    other_tail: Option<[i16; FADE_MAX]>,
+    /// Of the clips of the last frame.
     rate: Rate,
+    up: Up,
 }
+
+const CLIP_FADE_MAX: usize = Rate::Wide.fade();
 
 /// What the last frame ended with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,7 +69,9 @@ impl Default for Player {
             finished: VecDeque::with_capacity(PLAYBACKS_MAX + 1),
             sounding: Sounding::Nothing,
             tail: None,
+            other_tail: None,
             rate: Rate::default(),
+            up: Up::default(),
         }
     }
 }
@@ -100,10 +109,7 @@ impl Player {
 
     /// Puts a fade-out of something else, such as the room just left, under the next frame.
     pub fn add_tail(&mut self, tail: [i16; FADE_MAX]) {
-        let sum = self.tail.get_or_insert([0; FADE_MAX]);
-        for (sum, sample) in sum.iter_mut().zip(tail) {
-            *sum = sum.saturating_add(sample);
-        }
+        add_to(self.other_tail.get_or_insert([0; FADE_MAX]), &tail);
     }
 
     /// Playbacks that are over: each comes here once.
@@ -113,11 +119,36 @@ impl Player {
 
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.music.is_none() && self.tail.is_none()
+        let rests = self.tail.is_some() || self.other_tail.is_some() || self.up.sounds();
+        self.queue.is_empty() && self.music.is_none() && !rests
     }
 
     /// The next 20 ms, into all of `out` whatever the answer says, which is as long as `rate` wants.
     pub fn fill(&mut self, rate: Rate, out: &mut [i16]) -> Filled {
+        let filled = if rate == Rate::Full {
+            let mut wide = [0; Rate::Wide.frame()];
+            let filled = self.fill_from_clips(Rate::Wide, &mut wide);
+            if matches!(filled, Filled::Nothing) && !self.up.sounds() {
+                out.fill(0);
+                filled
+            } else {
+                self.up.process(&wide, out);
+                Filled::Samples
+            }
+        } else {
+            self.fill_from_clips(rate, out)
+        };
+        match self.other_tail.take() {
+            Some(tail) => {
+                add_to(out, &tail);
+                Filled::Samples
+            }
+            None => filled,
+        }
+    }
+
+    /// The same at a rate that clips have.
+    fn fill_from_clips(&mut self, rate: Rate, out: &mut [i16]) -> Filled {
         self.rate = rate;
         if let Some((clip, at)) = self.whole_frame() {
             let from = at * rate.per_tick();
@@ -125,7 +156,7 @@ impl Player {
             return Filled::Clip(clip, at);
         }
         out.fill(0);
-        if self.is_idle() {
+        if self.queue.is_empty() && self.music.is_none() && self.tail.is_none() {
             self.sounding = Sounding::Nothing;
             return Filled::Nothing;
         }
@@ -162,9 +193,7 @@ impl Player {
             }
         }
         if let Some(tail) = self.tail.take() {
-            for (sample, tail) in out.iter_mut().zip(tail) {
-                *sample = sample.saturating_add(tail);
-            }
+            add_to(out, &tail);
         }
         Filled::Samples
     }
@@ -206,7 +235,7 @@ impl Player {
             Sounding::Music => self.music.as_ref(),
         };
         if let Some(tail) = sounding.map(|playback| playback.tail(self.rate)) {
-            self.add_tail(tail);
+            add_to(self.tail.get_or_insert([0; CLIP_FADE_MAX]), &tail);
         }
         self.sounding = Sounding::Nothing;
     }
@@ -261,14 +290,20 @@ impl Playback {
     }
 
     /// The sound that would have come next, fading out.
-    fn tail(&self, rate: Rate) -> [i16; FADE_MAX] {
-        let mut tail = [0; FADE_MAX];
+    fn tail(&self, rate: Rate) -> [i16; CLIP_FADE_MAX] {
+        let mut tail = [0; CLIP_FADE_MAX];
         let fade = rate.fade();
         self.peek(rate, &mut tail[..fade]);
         for (n, sample) in tail[..fade].iter_mut().enumerate() {
             *sample = (i32::from(*sample) * (fade - n) as i32 / (fade as i32 + 1)) as i16;
         }
         tail
+    }
+}
+
+fn add_to(sum: &mut [i16], sound: &[i16]) {
+    for (sum, &sample) in sum.iter_mut().zip(sound) {
+        *sum = sum.saturating_add(sample);
     }
 }
 
@@ -283,7 +318,7 @@ fn fade_in(samples: &mut [i16], rate: Rate) {
 mod tests {
     use super::*;
     use crate::audio::FADE;
-    use crate::audio::goertzel::{amplitude, tone};
+    use crate::audio::goertzel::{amplitude, amplitude_at, tone};
 
     fn clip(value: i16, samples: usize) -> Arc<Clip> {
         Arc::new(Clip::new(vec![value; samples]))
@@ -363,6 +398,41 @@ mod tests {
         }
         player.stop();
         assert_eq!(reported(&mut player), [None]);
+    }
+
+    #[test]
+    fn a_full_leg_hears_the_same_prompts_and_nothing_of_them_is_cut_off() {
+        let mut player = Player::default();
+        let full = Rate::Full;
+        let part = |from| Arc::new(Clip::new(tone(500.0, 4_000.0, from, 1_000).collect()));
+        player.play(Playback::new(Some(1), vec![part(0), part(1_000)])).unwrap();
+        let mut heard = Vec::new();
+        let mut next = |player: &mut Player| {
+            let mut frame = [99; Rate::Full.frame()];
+            let filled = player.fill(full, &mut frame);
+            heard.extend(frame);
+            !matches!(filled, Filled::Nothing)
+        };
+        (0..13).for_each(|_| assert!(next(&mut player)));
+        // The filter's end, and then nothing.
+        assert!(!next(&mut player) || !next(&mut player));
+        assert!(player.is_idle());
+        assert_eq!(reported(&mut player), [Some(1)]);
+        assert!((amplitude_at(48_000, &heard[480..11_520], 500.0) - 4_000.0).abs() < 40.0);
+        let steepest = (500.0 * std::f64::consts::TAU / 48_000.0 * 4_000.0) as i32;
+        let largest = |heard: &[i16]| {
+            heard.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap()
+        };
+        assert!(largest(&heard[480..11_500]) <= steepest + 60, "{}", largest(&heard[480..11_500]));
+        // What is stopped fades.
+        player.play(Playback::new(Some(2), vec![Arc::new(Clip::new(vec![8_000; 4_000]))])).unwrap();
+        let mut frames = [[0; Rate::Full.frame()]; 2];
+        player.fill(full, &mut frames[0]);
+        player.fill(full, &mut frames[0]);
+        player.stop();
+        player.fill(full, &mut frames[1]);
+        assert!(largest(&frames.concat()[480..]) < 300, "{}", largest(&frames.concat()));
+        assert!(frames[1][Rate::Full.fade() + 96..].iter().all(|&sample| sample == 0));
     }
 
     #[test]

@@ -30,10 +30,10 @@ struct Noise {
 }
 
 impl Playout {
-    /// Sound of this codec from now on; what waits is of the one before.
-    pub fn begin(&mut self, codec: Codec) {
+    /// Sound of this codec from now on, decoded at this rate; what waits is of the one before.
+    pub fn begin(&mut self, codec: Codec, rate: Rate) {
         self.restart();
-        self.decoder.begin(codec);
+        self.decoder.begin_at(codec, rate);
         self.concealer = Concealer::new(codec.rate());
     }
 
@@ -44,7 +44,7 @@ impl Playout {
 
     #[must_use]
     pub fn rate(&self) -> Rate {
-        self.decoder.codec().rate()
+        self.decoder.rate()
     }
 
     pub fn insert(&mut self, timestamp: u32, payload: &[u8]) -> Insert {
@@ -189,7 +189,7 @@ mod tests {
     fn a_silent_peer_sounds_as_it_says_until_it_speaks_again() {
         for codec in Codec::BYTEWISE {
             let mut playout = Playout::default();
-            playout.begin(codec);
+            playout.begin(codec, codec.rate());
             let mut encoder = Encoder::new(codec);
             let mut heard = Vec::new();
             for tick in 0..150_u32 {

@@ -73,6 +73,12 @@ impl Down {
             *out = bounded((dot(taps, window) + i32::from(*middle) * UNITY) / 2);
         }
     }
+
+    /// As [`Up::sounds`].
+    #[must_use]
+    pub fn sounds(&self) -> bool {
+        self.odd.iter().chain(&self.even).any(|&sample| sample != 0)
+    }
 }
 
 /// What was before and what is now, in one piece; remembers the end of it.

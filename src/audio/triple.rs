@@ -16,7 +16,7 @@ const UNITY: f64 = (1 << 14) as f64;
 /// The most samples of 16 kHz taken at once.
 const WIDE: usize = Rate::Wide.frame();
 /// As many of 48 kHz.
-pub const FULL: usize = 3 * WIDE;
+const FULL: usize = Rate::Full.frame();
 
 /// 16 to 48 kHz.
 #[derive(Clone, Debug)]
@@ -53,6 +53,12 @@ impl Up {
             }
         }
     }
+
+    /// Whether something is still to come out when nothing more goes in.
+    #[must_use]
+    pub fn sounds(&self) -> bool {
+        self.before.iter().any(|&sample| sample != 0)
+    }
 }
 
 impl Down {
@@ -63,6 +69,12 @@ impl Down {
         for (sample, window) in out.iter_mut().zip(line[2..].windows(ALL).step_by(3)) {
             *sample = bounded(dot(&COEFFICIENTS.down, window) / 3);
         }
+    }
+
+    /// As [`Up::sounds`].
+    #[must_use]
+    pub fn sounds(&self) -> bool {
+        self.before.iter().any(|&sample| sample != 0)
     }
 }
 

@@ -249,7 +249,17 @@ fn media(rtp: &Rtp, faults: &mut Faults) -> Option<media::Settings> {
     let threads = rtp.threads.and_then(|threads| faults.keep("rtp.threads", within(threads, 1..=256)));
     let busy_max = faults.keep("rtp.busy_max", within(rtp.busy_max, 10..=100));
     let busy_max = busy_max.and_then(|percent| u8::try_from(percent).ok());
-    Some(media::Settings { address: address?, address_v6, ports: ports?, threads, busy_max: busy_max? })
+    let rate_max = media::Rate::ALL.into_iter().find(|rate| rate.hz() == rtp.rate_max);
+    let rate_max = rate_max.ok_or_else(|| format!("{}, expected 8000, 16000 or 48000", rtp.rate_max));
+    let rate_max = faults.keep("rtp.rate_max", rate_max);
+    Some(media::Settings {
+        address: address?,
+        address_v6,
+        ports: ports?,
+        threads,
+        busy_max: busy_max?,
+        rate_max: rate_max?,
+    })
 }
 
 /// Of `20000-39999`.

@@ -75,6 +75,11 @@ section! {
         /// How many percent of their time these threads may work, 10 to 100. When the least busy one works more, or
         /// any leaves sound out, new callers get 503 and those who are there notice nothing. 100: never.
         busy_max: usize = Default("85"),
+        /// Samples a second that a meeting is mixed at, at most: 8000, 16000 or 48000. It has the highest rate that
+        /// any caller in it can make use of: 8000 with G.711, 16000 with G.722, with Opus what the phone says. 48000
+        /// is all that can be heard, and costs such phones a third more bandwidth and the meeting more of the
+        /// processor; 8000 is telephone sound for everybody.
+        rate_max: usize = Default("16000"),
     }
 }
 
@@ -480,8 +485,8 @@ section! {
     /// Sound on this trunk.
     pub struct TrunkMedia {
         /// Codecs in the order we prefer: "opus", "g722", "pcma", "pcmu". The first two are wideband: a
-        /// meeting with such a caller is mixed at 16 kHz. Opus repairs lost packets best and takes a third
-        /// of the bandwidth, and more work than G.711.
+        /// meeting with such a caller is mixed at 16 kHz, or with Opus at 48 where rtp.rate_max allows it.
+        /// Opus repairs lost packets best and takes a third of the bandwidth, and more work than G.711.
         codecs: Vec<String> = Default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
         /// Where key presses come from: "auto" (RFC 4733 events; tones in the sound only from a phone that
         /// does not agree to those), "rfc4733", "inband" (tones alone; others hear such a caller 20 ms
@@ -499,6 +504,10 @@ section! {
         /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
         /// and port of the SDP).
         media_source: String = Default("\"latch\""),
+        /// While a caller hears nobody, send comfort noise (RFC 3389), a packet in 0.4 s, in place of silence, to phones
+        /// that offer it: a muted room then costs hardly any bandwidth. Off, because there are gateways that take
+        /// a stream with pauses for a broken one. Noise that phones send is always taken.
+        comfort_noise: bool = Default("false"),
         /// Bring soft and loud callers to the same level (-19 dBm0 while they speak), slowly, by -12 to
         /// +15 dB. Pauses are not turned up.
         automatic_gain: bool = Default("true"),

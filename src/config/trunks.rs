@@ -89,6 +89,7 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         country: caller_id.country.and_then(|text| faults.keep("caller_id.country", Country::try_from(text))),
         codecs: codecs(&media.codecs, faults),
         dtmf: faults.keep("media.dtmf", choice(&media.dtmf, DTMF)).unwrap_or_default(),
+        comfort_noise: media.comfort_noise,
         srtp: faults.keep("media.srtp", choice(&media.srtp, SRTP)).unwrap_or_default(),
         srtp_over_plain_signalling: media.srtp_over_plain_signalling,
         media_source: faults

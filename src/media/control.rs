@@ -15,7 +15,7 @@ use super::ports::Ports;
 use super::recording::{self, RecordingEnd};
 use super::room::{self, Parcel};
 use super::worker::PHASES;
-use crate::audio::{Clip, opus};
+use crate::audio::{Clip, LegSettings, Rate, opus};
 use crate::types::{CallId, MeetingId};
 
 pub(super) struct Control {
@@ -49,8 +49,8 @@ pub(super) struct Call {
     pub(super) room: Option<MeetingId>,
     pub(super) closing: bool,
     pub(super) overloaded: bool,
-    /// It has what Opus needs.
-    pub(super) equipped: bool,
+    /// It has what Opus needs; the rate at which it had that last.
+    pub(super) opus: Option<Rate>,
     pub(super) has_denoiser: bool,
     pub(super) name: Name,
 }
@@ -72,7 +72,7 @@ impl Call {
             room: None,
             closing: false,
             overloaded: false,
-            equipped: false,
+            opus: None,
             has_denoiser: false,
             name: Name::None,
         }
@@ -86,6 +86,8 @@ pub(super) struct Room {
     pub(super) capacity: usize,
     /// Its recording has begun and nobody has asked for its end.
     pub(super) recorded: bool,
+    /// By rate, whether it has what Opus needs.
+    pub(super) equipped: [bool; Rate::ALL.len()],
 }
 
 impl Control {
@@ -113,14 +115,28 @@ impl Control {
         self.must(worker, order(line));
     }
 
-    /// What Opus needs is made here, where that may take memory.
-    pub(super) fn equip(&mut self, call: CallId) {
-        if self.calls.get(&call).is_some_and(|known| !known.equipped) {
-            let (encoder, decoder) = (opus::Encoder::default(), opus::Decoder::default());
+    /// What Opus needs is made here, where that may take memory: for any rate that the leg may have later, too.
+    pub(super) fn equip(&mut self, call: CallId, settings: &LegSettings) {
+        let Some(known) = self.calls.get_mut(&call) else { return };
+        let (before, room) = (known.opus.replace(settings.rate()), known.room);
+        if before.is_none() {
+            let encoder = opus::Encoder::default();
+            let decoder = opus::Decoder::for_rates_to(settings.sound.rate_max.max(Rate::Wide));
             self.ask(call, |line| Order::Equip { line, encoder, decoder });
-            if let Some(known) = self.calls.get_mut(&call) {
-                known.equipped = true;
-            }
+        }
+        if let Some(room) = room {
+            self.equip_room(room, settings.rate());
+        }
+    }
+
+    /// What a room needs that has a member with Opus at this rate.
+    fn equip_room(&mut self, room: MeetingId, rate: Rate) {
+        if let Some(there) = self.rooms.get_mut(&room)
+            && !std::mem::replace(&mut there.equipped[rate as usize], true)
+        {
+            let (worker, room) = (there.worker, there.room);
+            let opus = Box::new([opus::Encoder::new(rate), opus::Encoder::new(rate)]);
+            self.must(worker, Order::EquipRoom { room, rate, opus });
         }
     }
 
@@ -201,7 +217,15 @@ impl Control {
             let capacity = 8;
             let empty = Box::new(room::Room::with_room_for(capacity));
             self.must(to, Order::OpenRoom { room: place, phase, empty });
-            self.rooms.insert(room, Room { worker: to, room: place, members: 0, capacity, recorded: false });
+            let new = Room {
+                worker: to,
+                room: place,
+                members: 0,
+                capacity,
+                recorded: false,
+                equipped: Default::default(),
+            };
+            self.rooms.insert(room, new);
         }
         let there = self.rooms.get_mut(&room).expect("made above");
         let mut members = None;
@@ -213,7 +237,10 @@ impl Control {
         let place = there.room;
         let known = self.calls.get_mut(&call).expect("looked up above");
         known.room = Some(room);
-        let line = known.line;
+        let (line, opus) = (known.line, known.opus);
+        if let Some(rate) = opus {
+            self.equip_room(room, rate);
+        }
         self.must(to, Order::Join { line, room: place, members });
         if let Some(before) = before {
             self.left(before);

@@ -190,7 +190,7 @@ impl Engine {
     /// and below: they may just have closed.
     pub fn configure(&self, call: CallId, settings: LegSettings) {
         if settings.codec == Codec::Opus {
-            self.control(|control| control.equip(call));
+            self.control(|control| control.equip(call, &settings));
         }
         if settings.sound.noise_suppression {
             self.control(|control| control.equip_denoiser(call));

@@ -52,6 +52,7 @@ pub enum Returned {
     Srtp(Box<Srtp>),
     Tape(Box<Tape>),
     Opus(opus::Encoder, opus::Decoder),
+    Turns(opus::Turns),
     Denoiser(Box<Denoiser>),
     /// A name that was said on this call.
     Name(CallId, Take),
@@ -163,6 +164,7 @@ impl Events {
                     Returned::Srtp(before) => drop(before),
                     Returned::Tape(over) => drop(over),
                     Returned::Opus(encoder, decoder) => drop((encoder, decoder)),
+                    Returned::Turns(over) => drop(over),
                     Returned::Denoiser(denoiser) => drop(denoiser),
                     Returned::Name(call, take) => self.shared.name_said(call, take),
                 }

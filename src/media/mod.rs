@@ -23,7 +23,7 @@ mod worker;
 
 pub use crate::audio::leg::{LegSettings, Quality, SoundSettings};
 pub use crate::audio::voice::Wishes;
-pub use crate::audio::{Clip, Codec};
+pub use crate::audio::{Clip, Codec, Rate};
 pub use engine::{Engine, Error};
 pub use events::{Event, Events};
 pub use figures::Figures;

@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::recording::Tape;
 use super::room::{Parcel, Room};
-use crate::audio::{Denoiser, LegSettings, Playback, Take, opus};
+use crate::audio::{Denoiser, LegSettings, Playback, Rate, Take, opus};
 
 /// What the control side asks of a worker. Places of lines and rooms are given out by it, so the
 /// worker searches nothing.
@@ -22,6 +22,12 @@ pub enum Order {
         line: u32,
         encoder: opus::Encoder,
         decoder: opus::Decoder,
+    },
+    /// Memory for the stream of Opus that a room's listeners of this rate share, once in a room's life.
+    EquipRoom {
+        room: u32,
+        rate: Rate,
+        opus: opus::Turns,
     },
     /// Memory for noise suppression, likewise.
     EquipDenoiser {

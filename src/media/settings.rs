@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
+use crate::audio::Rate;
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// Where legs' sockets are bound.
@@ -16,6 +18,8 @@ pub struct Settings {
     /// How many percent of their time all media threads may work before new calls are turned away; 100: they never
     /// are.
     pub busy_max: u8,
+    /// The highest rate that a room is mixed at.
+    pub rate_max: Rate,
 }
 
 impl Settings {

@@ -235,6 +235,15 @@ impl Worker {
                 Some(line) => line.leg.equip(encoder, decoder),
                 None => self.post.free(Returned::Opus(encoder, decoder)),
             },
+            Order::EquipRoom { room, rate, opus } => {
+                let over = match &mut self.rooms[room as usize] {
+                    Some(room) => room.conference.equip(rate, opus),
+                    None => Some(opus),
+                };
+                if let Some(over) = over {
+                    self.post.free(Returned::Turns(over));
+                }
+            }
             Order::EquipDenoiser { line, denoiser } => match self.line(line) {
                 Some(line) => line.leg.equip_denoiser(denoiser),
                 None => self.post.free(Returned::Denoiser(denoiser)),

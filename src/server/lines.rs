@@ -14,7 +14,7 @@ use crate::bridge::input::{DigitSource, HangUp, Incoming};
 use crate::bridge::record::Signalled;
 use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, Snapshot, verify};
 use crate::config::{AccessNumber, Settings};
-use crate::media::{self, Engine};
+use crate::media::{self, Engine, Rate};
 use crate::server::clips::{Clips, Packs};
 use crate::server::reload::Tables;
 use crate::server::signatures::{Signatures, Signed};
@@ -49,6 +49,8 @@ pub(super) struct Lines {
     talk: Vec<(CallId, bool)>,
     /// Go into SDP in place of the leg's own.
     external_address: Outside,
+    /// The highest rate that a room is mixed at.
+    rate_max: Rate,
 }
 
 struct Line {
@@ -103,6 +105,7 @@ impl Lines {
             trunks: by_name(&settings.trunks),
             access_numbers: settings.access_numbers.clone(),
             media_addresses: settings.media.addresses().collect(),
+            rate_max: settings.media.rate_max,
             external_address: settings.signalling.external_address,
         }
     }
@@ -427,7 +430,10 @@ impl Lines {
                 line.described = Some(description.clone());
                 line.heard = sdp.or(line.heard.take());
                 if let Some(negotiated) = negotiated {
-                    self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
+                    self.media.configure(
+                        call,
+                        translate::leg(&negotiated, &line.trunk, self.rate_max, line.signalling_ip),
+                    );
                 }
                 told(self.signalling.accept_offer(call, description).await);
             }
@@ -445,7 +451,8 @@ impl Lines {
         let negotiated = offer::accept_answer(ours, answer)?;
         line.agreed = true;
         line.heard = Some(answer.to_owned());
-        self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
+        self.media
+            .configure(call, translate::leg(&negotiated, &line.trunk, self.rate_max, line.signalling_ip));
         Ok(())
     }
 
@@ -569,7 +576,10 @@ impl Lines {
             Some(offer) => match offer::answer(&offer, &local, None) {
                 Ok((answer, negotiated)) => {
                     line.agreed = true;
-                    self.media.configure(call, translate::leg(&negotiated, &line.trunk, line.signalling_ip));
+                    self.media.configure(
+                        call,
+                        translate::leg(&negotiated, &line.trunk, self.rate_max, line.signalling_ip),
+                    );
                     answer
                 }
                 Err(unusable) => unreachable!("the offer was found good when it came: {unusable}"),
@@ -595,6 +605,8 @@ impl Lines {
             rtp: SocketAddr::new(external.unwrap_or(rtp.ip()), rtp.port()),
             rtcp_port: rtp.port() + 1,
             codecs: trunk.codecs.clone(),
+            noise: trunk.comfort_noise,
+            opus_rate: self.rate_max.hz() as u32,
             events: matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),
             rtcp_mux: true,
             srtp: srtp(trunk, transport),

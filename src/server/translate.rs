@@ -9,7 +9,7 @@ use crate::bridge::record::Signalled;
 use crate::bridge::verify::{
     Believe, BelieveVerstat, Believed, Evidence, Identity, Scheme, Signature, Verstat,
 };
-use crate::media::{self, Codec, LegSettings, SoundSettings};
+use crate::media::{self, Codec, LegSettings, Rate, SoundSettings};
 use crate::rtp::Srtp;
 use crate::sip::endpoint::{self, HowEnded, Why};
 use crate::sip::identity;
@@ -150,7 +150,12 @@ pub(super) const fn given_up(how: HowEnded) -> Ending {
 }
 
 /// What media must know of a session.
-pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr) -> LegSettings {
+pub(super) fn leg(
+    negotiated: &Negotiated,
+    trunk: &Trunk,
+    rate_max: Rate,
+    signalling_ip: IpAddr,
+) -> LegSettings {
     LegSettings {
         remote_rtp: negotiated.remote_rtp,
         remote_rtcp: negotiated.remote_rtcp,
@@ -165,9 +170,11 @@ pub(super) fn leg(negotiated: &Negotiated, trunk: &Trunk, signalling_ip: IpAddr)
         rtcp_mux: negotiated.rtcp_mux,
         srtp: negotiated.srtp.as_ref().map(|keys| Box::new(Srtp::new(keys))),
         sound: SoundSettings {
+            rate_max,
             // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
             tones_are_keys: negotiated.event_payload_type.is_none()
                 && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),
+            comfort_noise: negotiated.noise,
             opus: negotiated.opus,
             noise_suppression: trunk.voice.noise_suppression,
             voice: media::Wishes {

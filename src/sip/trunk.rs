@@ -38,6 +38,8 @@ pub struct Trunk {
     /// In the order we prefer.
     pub codecs: Vec<CodecName>,
     pub dtmf: DtmfMode,
+    /// Silence is sent as comfort noise to phones that take it (RFC 3389).
+    pub comfort_noise: bool,
     pub srtp: SrtpMode,
     /// SRTP keys are given and taken over UDP and TCP too, where anybody on the way can read them.
     pub srtp_over_plain_signalling: bool,

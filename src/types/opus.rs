@@ -5,6 +5,8 @@
 pub struct OpusWishes {
     /// `maxplaybackrate`: samples a second that it can play; what lies above half of that is wasted on it.
     pub playback_rate: u32,
+    /// `sprop-maxcapturerate`: samples a second of what it sends. Where it does not say, as many as it plays.
+    pub capture_rate: u32,
     /// `maxaveragebitrate`, in bits a second; `None`: as we like.
     pub bitrate_max: Option<u32>,
     /// `useinbandfec`: it repairs lost packets from what the next ones repeat.
@@ -17,7 +19,14 @@ pub struct OpusWishes {
 
 impl Default for OpusWishes {
     fn default() -> Self {
-        Self { playback_rate: 48_000, bitrate_max: None, repairs: false, pauses: false, constant: false }
+        Self {
+            playback_rate: 48_000,
+            capture_rate: 48_000,
+            bitrate_max: None,
+            repairs: false,
+            pauses: false,
+            constant: false,
+        }
     }
 }
 
@@ -27,6 +36,7 @@ impl OpusWishes {
     #[must_use]
     pub fn parse(parameters: &str) -> Self {
         let mut wishes = Self::default();
+        let mut capture_rate = None;
         for parameter in parameters.split(';').take(PARAMETERS) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let Ok(value) = value.trim().parse::<u32>() else { continue };
@@ -34,6 +44,8 @@ impl OpusWishes {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
             if is("maxplaybackrate") && (8_000..=48_000).contains(&value) {
                 wishes.playback_rate = value;
+            } else if is("sprop-maxcapturerate") && (8_000..=48_000).contains(&value) {
+                capture_rate = Some(value);
             } else if is("maxaveragebitrate") && (6_000..=510_000).contains(&value) {
                 wishes.bitrate_max = Some(value);
             } else if is("useinbandfec") {
@@ -44,6 +56,7 @@ impl OpusWishes {
                 wishes.constant = value == 1;
             }
         }
+        wishes.capture_rate = capture_rate.unwrap_or(wishes.playback_rate);
         wishes
     }
 }
@@ -66,6 +79,7 @@ mod tests {
                  useinbandfec=0; usedtx=1",
                 OpusWishes {
                     playback_rate: 16_000,
+                    capture_rate: 16_000,
                     bitrate_max: Some(20_000),
                     repairs: false,
                     pauses: true,
@@ -73,7 +87,13 @@ mod tests {
                 },
             ),
             ("USEINBANDFEC=1 ;UseDtx = 1", OpusWishes { repairs: true, pauses: true, ..none }),
-            ("maxplaybackrate=7999;maxaveragebitrate=5999", none),
+            (
+                "sprop-maxcapturerate=24000;maxplaybackrate=8000",
+                OpusWishes { playback_rate: 8_000, capture_rate: 24_000, ..none },
+            ),
+            // Who says one of them alone means both.
+            ("maxplaybackrate=16000", OpusWishes { playback_rate: 16_000, capture_rate: 16_000, ..none }),
+            ("maxplaybackrate=7999;sprop-maxcapturerate=48001;maxaveragebitrate=5999", none),
             ("maxplaybackrate=4294967296;maxaveragebitrate=-1;usedtx=;cbr;=;;", none),
         ];
         for (parameters, expected) in cases {

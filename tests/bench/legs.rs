@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use callers::{Callers, Probe, Says, Talk};
-use doorline::audio::Codec;
+use doorline::audio::{Codec, Rate};
 use doorline::media::socket::{self, Inbox};
 use doorline::media::{Engine, Error, LegSettings, Settings, SoundSettings};
 use doorline::rtp::Srtp;
@@ -370,6 +370,7 @@ fn start() -> (Engine, doorline::media::Events) {
         threads: Some(1),
         address_v6: None,
         busy_max: 100,
+        rate_max: Rate::Wide,
     })
     .unwrap()
 }

@@ -96,6 +96,7 @@ fn over(codec: Codec, sound: &[i16], impairment: Impairment, seed: u64) -> (Vec<
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,
+            rtcp_mux: false,
             srtp: None,
             sound: SoundSettings::default(),
         },
@@ -137,7 +138,7 @@ fn over(codec: Codec, sound: &[i16], impairment: Impairment, seed: u64) -> (Vec<
         leg.speak(codec.rate(), now);
         let mut narrow = [0; FRAME];
         if codec == Codec::Opus {
-            down.process(leg.spoken(), &mut narrow);
+            down.process(&leg.spoken()[..2 * FRAME], &mut narrow);
         } else {
             narrow.copy_from_slice(&leg.spoken()[..FRAME]);
         }

@@ -8,7 +8,7 @@ use doorline::audio::g711::Law;
 use doorline::audio::goertzel::{tone, tone_at};
 use doorline::audio::resample::{Down, Up};
 use doorline::audio::{
-    Codec, Conference, Decoder, Denoiser, Encoder, FRAME, FRAME_MAX, Leg, LegSettings, Rate, Seed,
+    Codec, Conference, Converter, Decoder, Denoiser, Encoder, FRAME, Leg, LegSettings, Rate, Seed,
     SoundSettings, level, mixer,
 };
 use doorline::media::socket::{self, Inbox};
@@ -43,11 +43,21 @@ pub fn print() {
             black_box(level::peak(black_box(&samples)));
         }),
     );
-    let wide: Vec<i16> = tone_at(16_000, 500.0, 6_000.0, 0, FRAME_MAX).collect();
-    let mut wide_out = [0; FRAME_MAX];
+    let wide: Vec<i16> = tone_at(16_000, 500.0, 6_000.0, 0, Rate::Wide.frame()).collect();
+    let mut wide_out = [0; Rate::Wide.frame()];
     let (mut up, mut down) = (Up::default(), Down::default());
     line("  (8 to 16 kHz)", time(|| up.process(black_box(&samples), &mut wide_out)));
     line("  (16 to 8 kHz)", time(|| down.process(black_box(&wide), &mut out)));
+    let mut full = [0; Rate::Full.frame()];
+    let mut converters = [Converter::default(), Converter::default()];
+    line(
+        "  (16 to 48 kHz)",
+        time(|| converters[0].process(Rate::Wide, Rate::Full, black_box(&wide), &mut full)),
+    );
+    line(
+        "  (48 to 16 kHz)",
+        time(|| converters[1].process(Rate::Full, Rate::Wide, black_box(&full), &mut wide_out)),
+    );
     let (mut encoder, mut decoder) = (Encoder::new(Codec::G722), Decoder::new(Codec::G722));
     let mut denoiser = Denoiser::default();
     let mut noisy = wide.clone();
@@ -60,6 +70,15 @@ pub fn print() {
     );
     line("  (one G.722 encoding)", time(|| encoder.encode(black_box(&wide), &mut codes)));
     line("  (one G.722 decoding)", time(|| decoder.decode(black_box(&codes), &mut wide_out)));
+    let mut payload = [0; FRAME];
+    for (name, rate, sound) in [
+        ("  (one Opus encoding, 16 kHz)", Rate::Wide, &wide[..]),
+        ("  (one Opus encoding, 48 kHz)", Rate::Full, &full[..]),
+    ] {
+        let mut encoder = Encoder::default();
+        encoder.begin_at(Codec::Opus, rate);
+        line(name, time(|| encoder.encode(black_box(sound), &mut payload)));
+    }
     line("socket out", socket_out);
     let sum = socket_in + conference + socket_out;
     line("sum", sum);

@@ -22,6 +22,8 @@ fn main() {
         rtp: ([192, 0, 2, 10], 20_000).into(),
         rtcp_port: 20_001,
         codecs: vec![CodecName::Pcma, CodecName::Pcmu],
+        opus_rate: 16_000,
+        noise: false,
         events: true,
         rtcp_mux: true,
         srtp: Default::default(),

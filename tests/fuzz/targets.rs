@@ -152,6 +152,8 @@ pub fn sdp(bytes: &[u8]) -> u64 {
         rtp: SocketAddr::from(([192, 0, 2, 10], 20_000)),
         rtcp_port: 20_001,
         codecs: vec![CodecName::Pcma, CodecName::Pcmu, CodecName::G722, CodecName::Opus],
+        opus_rate: 16_000,
+        noise: false,
         events: true,
         rtcp_mux: true,
         srtp: Default::default(),

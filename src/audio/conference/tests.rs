@@ -2,6 +2,7 @@
 
 mod continuity;
 mod matrix;
+mod rates;
 mod room;
 
 use std::sync::Arc;
@@ -316,6 +317,67 @@ fn noise_of_a_silent_peer_is_heard_and_speech_comes_back() {
     room.run(50);
     let level = crate::audio::level::dbov(room.callers[1].last(20));
     assert!((-54.5..-49.0).contains(&level), "{level:.1} dBov");
+}
+
+#[test]
+fn a_peer_that_takes_comfort_noise_is_sent_that_while_the_room_is_silent_and_hears_the_next_word() {
+    for (codec, wants) in [(Codec::Pcmu, 20), (Codec::Pcma, 60), (Codec::G722, 30)] {
+        let mut room = Room::with([codec, Codec::Pcmu, codec]);
+        room.callers[0].takes_comfort_noise = true;
+        room.callers[0].wants = wants;
+        room.configure(0);
+        // What it says itself does not count.
+        room.run(60);
+        for _ in 0..2 {
+            (1..3).for_each(|caller| room.leg(caller).mute(true));
+            room.run(30);
+            let before = room.leg(0).quality().packets_sent;
+            let (clock, ticks) = (room.callers[0].noise[0].0, room.ticks);
+            room.run(200);
+            let sent = room.leg(0).quality().packets_sent - before;
+            assert_eq!(sent, 10, "{codec:?}");
+            let levels: Vec<u8> = room.callers[0].noise.iter().map(|&(_, level)| level).collect();
+            assert!(levels.iter().all(|&level| level == 127), "{codec:?}: {levels:?}");
+            // Time goes on.
+            let last = room.callers[0].noise.last().unwrap().0;
+            assert_eq!(last.wrapping_sub(clock), 10 * 20 * 160, "{codec:?} after {ticks}");
+            // To whom it was not promised, silence is sent as such.
+            assert!(room.leg(2).quality().packets_sent + 1 >= room.ticks as u64);
+            // A prompt for it alone ends the silence, too.
+            let prompt = Arc::new(Clip::new(tone(2_500.0, 5_000.0, 0, 8_000).collect()));
+            room.leg(0).player.play(Playback::new(None, vec![prompt])).unwrap();
+            room.run(50);
+            assert!(room.callers[0].noise.is_empty() && room.callers[0].hears(2_500.0, 25) > 4_500.0);
+            room.run(30);
+            assert!(!room.callers[0].noise.is_empty());
+            (1..3).for_each(|caller| room.leg(caller).mute(false));
+            room.run(100);
+            room.assert_hears(0, &[1, 2]);
+            assert!(room.callers[0].noise.is_empty());
+        }
+        // Out of the room it hears nothing, either.
+        room.leave(0);
+        room.run(100);
+        assert_eq!(room.callers[0].noise.len(), 5, "{codec:?}");
+    }
+}
+
+#[test]
+fn the_noise_is_as_loud_as_what_it_stands_for() {
+    let mut room = Room::with([Codec::Pcma, Codec::Pcmu]);
+    room.callers[0].takes_comfort_noise = true;
+    room.configure(0);
+    let mut random = 1_u32;
+    let mut noise = || {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((random as i32 >> 16) * 24 / 32_768) as i16
+    };
+    room.callers[1].script = (0..200 * FRAME).map(|_| noise()).collect();
+    room.run(150);
+    // Even noise is 4.8 dB below its peak.
+    let expected = -20.0 * (24.0 / 32_767.0_f64).log10() + 4.8;
+    let level = f64::from(room.callers[0].noise.last().unwrap().1);
+    assert!((level - expected).abs() < 1.5, "{level}, expected {expected:.1}");
 }
 
 /// A key as a phone without telephone-events sends it.

@@ -5,8 +5,7 @@ use crate::audio::conceal;
 use crate::audio::conference::Shared;
 use crate::audio::player::Filled;
 use crate::audio::ramp::{Ramp, UNITY};
-use crate::audio::resample::{Down, Up};
-use crate::audio::{Codec, FADE_MAX, FRAME, Frame, Rate, SILENCE, level, mixer, opus};
+use crate::audio::{Codec, Converter, FADE_MAX, Frame, Rate, SILENCE, level, mixer, opus};
 use crate::rtp::Moment;
 
 /// What a prompt leaves of the room's sound: -12 dB.
@@ -32,8 +31,8 @@ impl Leg {
         self.spoken_gain = Ramp::at(0);
         self.heard_gain = Ramp::at(0);
         self.spoken_tail = None;
-        self.up = Up::default();
-        self.down = Down::default();
+        self.into_room = Converter::default();
+        self.out_of_room = Converter::default();
         self.settled = 0;
         self.on_shared = false;
     }
@@ -62,15 +61,11 @@ impl Leg {
         let heard = &mut heard[..rate.frame()];
         mixer::heard_without(sum, &self.spoken, heard);
         let own = self.rate();
-        let tail = if own < rate {
-            let mut narrow = [0; FRAME];
-            // The end of a frame owes nothing to the frame before.
-            Down::default().process(heard, &mut narrow);
-            conceal::tail(&narrow, own)
-        } else {
-            // A wide leg in what was a narrow room until now has only just changed: its gain is 0.
-            conceal::tail(heard, own)
-        };
+        let mut converted = SILENCE;
+        let converted = &mut converted[..own.frame()];
+        // The end of a frame owes nothing to the frame before.
+        Converter::default().process(rate, own, heard, converted);
+        let tail = conceal::tail(converted, own);
         let gain = self.heard_gain.gain();
         self.player.add_tail(tail.map(|sample| (i32::from(sample) * gain / UNITY) as i16));
         self.begin_hearing();
@@ -80,8 +75,7 @@ impl Leg {
         self.muted = muted;
     }
 
-    /// Makes this tick's frame at the room's rate, which is no lower than the leg's own; then
-    /// [`Leg::spoken`] has it. False: others hear nothing of it.
+    /// Makes this tick's frame at the room's rate; then [`Leg::spoken`] has it. False: others hear nothing of it.
     pub fn speak(&mut self, rate: Rate, now: Moment) -> bool {
         self.note_served(now);
         let settings = self.settings.as_ref();
@@ -90,8 +84,11 @@ impl Leg {
         self.spoken_gain.go_to(target);
         self.spoken_rate = rate;
         let own = self.playout.rate();
-        let mut narrow = [0; FRAME];
-        let samples = if own == rate { &mut self.spoken[..rate.frame()] } else { &mut narrow[..] };
+        let mut apart = (own != rate).then_some(SILENCE);
+        let samples = match &mut apart {
+            Some(apart) => &mut apart[..own.frame()],
+            None => &mut self.spoken[..rate.frame()],
+        };
         let mut any = self.playout.frame(samples);
         let mut key = false;
         if self.settings.as_ref().is_some_and(|settings| settings.sound.tones_are_keys) {
@@ -143,12 +140,13 @@ impl Leg {
         if !self.speaks {
             samples.fill(0);
         }
-        if own != rate {
-            if self.speaks || self.up.sounds() {
+        if let Some(apart) = apart {
+            let spoken = &mut self.spoken[..rate.frame()];
+            if self.speaks || self.into_room.sounds() {
                 self.speaks = true;
-                self.up.process(&narrow, &mut self.spoken);
+                self.into_room.process(own, rate, &apart[..own.frame()], spoken);
             } else {
-                self.spoken.fill(0);
+                spoken.fill(0);
             }
         }
         if let Some(tail) = self.spoken_tail.take() {
@@ -184,8 +182,11 @@ impl Leg {
         if self.codec().law().is_some() && rate == Rate::Narrow {
             return hears;
         }
+        let (codec, own) = (self.codec(), self.rate());
         // Made for all, it has what all like.
-        if !hears || (self.codec() == Codec::Opus && !opus::may_share(self.opus_wishes())) {
+        let may =
+            codec != Codec::Opus || (shared.opus(own).is_some() && opus::may_share(self.opus_wishes(), own));
+        if !hears || !may {
             self.settled = 0;
             self.take_own_stream(shared);
             return false;
@@ -193,13 +194,12 @@ impl Leg {
         if !self.on_shared {
             // The shared stream runs for those who are on their way to it, too.
             self.settled = self.settled.saturating_add(1).min(SETTLING_OPUS);
-            let codec = self.codec();
-            let codes = *shared.payload(codec, rate, sum);
+            let codes = *shared.payload(codec, own, rate, sum);
             self.on_shared = match codec {
                 Codec::Pcmu | Codec::Pcma => self.settled >= SETTLING,
                 Codec::G722 => {
-                    self.settled >= SETTLING
-                        && self.encoder.g722.may_go_on_as(shared.g722(), &codes, shared.noise(rate))
+                    let noise = shared.noise(rate, sum);
+                    self.settled >= SETTLING && self.encoder.g722.may_go_on_as(shared.g722(), &codes, noise)
                 }
                 // Made to live with lost packets, its decoder makes little of going over to another
                 // stream of the same sound.
@@ -216,24 +216,27 @@ impl Leg {
 
     /// Goes on by itself where the shared stream is.
     pub(in crate::audio) fn take_own_stream(&mut self, shared: &Shared) {
-        let wishes = self.opus_wishes();
+        let (wishes, own) = (self.opus_wishes(), self.rate());
         if std::mem::take(&mut self.on_shared) {
             self.encoder.g722.clone_from(shared.g722());
-            if let (Codec::Opus, Some(opus)) = (self.codec(), &mut self.encoder.opus) {
-                opus.go_on_as(shared.opus());
+            if let (Codec::Opus, Some(opus), Some(shared)) =
+                (self.codec(), &mut self.encoder.opus, shared.opus(own))
+            {
+                opus.go_on_as(shared);
                 opus.wish(wishes);
             }
-            self.down.clone_from(shared.down());
+            self.out_of_room.clone_from(shared.converter(own));
         }
     }
 
     /// Brings the room's sound for this leg to its own rate.
-    pub(in crate::audio) fn lower(&mut self, wide: &[i16], narrow: &mut [i16]) {
-        self.down.process(wide, narrow);
+    pub(in crate::audio) fn convert(&mut self, rate: Rate, heard: &[i16], converted: &mut [i16]) {
+        self.out_of_room.process(rate, self.rate(), heard, converted);
     }
 
     /// The level of the room's sound for this leg this tick, in dBov.
     pub(in crate::audio) fn note_sent(&mut self, level: f32) {
+        self.silence.note(level);
         self.echo.note(level, self.came);
     }
 
@@ -242,10 +245,11 @@ impl Leg {
     pub fn hear(&mut self, heard: &mut [i16]) {
         let mut prompt = SILENCE;
         let prompt = &mut prompt[..heard.len()];
-        let told = !matches!(self.player.fill(self.codec().rate(), prompt), Filled::Nothing);
+        let told = !matches!(self.player.fill(self.rate(), prompt), Filled::Nothing);
         self.heard_gain.go_to(if told { DUCKED } else { UNITY });
         self.heard_gain.apply(heard);
         if told {
+            self.silence.end();
             for (heard, prompt) in heard.iter_mut().zip(prompt) {
                 *heard = heard.saturating_add(*prompt);
             }

@@ -232,6 +232,28 @@ fn a_held_leg_is_sent_nothing_and_its_clock_goes_on() {
 }
 
 #[test]
+fn keys_and_reports_go_on_while_silence_is_sent_as_noise() {
+    let sound = SoundSettings { comfort_noise: true, ..SoundSettings::default() };
+    let mut leg = leg(LegSettings { sound, ..settings() });
+    let (mut types, mut reports, mut keys) = (Vec::new(), 0, 0);
+    for tick in 0..500_u64 {
+        let mut payload = [0; FRAME];
+        leg.idle(&mut payload);
+        leg.packets(&payload, |bytes| types.push(Packet::parse(bytes).unwrap().header.payload_type));
+        if tick % 100 == 50 {
+            let key = packet(101, tick as u16, 160 * tick as u32, &[5, 0x8a, 0, 160]);
+            keys += usize::from(leg.receive(&key, PEER.parse().unwrap(), at(20 * tick)).is_some());
+        }
+        let mut report = [0; REPORT_MAX];
+        reports += usize::from(leg.report(at(20 * tick), &mut report).is_some());
+    }
+    assert_eq!(types.iter().filter(|&&payload_type| payload_type == 0).count(), 10);
+    assert_eq!(types.iter().filter(|&&payload_type| payload_type == 13).count(), 25);
+    assert_eq!(keys, 5);
+    assert!((1..=4).contains(&reports), "{reports}");
+}
+
+#[test]
 fn ticks_that_come_late_are_counted_and_a_change_of_turn_is_none() {
     let mut leg = leg(settings());
     leg.enter_room();

@@ -1,6 +1,7 @@
 //! Keys that come as tones in the sound.
 
 use crate::audio::dtmf::Listener;
+use crate::audio::triple::Down;
 use crate::audio::{Frame, Rate, SILENCE};
 use crate::types::Digit;
 
@@ -8,6 +9,9 @@ use crate::types::Digit;
 #[derive(Debug)]
 pub(super) struct Tones {
     listener: Listener,
+    /// Keys lie far below 8 kHz: full sound is listened to at 16 kHz.
+    rate: Rate,
+    down: Down,
     pub(super) key: Option<Digit>,
     /// Whether the last frame was a key's, and what it was.
     tone: bool,
@@ -23,11 +27,26 @@ impl Default for Tones {
 
 impl Tones {
     pub(super) fn new(rate: Rate) -> Self {
-        Self { listener: Listener::new(rate), key: None, tone: false, last: SILENCE, any: false }
+        Self {
+            listener: Listener::new(rate.min(Rate::Wide)),
+            rate,
+            down: Down::default(),
+            key: None,
+            tone: false,
+            last: SILENCE,
+            any: false,
+        }
     }
 
     /// Whether this frame or the one before belong to a key, or may.
     pub(super) fn listen(&mut self, frame: &[i16], whole: bool) -> bool {
+        let mut wide = [0; Rate::Wide.frame()];
+        let frame = if self.rate == Rate::Full {
+            self.down.process(frame, &mut wide);
+            &wide
+        } else {
+            frame
+        };
         let heard = if whole { self.listener.hear(frame) } else { self.listener.miss() };
         self.key = heard.key.or(self.key);
         std::mem::replace(&mut self.tone, heard.tone) || heard.tone

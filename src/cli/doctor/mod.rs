@@ -457,6 +457,7 @@ mod tests {
             ports: 10_000..=10_199,
             threads: None,
             busy_max: 100,
+            rate_max: media::Rate::Wide,
         };
         let room = |calls| rtp(&media, calls)[1].health;
         assert_eq!((room(90), room(100)), (Health::Ok, Health::Warn));

@@ -9,7 +9,7 @@ use super::reports::{self, Reports};
 use super::tone::{SILENT_DB, loudness};
 use super::voice::{FRAME, Frame, Voice};
 use crate::audio::resample::{Down, Up};
-use crate::audio::{Codec, Decoder, Encoder, FRAME_MAX, Rate, opus};
+use crate::audio::{Codec, Decoder, Encoder, Rate, opus};
 use crate::rtp::packet::{Header, Packet, is_control};
 use crate::rtp::rtcp::REPORT_MAX;
 use crate::rtp::srtp::TRAILER_MAX;
@@ -18,6 +18,9 @@ use crate::sip::offer::Negotiated;
 use crate::types::Digit;
 
 const FRAME_TIME: Duration = Duration::from_millis(20);
+
+/// Samples of a wide codec in a frame.
+const WIDE: usize = Rate::Wide.frame();
 
 /// Datagrams are at most this long; longer ones are cut and then refused as no RTP.
 const DATAGRAM: usize = 2_048;
@@ -212,8 +215,8 @@ impl Sound {
         let mut codes = [0; FRAME];
         match self.codec.rate() {
             Rate::Narrow => self.encoder.encode(frame, &mut codes),
-            Rate::Wide => {
-                let mut wide = [0; FRAME_MAX];
+            Rate::Wide | Rate::Full => {
+                let mut wide = [0; WIDE];
                 self.up.process(frame, &mut wide);
                 self.encoder.encode(&wide, &mut codes);
             }
@@ -278,16 +281,16 @@ fn decoder(codec: Codec) -> super::heard::Decode {
     let (mut decoder, mut down) = (Decoder::new(codec), Down::default());
     Box::new(move |bytes, samples| match codec.rate() {
         Rate::Narrow => decoder.decode(bytes, samples),
-        Rate::Wide if codec == Codec::Opus => {
+        Rate::Wide | Rate::Full if codec == Codec::Opus => {
             let mut wide = vec![0; 2 * samples.len()];
             decoder.decode(bytes, &mut wide);
-            for (wide, samples) in wide.chunks(FRAME_MAX).zip(samples.chunks_mut(FRAME)) {
+            for (wide, samples) in wide.chunks(WIDE).zip(samples.chunks_mut(FRAME)) {
                 down.process(wide, samples);
             }
         }
-        Rate::Wide => {
+        Rate::Wide | Rate::Full => {
             for (bytes, samples) in bytes.chunks(FRAME).zip(samples.chunks_mut(FRAME)) {
-                let mut wide = [0; FRAME_MAX];
+                let mut wide = [0; WIDE];
                 let wide = &mut wide[..2 * bytes.len()];
                 decoder.decode(bytes, wide);
                 down.process(wide, samples);

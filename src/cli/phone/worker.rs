@@ -70,6 +70,8 @@ impl Worker {
             rtp,
             rtcp_port: rtp.port(),
             codecs: vec![plan.codec_name()],
+            opus_rate: 16_000,
+            noise: false,
             events: plan.digits_by != DigitsBy::Inband,
             rtcp_mux: true,
             srtp: srtp(plan.srtp)?,

@@ -6,10 +6,10 @@
 
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
+use super::Piece;
 use super::folder::{Place, create_free};
 use super::writer::{spec, wav_error};
-use crate::audio::resample::Up;
-use crate::audio::{FRAME, Frame, Rate, SILENCE};
+use crate::audio::{Converter, Rate, SILENCE};
 use crate::types::CallId;
 
 /// Most bytes of sound in one WAV file: its lengths are 32-bit numbers.
@@ -31,7 +31,7 @@ struct Voice<F> {
     /// The ticks in which it was first and last heard.
     first: u32,
     last: u32,
-    up: Up,
+    converter: Converter,
 }
 
 impl<P: Place> Channels<P> {
@@ -41,41 +41,36 @@ impl<P: Place> Channels<P> {
         Self { rate, most: (WAV_BYTES_MAX / bytes).clamp(1, 1_000) as usize, voices: Vec::new() }
     }
 
-    /// One tick of one voice. Voices beyond those that fit are only in what all hear.
-    pub(super) fn write(
-        &mut self,
-        place: &mut P,
-        call: CallId,
-        tick: u32,
-        rate: Rate,
-        sound: &Frame,
-    ) -> io::Result<()> {
+    /// One tick of one voice, or a third, `tick` ticks after the beginning. Voices beyond those that fit are only
+    /// in what all hear.
+    pub(super) fn write(&mut self, place: &mut P, call: CallId, tick: u32, piece: &Piece) -> io::Result<()> {
         let voice = match self.voices.iter().position(|voice| voice.call == call) {
             Some(known) => &mut self.voices[known],
             None if self.voices.len() == self.most => return Ok(()),
             None => {
                 let file = place.scratch()?;
-                self.voices.push(Voice { call, file, at: 0, first: tick, last: tick, up: Up::default() });
+                let converter = Converter::default();
+                self.voices.push(Voice { call, file, at: 0, first: tick, last: tick, converter });
                 self.voices.last_mut().expect("just pushed")
             }
         };
         let frame = self.rate.frame();
         let mut higher = SILENCE;
-        let sound = if rate == self.rate {
-            &sound[..frame]
+        let sound = if piece.rate == self.rate {
+            piece.samples()
         } else {
-            voice.up.process(&sound[..FRAME], &mut higher);
+            voice.converter.process(piece.rate, self.rate, piece.samples(), &mut higher[..frame]);
             &higher[..frame]
         };
         let mut bytes = [0; SILENCE.len() * 2];
         for (bytes, sample) in bytes.chunks_exact_mut(2).zip(sound) {
             bytes.copy_from_slice(&sample.to_le_bytes());
         }
-        if voice.at != tick {
+        if piece.third == 0 && voice.at != tick {
             voice.file.seek(SeekFrom::Start(u64::from(tick) * frame as u64 * 2))?;
         }
-        voice.file.write_all(&bytes[..frame * 2])?;
-        voice.at = tick + 1;
+        voice.file.write_all(&bytes[..sound.len() * 2])?;
+        voice.at = tick + u32::from(piece.is_last());
         voice.last = tick;
         Ok(())
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::engine::Shared;
-use crate::audio::{Conference, Frame, Leg, Rate, SILENCE};
+use crate::audio::{Conference, Leg, Rate, SILENCE};
 use crate::types::{CallId, MeetingId};
 
 /// Where and what is recorded.
@@ -59,19 +59,43 @@ impl RecordingEnd {
     }
 }
 
-/// One tick of one voice, or of all together.
+/// One tick of one voice, or of all together; at 48 kHz a third of one, so that the ring needs no more memory
+/// because there is such a rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
     /// Counted from the recording's first.
     tick: u32,
     /// `None`: what all hear.
     whose: Option<CallId>,
-    /// How much of `sound` counts.
+    /// How much of `sound` counts, and which third of the tick it is: the first, where there are none.
     rate: Rate,
-    sound: Frame,
+    third: usize,
+    sound: [i16; PIECE],
 }
 
-/// Ticks that the ring holds of what all hear: five seconds, for a disk that hesitates.
+const PIECE: usize = Rate::Wide.frame();
+
+impl Piece {
+    /// All of one tick, in order.
+    fn of(tick: u32, whose: Option<CallId>, rate: Rate, sound: &[i16]) -> impl Iterator<Item = Self> {
+        sound[..rate.frame()].chunks(PIECE).enumerate().map(move |(third, part)| {
+            let mut sound = [0; PIECE];
+            sound[..part.len()].copy_from_slice(part);
+            Self { tick, whose, rate, third, sound }
+        })
+    }
+
+    fn samples(&self) -> &[i16] {
+        &self.sound[..self.rate.frame().min(PIECE)]
+    }
+
+    /// Whether its tick is whole with it.
+    fn is_last(&self) -> bool {
+        (self.third + 1) * PIECE >= self.rate.frame()
+    }
+}
+
+/// Ticks that the ring holds of what all hear: five seconds, for a disk that hesitates; two at 48 kHz.
 const TICKS_HELD: usize = 256;
 /// Pieces beyond those, for the voices of callers: 16 who speak at once, for as long, 2.7 MB.
 const VOICES_HELD: usize = 16 * TICKS_HELD;
@@ -98,16 +122,22 @@ impl Tape {
         let rate = conference.rate();
         let mut sound = SILENCE;
         conference.heard_by_all(&mut sound[..rate.frame()]);
-        // Without room, or when the writer has given up: silence at this place.
-        let _ = self.pieces.push(Piece { tick, whose: None, rate, sound });
+        self.push(tick, None, rate, &sound, 0);
         if !self.per_caller {
             return;
         }
         for (call, leg) in voices.filter(|(_, leg)| leg.speaks()) {
-            if self.pieces.slots() <= TICKS_HELD {
-                return;
-            }
-            let _ = self.pieces.push(Piece { tick, whose: Some(call), rate, sound: *leg.spoken() });
+            self.push(tick, Some(call), rate, leg.spoken(), TICKS_HELD);
+        }
+    }
+
+    /// Without room for all of it beside what is kept free, or when the writer has given up: silence at this place.
+    fn push(&mut self, tick: u32, whose: Option<CallId>, rate: Rate, sound: &[i16], kept_free: usize) {
+        if self.pieces.slots() < kept_free + rate.frame().div_ceil(PIECE) {
+            return;
+        }
+        for piece in Piece::of(tick, whose, rate, sound) {
+            let _ = self.pieces.push(piece);
         }
     }
 }

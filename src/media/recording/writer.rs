@@ -1,7 +1,7 @@
 //! The thread of one recording: from the ring to the disk.
 //!
-//! A file has one rate. A room that becomes wide goes on in a second file, at 16 kHz; one that becomes
-//! narrow again stays in it, brought up. Every five seconds the header is brought up to date, so
+//! A file has one rate. A room that becomes wide goes on in a second file, at 16 kHz, and one that becomes full in
+//! the next, at 48; one that becomes narrow again stays in it, brought up. Every five seconds the header is brought up to date, so
 //! that a file whose writer died can be heard.
 
 use std::io::{self, BufWriter};
@@ -14,8 +14,7 @@ use tracing::{info, warn};
 use super::channels::Channels;
 use super::folder::{Folder, Place, create_free};
 use super::{Piece, RecordingEnd, Settings};
-use crate::audio::resample::Up;
-use crate::audio::{FRAME, Rate, SILENCE};
+use crate::audio::{Converter, Rate, SILENCE};
 use crate::types::MeetingId;
 
 /// Between two looks into the ring.
@@ -110,7 +109,7 @@ struct Part<P: Place> {
     /// The tick of the recording that it begins with, and how many it holds.
     first: u32,
     ticks: u32,
-    up: Up,
+    converter: Converter,
     channels: Option<Channels<P>>,
 }
 
@@ -124,7 +123,7 @@ impl<P: Place> Part<P> {
     ) -> io::Result<Self> {
         let file = create_free(place, name, ".wav")?;
         let wav = hound::WavWriter::new(BufWriter::new(file), spec(rate, 1)).map_err(wav_error)?;
-        Ok(Self { wav, rate, first, ticks: 0, up: Up::default(), channels })
+        Ok(Self { wav, rate, first, ticks: 0, converter: Converter::default(), channels })
     }
 
     /// How many ticks were missing before this one.
@@ -132,30 +131,38 @@ impl<P: Place> Part<P> {
         let tick = piece.tick - self.first;
         if let Some(call) = piece.whose {
             if let Some(channels) = &mut self.channels {
-                channels.write(place, call, tick, piece.rate, &piece.sound)?;
+                channels.write(place, call, tick, piece)?;
             }
             return Ok(0);
         }
         let missing = tick.saturating_sub(self.ticks);
         for _ in 0..missing {
-            self.frame(&SILENCE[..self.rate.frame()])?;
+            self.samples(&SILENCE[..self.rate.frame()])?;
+            self.end_tick()?;
         }
         let mut higher = SILENCE;
         if piece.rate == self.rate {
-            self.frame(&piece.sound[..self.rate.frame()])?;
+            self.samples(piece.samples())?;
         } else {
-            self.up.process(&piece.sound[..FRAME], &mut higher);
-            self.frame(&higher[..self.rate.frame()])?;
+            let higher = &mut higher[..self.rate.frame()];
+            self.converter.process(piece.rate, self.rate, piece.samples(), higher);
+            self.samples(higher)?;
+        }
+        if piece.is_last() {
+            self.end_tick()?;
         }
         Ok(missing)
     }
 
-    fn frame(&mut self, samples: &[i16]) -> io::Result<()> {
+    fn samples(&mut self, samples: &[i16]) -> io::Result<()> {
         let mut fast = self.wav.get_i16_writer(samples.len() as u32);
         for &sample in samples {
             fast.write_sample(sample);
         }
-        fast.flush().map_err(wav_error)?;
+        fast.flush().map_err(wav_error)
+    }
+
+    fn end_tick(&mut self) -> io::Result<()> {
         self.ticks += 1;
         if self.ticks.is_multiple_of(HEADER_EVERY) {
             self.wav.flush().map_err(wav_error)?;
@@ -192,6 +199,7 @@ mod tests {
     use super::super::folder::small::Disk;
     use super::super::{TICKS_HELD, Tape};
     use super::*;
+    use crate::audio::FRAME;
     use crate::audio::goertzel::{amplitude_at, tone_at};
     use crate::types::CallId;
 
@@ -200,23 +208,21 @@ mod tests {
     }
 
     /// A tone of so many Hz, tick by tick; `whose` is its caller, 0 for what all hear.
-    fn piece(tick: u32, whose: u128, rate: Rate, frequency: f64) -> Piece {
-        let mut sound = SILENCE;
+    fn piece(tick: u32, whose: u128, rate: Rate, frequency: f64) -> Vec<Piece> {
         let frame = rate.frame();
-        let tone = tone_at(rate.hz(), frequency, 8_000.0, tick as usize * frame, frame);
-        sound.iter_mut().zip(tone).for_each(|(sample, tone)| *sample = tone);
-        Piece { tick, whose: (whose > 0).then(|| CallId::numbered(whose)), rate, sound }
+        let sound: Vec<i16> = tone_at(rate.hz(), frequency, 8_000.0, tick as usize * frame, frame).collect();
+        Piece::of(tick, (whose > 0).then(|| CallId::numbered(whose)), rate, &sound).collect()
     }
 
     /// What the thread would write of these, a ring full at a time.
     fn record(
         disk: &Disk,
         per_caller: bool,
-        pieces: impl Iterator<Item = Piece>,
+        pieces: impl Iterator<Item = Vec<Piece>>,
     ) -> io::Result<(RecordingEnd, u32)> {
         let (tape, out) = Tape::new(per_caller);
         let mut tape = Some(tape);
-        let mut pieces = pieces.peekable();
+        let mut pieces = pieces.flatten().peekable();
         write_to(disk.clone(), "m", &settings(per_caller), out, || {
             let Some(open) = &mut tape else { return false };
             while open.pieces.slots() > 0
@@ -252,19 +258,24 @@ mod tests {
 
     #[test]
     fn a_room_that_becomes_wide_goes_on_in_a_file_that_has_it_all() {
-        let disk = Disk::with_room_for(1_000_000);
-        let rates = [Rate::Narrow, Rate::Wide, Rate::Narrow];
-        let pieces = (0..150).flat_map(|tick| {
+        let disk = Disk::with_room_for(10_000_000);
+        let rates = [Rate::Narrow, Rate::Wide, Rate::Narrow, Rate::Full, Rate::Wide, Rate::Narrow];
+        let pieces = (0..300).flat_map(|tick| {
             let rate = rates[tick as usize / 50];
             [piece(tick, 0, rate, 700.0), piece(tick, 1, rate, 700.0)]
         });
         record(&disk, true, pieces).unwrap();
-        let parts = [(["m.wav", "m-callers.wav"], 8_000, 50), (["m-2.wav", "m-2-callers.wav"], 16_000, 100)];
+        let parts = [
+            (["m.wav", "m-callers.wav"], 8_000, 50),
+            (["m-2.wav", "m-2-callers.wav"], 16_000, 100),
+            (["m-3.wav", "m-3-callers.wav"], 48_000, 150),
+        ];
         for (ends, rate, ticks) in parts {
             for end in ends {
                 let (spec, sound) = wav(&disk, end);
                 assert_eq!((spec.sample_rate, sound.len()), (rate, ticks * rate as usize / 50), "{end}");
-                for half in sound.chunks(sound.len() / 2) {
+                // Each rate that the room had.
+                for half in sound.chunks(50 * rate as usize / 50) {
                     let heard = amplitude_at(rate as usize, &half[half.len() / 4..], 700.0);
                     assert!((heard - 8_000.0).abs() < 100.0, "{end}: {heard}");
                 }

@@ -30,6 +30,10 @@ pub struct Local {
     pub rtcp_port: u16,
     /// In the order we prefer. Only what media can do.
     pub codecs: Vec<CodecName>,
+    /// Samples a second of Opus that we play, and that we send: 8,000, 16,000 or 48,000.
+    pub opus_rate: u32,
+    /// Offer and send comfort noise (RFC 3389). We always accept it.
+    pub noise: bool,
     /// Offer or accept telephone events (RFC 4733).
     pub events: bool,
     /// Accept, or in an offer propose, RTCP on the RTP port (RFC 5761).
@@ -63,6 +67,8 @@ pub struct Negotiated {
     pub payload_type: u8,
     /// Both ways; `None`: no telephone events.
     pub event_payload_type: Option<u8>,
+    /// Both want silence to be sent as comfort noise, payload type 13.
+    pub noise: bool,
     /// The packet time the peer would like to receive, 20 ms when it does not say or says nonsense.
     pub ptime: Duration,
     /// What the *peer* may do: see [`Direction::sends`] and [`Direction::receives`].

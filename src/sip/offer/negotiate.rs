@@ -4,17 +4,26 @@ use std::time::Duration;
 
 use sdp_types::{Connection, Media, Origin, RtpMap, Session};
 
-use super::codec::{EVENT_PAYLOAD_TYPE, EVENTS, Mapping, encoding};
+use super::codec::{EVENT_PAYLOAD_TYPE, EVENTS, Mapping, NOISE, NOISE_PAYLOAD_TYPE, encoding};
 use super::crypto::Crypto;
 use super::description::{Offer, Place, Stream};
 use super::{CodecName, Direction, Local, Negotiated, Unusable};
 use crate::types::{MediaKeys, OpusWishes};
 
 const PTIME: Duration = Duration::from_millis(20);
-/// What we take of Opus, and what we send (RFC 7587 §6.1): one channel, heard at 16 kHz, with repairs for
+/// What we take of Opus, and what we send (RFC 7587 §6.1): one channel, heard at this rate, with repairs for
 /// lost packets; a peer may send nothing while nobody speaks.
-const OPUS: &str = "useinbandfec=1;usedtx=1;stereo=0;sprop-stereo=0;maxplaybackrate=16000;\
-                    sprop-maxcapturerate=16000;maxaveragebitrate=32000";
+fn opus(rate: u32) -> String {
+    let bitrate = match rate {
+        ..16_000 => 24_000,
+        16_000..48_000 => 32_000,
+        48_000.. => 48_000,
+    };
+    format!(
+        "useinbandfec=1;usedtx=1;stereo=0;sprop-stereo=0;maxplaybackrate={rate};sprop-maxcapturerate={rate};\
+         maxaveragebitrate={bitrate}"
+    )
+}
 
 /// Answers an offer. `previous` is the last description we sent in this session: one that says the
 /// same again keeps its `o=` version, one that does not has the next (RFC 3264 §8).
@@ -30,6 +39,7 @@ pub fn answer(
     let stream = &offer.streams[chosen];
     let negotiated = Negotiated {
         srtp: keys(stream, local).map(|(_, keys)| keys),
+        noise: local.noise && takes_noise(stream, codec),
         ..negotiated(stream, codec, local.events, local.rtcp_mux)
     };
     let medias = offer.streams.iter().enumerate().map(|(index, stream)| {
@@ -93,6 +103,9 @@ fn mappings(local: &Local, known: &[&Mapping]) -> Vec<Mapping> {
         let encoding = encoding(*codec);
         add(encoding.name, encoding.clock, encoding.channels, encoding.payload_type);
     }
+    if local.noise {
+        add(NOISE, 8_000, 1, NOISE_PAYLOAD_TYPE);
+    }
     if local.events {
         // A key press is timed by the clock of the codec it interrupts (RFC 4733 §2.1).
         let mut clocks: Vec<u32> = local.codecs.iter().map(|codec| encoding(*codec).clock).collect();
@@ -143,7 +156,8 @@ pub fn accept_answer(our_offer: &[u8], answer: &[u8]) -> Result<Negotiated, Unus
         .find_map(|mapping| CODECS.into_iter().find(|codec| mapping.is(*codec) && is_offered(*codec)))
         .ok_or(Unusable::NoCodec)?;
     let events = offered.mappings.iter().any(|mapping| mapping.name == EVENTS);
-    Ok(Negotiated { srtp, ..negotiated(stream, codec, events, offered.rtcp_mux) })
+    let noise = takes_noise(offered, codec) && takes_noise(stream, codec);
+    Ok(Negotiated { srtp, noise, ..negotiated(stream, codec, events, offered.rtcp_mux) })
 }
 
 const CODECS: [CodecName; 4] = [CodecName::Pcmu, CodecName::Pcma, CodecName::G722, CodecName::Opus];
@@ -215,6 +229,7 @@ fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -
         codec,
         payload_type: number,
         event_payload_type: event_payload_type(stream, clock).filter(|_| events),
+        noise: false,
         ptime: stream.ptime.unwrap_or(PTIME),
         direction: stream.direction,
         rtcp_mux,
@@ -228,6 +243,10 @@ fn event_payload_type(stream: &Stream, clock: u32) -> Option<u8> {
     let events = || stream.mappings.iter().filter(|mapping| mapping.name.eq_ignore_ascii_case(EVENTS));
     let best = events().find(|events| events.clock == clock);
     best.or_else(|| events().next()).map(|events| events.payload_type)
+}
+
+fn takes_noise(stream: &Stream, codec: CodecName) -> bool {
+    stream.mappings.iter().any(|mapping| mapping.is_noise(encoding(codec).clock))
 }
 
 fn accepted(stream: &Stream, local: &Local, negotiated: &Negotiated) -> Media {
@@ -257,7 +276,10 @@ fn audio(local: &Local, proto: &str, mappings: &[Mapping], direction: Direction,
             media.add_attribute_with_value("fmtp", format!("{} 0-15", mapping.payload_type));
         }
         if mapping.is(CodecName::Opus) {
-            media.add_attribute_with_value("fmtp", format!("{} {OPUS}", mapping.payload_type));
+            media.add_attribute_with_value(
+                "fmtp",
+                format!("{} {}", mapping.payload_type, opus(local.opus_rate)),
+            );
         }
     }
     media.add_attribute_with_value("ptime", PTIME.as_millis());

@@ -1,18 +1,23 @@
 //! Nothing breaks off: a tone through jitter buffer, mix and codecs for minutes, whatever the peer's clock does.
 
 use super::*;
-use crate::audio::resample::{Down, Up};
+use crate::audio::Converter;
 
 const LOUD: f64 = 8_000.0;
 /// Five minutes.
 const MINUTES: usize = 15_000;
 
 /// The largest difference between two periods of 1 kHz that both codecs make of it by themselves.
-fn codecs_alone(speaker: Codec, listener: Codec) -> i32 {
-    let (from, to) = (speaker.rate(), listener.rate());
+fn codecs_alone(speaker: &Caller, listener: &Caller) -> i32 {
+    let (from, to) = (speaker.rate, listener.rate);
+    let (speaker, listener) = (speaker.codec, listener.codec);
     let (mut said, mut heard) =
         ([Encoder::new(speaker), Encoder::new(listener)], [Decoder::new(speaker), Decoder::new(listener)]);
-    let (mut up, mut down) = (Up::default(), Down::default());
+    for (n, codec, rate) in [(0, speaker, from), (1, listener, to)] {
+        said[n].begin_at(codec, rate);
+        heard[n].begin_at(codec, rate);
+    }
+    let mut converter = Converter::default();
     let mut out = Vec::new();
     for frame in 0..500 {
         let mut codes = [0; FRAME];
@@ -25,11 +30,7 @@ fn codecs_alone(speaker: Codec, listener: Codec) -> i32 {
         let mut sound = vec![0; from.frame()];
         heard[0].decode(&packet(speaker, &codes), &mut sound);
         let mut other = vec![0; to.frame()];
-        match (from, to) {
-            (Rate::Narrow, Rate::Wide) => up.process(&sound, &mut other),
-            (Rate::Wide, Rate::Narrow) => down.process(&sound, &mut other),
-            _ => other.copy_from_slice(&sound),
-        }
+        converter.process(from, to, &sound, &mut other);
         said[1].encode(&other, &mut codes);
         let mut sound = vec![0; to.frame()];
         heard[1].decode(&packet(listener, &codes), &mut sound);
@@ -55,8 +56,7 @@ fn one_speaks(speaker: Codec, listeners: &[Codec], frequency: f64) -> Room {
 
 /// The longest time, in pieces of 5 ms, that the tone is less than half as loud as it should be.
 fn longest_gap_ms(room: &Room, caller: usize, since: usize) -> usize {
-    let Caller { codec, heard, .. } = &room.callers[caller];
-    let rate = codec.rate();
+    let Caller { rate, heard, .. } = &room.callers[caller];
     let (mut longest, mut now) = (0, 0);
     for piece in heard[since * rate.frame()..].chunks_exact(rate.fade()) {
         let there = amplitude_at(rate.hz(), piece, room.callers[0].frequency) > LOUD / 2.0;
@@ -80,12 +80,36 @@ fn five_minutes_of_1_khz_have_no_step_that_the_codecs_do_not_explain() {
         room.run(ticks);
         for caller in 1..=listeners.len() {
             let listener = room.callers[caller].codec;
-            let alone = codecs_alone(speaker, listener);
+            let alone = codecs_alone(&room.callers[0], &room.callers[caller]);
             let got = room.largest_break(caller, 60);
             println!("{speaker:?} to {listener:?}: {got}, the codecs alone {alone}");
             assert!(got <= alone + alone / 2 + 100, "{speaker:?} to {listener:?}: {got} for {alone}");
         }
         assert_eq!(room.leg(0).quality().concealed, 0.0, "{speaker:?}");
+    }
+}
+
+#[test]
+fn a_minute_of_1_khz_in_a_full_room_has_no_step_that_the_codecs_do_not_explain() {
+    let all = || [Caller::full(0), Caller::new(0, Codec::G722), Caller::new(0, Codec::Pcma)];
+    for speaker in all() {
+        let listeners =
+            all().into_iter().enumerate().map(|(n, caller)| Caller { frequency: 500.0 + n as f64, ..caller });
+        let mut room = Room::with_callers(std::iter::once(speaker).chain(listeners).collect(), Rate::Full);
+        (1..=3).for_each(|caller| room.leg(caller).mute(true));
+        room.callers[0].frequency = 1_000.0;
+        room.loudness = LOUD;
+        room.run(MINUTES / 5);
+        assert_eq!(room.conference.rate(), Rate::Full);
+        for caller in 1..=3 {
+            let [speaker, listener] = [0, caller].map(|caller| &room.callers[caller]);
+            let alone = codecs_alone(speaker, listener);
+            let got = room.largest_break(caller, 60);
+            let what = format!("{:?} to {:?}", speaker.codec, listener.codec);
+            println!("{what}: {got}, the codecs alone {alone}");
+            assert!(got <= alone + alone / 2 + 100, "{what}: {got} for {alone}");
+        }
+        assert_eq!(room.leg(0).quality().concealed, 0.0);
     }
 }
 

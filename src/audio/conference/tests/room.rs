@@ -10,6 +10,7 @@ pub(super) struct Room {
     pub(super) legs: Vec<Option<Box<Leg>>>,
     pub(super) members: Vec<u32>,
     pub(super) callers: Vec<Caller>,
+    pub(super) rate_max: Rate,
     /// Amplitude of each caller's tone.
     pub(super) loudness: f64,
     pub(super) ticks: usize,
@@ -20,6 +21,8 @@ pub(super) struct Room {
 /// The other end of a leg.
 pub(super) struct Caller {
     pub(super) codec: Codec,
+    /// Of what it says and hears: of Opus any.
+    pub(super) rate: Rate,
     pub(super) frequency: f64,
     pub(super) encoder: Encoder,
     pub(super) decoder: Decoder,
@@ -29,6 +32,7 @@ pub(super) struct Caller {
     /// Keys are tones in its sound.
     pub(super) dials_in_sound: bool,
     pub(super) suppresses_noise: bool,
+    pub(super) takes_comfort_noise: bool,
     pub(super) wishes: OpusWishes,
     /// What it says in place of its tone.
     pub(super) script: Vec<i16>,
@@ -47,12 +51,15 @@ pub(super) struct Caller {
     /// Samples at the codec's rate, and the ticks of 8 kHz that the packets say they take.
     pub(super) heard: Vec<i16>,
     pub(super) next: Option<u32>,
+    /// When silence was described to it, in ticks of its clock, and how loud it is in -dBov; none since sound came.
+    pub(super) noise: Vec<(u32, u8)>,
 }
 
 impl Caller {
     pub(super) fn new(number: usize, codec: Codec) -> Self {
         Self {
             codec,
+            rate: codec.rate(),
             frequency: 400.0 + 200.0 * number as f64,
             encoder: Encoder::new(codec),
             decoder: Decoder::new(codec),
@@ -60,6 +67,7 @@ impl Caller {
             wants: 20,
             dials_in_sound: false,
             suppresses_noise: false,
+            takes_comfort_noise: false,
             wishes: opus::SHARED,
             script: Vec::new(),
             joiner: opus::Joiner::default(),
@@ -74,12 +82,23 @@ impl Caller {
             sequence: 0,
             heard: Vec::new(),
             next: None,
+            noise: Vec::new(),
         }
+    }
+
+    /// One with Opus that says and plays all that can be heard.
+    pub(super) fn full(number: usize) -> Self {
+        let mut caller = Self::new(number, Codec::Opus);
+        caller.rate = Rate::Full;
+        caller.wishes = OpusWishes { playback_rate: 48_000, capture_rate: 48_000, ..opus::SHARED };
+        caller.encoder.begin_at(Codec::Opus, Rate::Full);
+        caller.decoder.begin_at(Codec::Opus, Rate::Full);
+        caller
     }
 
     /// Says 20 ms; the packets that are full now.
     pub(super) fn say(&mut self, loudness: f64) -> Vec<Vec<u8>> {
-        let (rate, tick) = (self.codec.rate(), self.said);
+        let (rate, tick) = (self.rate, self.said);
         self.said += 1;
         let sound: Vec<i16> = match self.script.len() {
             0 => tone_at(rate.hz(), self.frequency, loudness, tick * rate.frame(), rate.frame()).collect(),
@@ -127,6 +146,20 @@ impl Caller {
     }
 
     pub(super) fn hear(&mut self, packet: Packet<'_>) {
+        let Header { payload_type, marker, timestamp, .. } = packet.header;
+        if payload_type == 13 {
+            assert!(self.takes_comfort_noise && !marker && packet.payload.len() == 1);
+            self.noise.push((timestamp, packet.payload[0]));
+            return;
+        }
+        if let Some((last, _)) = self.noise.last() {
+            let silent = timestamp.wrapping_sub(*last);
+            assert!(
+                marker && silent > 0 && silent.is_multiple_of(160),
+                "sound after {silent} of noise, {marker}"
+            );
+            self.noise.clear();
+        }
         assert_eq!(packet.header.payload_type, self.codec.payload_type());
         // After a pause the first one says so.
         let next = self.next.filter(|_| !packet.header.marker).unwrap_or(packet.header.timestamp);
@@ -137,17 +170,17 @@ impl Caller {
         assert!(self.codec == Codec::Opus || ticks as u64 == 8 * longest);
         self.next = Some(next.wrapping_add(ticks as u32 * self.codec.clock_ratio()));
         let at = self.heard.len();
-        self.heard.resize(at + ticks * self.codec.rate().per_tick(), 0);
+        self.heard.resize(at + ticks * self.rate.per_tick(), 0);
         self.decoder.decode(packet.payload, &mut self.heard[at..]);
     }
 
     /// The last so many ticks of 20 ms.
     pub(super) fn last(&self, ticks: usize) -> &[i16] {
-        &self.heard[self.heard.len() - ticks * self.codec.rate().frame()..]
+        &self.heard[self.heard.len() - ticks * self.rate.frame()..]
     }
 
     pub(super) fn hears(&self, frequency: f64, ticks: usize) -> f64 {
-        amplitude_at(self.codec.rate().hz(), self.last(ticks), frequency)
+        amplitude_at(self.rate.hz(), self.last(ticks), frequency)
     }
 }
 
@@ -157,13 +190,18 @@ impl Room {
     }
 
     pub(super) fn with(codecs: impl IntoIterator<Item = Codec>) -> Self {
-        let callers: Vec<Caller> =
-            codecs.into_iter().enumerate().map(|(number, codec)| Caller::new(number, codec)).collect();
+        let callers = codecs.into_iter().enumerate().map(|(number, codec)| Caller::new(number, codec));
+        Self::with_callers(callers.collect(), Rate::Wide)
+    }
+
+    /// In a room that is mixed at no higher rate than this.
+    pub(super) fn with_callers(callers: Vec<Caller>, rate_max: Rate) -> Self {
         let mut room = Self {
             conference: Conference::default(),
             legs: callers.iter().enumerate().map(|(n, _)| Some(Box::new(leg(n)))).collect(),
             members: Vec::new(),
             callers,
+            rate_max,
             loudness: 3_000.0,
             ticks: 0,
             second: Default::default(),
@@ -191,13 +229,21 @@ impl Room {
             rtcp_mux: false,
             srtp: None,
             sound: SoundSettings {
+                rate_max: self.rate_max,
                 tones_are_keys: self.callers[number].dials_in_sound,
+                comfort_noise: self.callers[number].takes_comfort_noise,
                 noise_suppression: self.callers[number].suppresses_noise,
                 opus: self.callers[number].wishes,
                 ..Default::default()
             },
         };
         let now = self.now();
+        let rate = settings.rate();
+        if codec == Codec::Opus && self.conference.shared.opus(rate).is_none() {
+            let turns = || Box::new([opus::Encoder::new(rate), opus::Encoder::new(rate)]);
+            self.conference.equip(rate, turns());
+            self.second.0.equip(rate, turns());
+        }
         if settings.sound.noise_suppression {
             self.leg(number).equip_denoiser(Box::default());
         }
@@ -206,8 +252,12 @@ impl Room {
 
     /// A re-INVITE: both ends begin anew with another codec.
     pub(super) fn change_codec(&mut self, number: usize, codec: Codec) {
+        self.become_another(number, Caller::new(number, codec));
+    }
+
+    pub(super) fn become_another(&mut self, number: usize, other: Caller) {
         let Caller { frequency, clock, sequence, said, .. } = self.callers[number];
-        self.callers[number] = Caller { frequency, clock, sequence, said, ..Caller::new(number, codec) };
+        self.callers[number] = Caller { frequency, clock, sequence, said, ..other };
         self.configure(number);
     }
 
@@ -319,15 +369,15 @@ impl Room {
     /// The largest step between two samples anyone heard, since a tick.
     pub(super) fn largest_step(&self, caller: usize, since: usize) -> i32 {
         let caller = &self.callers[caller];
-        let heard = &caller.heard[since * caller.codec.rate().frame()..];
+        let heard = &caller.heard[since * caller.rate.frame()..];
         heard.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap_or(0)
     }
 
     /// The largest difference between two periods of a 1 kHz tone, after the first `since` ticks.
     pub(super) fn largest_break(&self, caller: usize, since: usize) -> i32 {
-        let Caller { codec, heard, .. } = &self.callers[caller];
-        let period = codec.rate().hz() / 1_000;
-        let heard = &heard[since * codec.rate().frame()..];
+        let Caller { rate, heard, .. } = &self.callers[caller];
+        let period = rate.hz() / 1_000;
+        let heard = &heard[since * rate.frame()..];
         let breaks = heard.windows(period + 1);
         breaks.map(|window| (i32::from(window[period]) - i32::from(window[0])).abs()).max().unwrap()
     }

@@ -9,6 +9,8 @@ fn local() -> Local {
         rtp: "192.0.2.10:20000".parse().unwrap(),
         rtcp_port: 20_001,
         codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
+        opus_rate: 16_000,
+        noise: false,
         events: true,
         rtcp_mux: true,
         srtp: Srtp::default(),
@@ -83,7 +85,8 @@ fn what_a_peer_says_of_its_opus_is_ours_to_heed_both_ways() {
     let local = Local { codecs: vec![CodecName::Opus, CodecName::Pcma], ..local() };
     let theirs = sdp("m=audio_4000_RTP/AVP_111_96_8 a=rtpmap:96_opus/48000/2 a=rtpmap:111_opus/48000/2 \
                       a=fmtp:96_usedtx=1 a=fmtp:111_maxplaybackrate=8000;useinbandfec=1");
-    let wishes = OpusWishes { playback_rate: 8_000, repairs: true, ..OpusWishes::default() };
+    let wishes =
+        OpusWishes { playback_rate: 8_000, capture_rate: 8_000, repairs: true, ..OpusWishes::default() };
     let (text, negotiated) = answer(&Offer::parse(&theirs).unwrap(), &local, None).unwrap();
     assert_eq!((negotiated.payload_type, negotiated.opus), (111, wishes));
     let text = String::from_utf8(text).unwrap();
@@ -430,6 +433,16 @@ fn an_offer_of_ours_is_understood_by_ourselves() {
 #[test]
 fn codecs_to_come_are_offered_with_their_clocks() {
     let codecs = vec![CodecName::Opus, CodecName::G722, CodecName::Pcma];
+    for (opus_rate, expected) in [
+        (8_000, "maxplaybackrate=8000;sprop-maxcapturerate=8000;maxaveragebitrate=24000"),
+        (16_000, "maxplaybackrate=16000;sprop-maxcapturerate=16000;maxaveragebitrate=32000"),
+        (48_000, "maxplaybackrate=48000;sprop-maxcapturerate=48000;maxaveragebitrate=48000"),
+    ] {
+        let local = Local { codecs: codecs.clone(), opus_rate, ..local() };
+        let text = String::from_utf8(offer(&local, None, None)).unwrap();
+        let line = format!("a=fmtp:96 useinbandfec=1;usedtx=1;stereo=0;sprop-stereo=0;{expected}\r\n");
+        assert!(text.contains(&line), "{text}");
+    }
     let text = String::from_utf8(offer(&Local { codecs, rtcp_mux: false, ..local() }, None, None)).unwrap();
     assert!(
         text.contains(
@@ -441,6 +454,29 @@ fn codecs_to_come_are_offered_with_their_clocks() {
         text.contains("a=rtpmap:101 telephone-event/8000\r\n")
             && text.contains("a=rtpmap:102 telephone-event/48000")
     );
+}
+
+#[test]
+fn comfort_noise_is_sent_where_both_sides_want_it() {
+    // Whether we do, what the peer describes, whether we answer with CN, whether we send it.
+    let cases = [
+        (true, "m=audio_4000_RTP/AVP_8_13", true, true),
+        (true, "m=audio_4000_RTP/AVP_8", false, false),
+        (true, "m=audio_4000_RTP/AVP_8_97 a=rtpmap:97_CN/8000", false, false),
+        (true, "m=audio_4000_RTP/AVP_9_13", true, true),
+        (false, "m=audio_4000_RTP/AVP_8_13", true, false),
+    ];
+    for (noise, lines, answered, sent) in cases {
+        let local = Local { noise, ..local() };
+        let (ours, negotiated) = answer(&Offer::parse(&sdp(lines)).unwrap(), &local, None).unwrap();
+        assert_eq!(negotiated.noise, sent, "{lines}");
+        assert_eq!(String::from_utf8(ours).unwrap().contains("a=rtpmap:13 CN/8000"), answered, "{lines}");
+        let ours = offer(&local, None, None);
+        assert_eq!(String::from_utf8_lossy(&ours).contains("a=rtpmap:13 CN/8000"), noise);
+        if noise && !lines.contains("rtpmap:97") {
+            assert_eq!(accept_answer(&ours, &sdp(lines)).unwrap().noise, sent, "{lines}");
+        }
+    }
 }
 
 #[test]
