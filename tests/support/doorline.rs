@@ -180,6 +180,11 @@ impl Doorline {
         self.wait(STOP).unwrap_or_else(|| panic!("not stopped {STOP:?} after SIGTERM\n{}", self.log_tail()))
     }
 
+    /// SIGTERM, and nothing more: it drains.
+    pub fn tell_to_stop(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
     /// `kill -9`: nothing of it gets a chance to tidy up.
     pub fn kill(&mut self) {
         self.signal(libc::SIGKILL);
