@@ -42,9 +42,9 @@ test: lint ## everything: lints, documentation examples, all tests, real SIPp, a
 	cargo test --locked --doc --quiet
 	DOORLINE_FUZZ_SECONDS=$(FUZZ_SECONDS) DOORLINE_FUZZ_SEED=$(FUZZ_SEED) cargo nextest run --locked --profile ci
 
-faults: ## what must hold when something fails, the long forms; prints figures
+faults: ## what must hold when something fails, the long forms; ends with a table of figures. MINUTES=30 of soak
 	@tools/need $(TEST_NEEDS)
-	DOORLINE_LONG=1 cargo nextest run --locked --test faults --no-capture
+	MINUTES=$(or $(MINUTES),30) tools/faults
 
 soak: ## half an hour of callers who come and go; prints what is left behind. MINUTES=30
 	DOORLINE_SOAK_MINUTES=$(or $(MINUTES),30) DOORLINE_LONG=1 cargo test --locked --test faults \
