@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint faults soak bench bench-quality prompts clean
+.PHONY: help run build deb test lint faults soak bench bench-quality prompts clean
 
 # How long each fuzz target runs in `make test`.
 FUZZ_SECONDS ?= 60
@@ -27,6 +27,14 @@ build: ## build the release binary, target/release/doorline
 	@tools/need $(BUILD_NEEDS)
 	@tools/need-rust
 	cargo build --release --locked
+
+deb: build ## a Debian package in target/debian, with man page and completions
+	@cargo deb --version >/dev/null 2>&1 || { \
+	  echo "installing cargo-deb with cargo" >&2; cargo install --locked cargo-deb; }
+	mkdir -p target/deb
+	./target/release/doorline man > target/deb/doorline.1
+	for shell in bash zsh fish; do ./target/release/doorline completions $$shell > target/deb/doorline.$$shell; done
+	cargo deb --locked --no-build --strip
 
 lint: ## formatting and clippy, warnings are errors
 	@tools/need $(BUILD_NEEDS)
