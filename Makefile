@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint faults soak bench bench-quality prompts clean
+.PHONY: help run build deb test lint faults soak bench bench-quality prompts clean
 
 # How long each fuzz target runs in `make test`.
 FUZZ_SECONDS ?= 60
@@ -28,6 +28,14 @@ build: ## build the release binary, target/release/doorline
 	@tools/need-rust
 	cargo build --release --locked
 
+deb: build ## a Debian package in target/debian, with man page and completions
+	@cargo deb --version >/dev/null 2>&1 || { \
+	  echo "installing cargo-deb with cargo" >&2; cargo install --locked cargo-deb; }
+	mkdir -p target/deb
+	./target/release/doorline man > target/deb/doorline.1
+	for shell in bash zsh fish; do ./target/release/doorline completions $$shell > target/deb/doorline.$$shell; done
+	cargo deb --locked --no-build --strip
+
 lint: ## formatting and clippy, warnings are errors
 	@tools/need $(BUILD_NEEDS)
 	@tools/need-rust rustfmt clippy
@@ -43,9 +51,9 @@ test: lint ## everything: lints, documentation examples, all tests, real SIPp, a
 	cargo test --locked --doc --quiet
 	DOORLINE_FUZZ_SECONDS=$(FUZZ_SECONDS) DOORLINE_FUZZ_SEED=$(FUZZ_SEED) cargo nextest run --locked --profile ci
 
-faults: ## what must hold when something fails, the long forms; prints figures
+faults: ## what must hold when something fails, the long forms; ends with a table of figures. MINUTES=30 of soak
 	@tools/need $(TEST_NEEDS)
-	DOORLINE_LONG=1 cargo nextest run --locked --test faults --no-capture
+	MINUTES=$(or $(MINUTES),30) tools/faults
 
 soak: ## half an hour of callers who come and go; prints what is left behind. MINUTES=30
 	DOORLINE_SOAK_MINUTES=$(or $(MINUTES),30) DOORLINE_LONG=1 cargo test --locked --test faults \

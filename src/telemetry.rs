@@ -138,6 +138,11 @@ const COUNTERS: &[(&str, &str)] = &[
     ("doorline_trace_lost_total", "SIP messages that found no room on their way to a trace."),
     ("doorline_hep_sent_total", "SIP messages copied to Homer."),
     ("doorline_hep_lost_total", "SIP messages that could not be sent to Homer."),
+    ("doorline_spans_sent_total", "Spans of calls that the OpenTelemetry collector took."),
+    (
+        "doorline_spans_lost_total",
+        "Spans that found no room on their way, or that the collector did not take.",
+    ),
     ("doorline_webhooks_total", "Attempts to tell a webhook, by webhook and whether it took it."),
     ("doorline_reloads_total", "Readings of the configuration while it ran: done or refused."),
     ("doorline_tls_handshake_failures_total", "TLS handshakes that failed or were not done in time."),

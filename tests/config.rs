@@ -698,7 +698,7 @@ fn each_fault_names_file_key_and_reason() {
         (
             "a line in a key",
             "\"a\\nb\" = 1",
-            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, sip.tls, rtp, stir, http, store, mail, meetings, guessing, recording, retention, trace, hep, limits, log, access_number, webhook"#,
+            r#"a\nb: unknown key "a\nb", expected one of: data_dir, trunks, prompts, sip, sip.tls, rtp, stir, http, store, mail, meetings, guessing, recording, retention, trace, hep, otlp, limits, log, access_number, webhook"#,
         ),
     ];
     for (name, config, expected) in cases {

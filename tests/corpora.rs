@@ -181,7 +181,10 @@ fn fuzz(name: &str) {
             }
         }
     }
-    println!("{name}: {step} inputs, {} of them like no other, {SEED}={seed}", known.len());
+    println!(
+        "F8: fuzzed {name}: {step} inputs, {} of them like no other, 0 panics, 0 longer than a second, {SEED}={seed}",
+        known.len()
+    );
     assert!(step > 100, "{name}: {step} inputs are too few to say anything");
 }
 

@@ -8,7 +8,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use doorline::cli::phone::{Call, Keys, Plan, Voice};
+use doorline::cli::phone::{Call, Happening, Keys, Plan, Voice, Who};
+use serde_json::Value;
 use support::hear::prompt_in;
 use support::postgres::Server;
 use support::{Api, Doorline, Host, Meeting, Options, eventually};
@@ -176,70 +177,245 @@ fn with_a_full_disk_calls_go_on_and_nobody_is_told_what_is_not_kept() {
     door.stop();
 }
 
-/// F6: reloads under live calls, then a drain: judged by the packets that callers heard.
-#[test]
-fn reloads_and_a_drain_cost_no_call_and_no_packet() {
-    let callers = long(4, 40);
-    // A test's own block of ports has room for few; a fifth of all calls may be entering at once.
-    let rtp = (callers > 4).then_some(40_000..=40_999);
-    let mut door = Doorline::start(Options { rtp, ..Options::default() });
-    let api = door.api();
-    let host = api.new_host("Ada");
-    let meeting = api.new_one_time_meeting(&host);
+/// What callers heard from one moment to another, by their RTP.
+struct Watch {
+    began: Instant,
+    /// Packets, gaps in their numbers and samples of each call at that moment.
+    before: Vec<(u64, u64, usize)>,
+}
+
+/// Of all calls that were watched together.
+struct Heard {
+    lasted: Duration,
+    packets: u64,
+    lost: u64,
+    /// Of the caller with the fewest packets: 1 is one every 20 ms.
+    least_share: f64,
+    /// The longest time in which some caller heard no packet.
+    longest_gap: Duration,
+}
+
+impl Watch {
+    fn begin(calls: &[Call]) -> Self {
+        let now = |call: &Call| (call.packets_heard(), call.packets_lost(), call.heard_so_far());
+        Self { began: Instant::now(), before: calls.iter().map(now).collect() }
+    }
+
+    /// # Panics
+    /// When a call is over, or somebody missed a tenth of the sound or a second in a row.
+    fn end(self, calls: &[Call]) -> Heard {
+        let lasted = self.began.elapsed();
+        let due = lasted.as_secs_f64() / 0.02;
+        let mut all = Heard { lasted, packets: 0, lost: 0, least_share: 1.0, longest_gap: Duration::ZERO };
+        for (call, (packets, lost, samples)) in calls.iter().zip(self.before) {
+            assert!(!call.is_over(), "a call was dropped: {:?}", call.happenings().last());
+            let heard = call.packets_heard() - packets;
+            all.packets += heard;
+            all.lost += call.packets_lost() - lost;
+            all.least_share = all.least_share.min(heard as f64 / due);
+            let times: Vec<Instant> =
+                (samples..call.heard_so_far()).step_by(160).filter_map(|at| call.arrived_at(at)).collect();
+            let gap = times.windows(2).map(|pair| pair[1].saturating_duration_since(pair[0])).max();
+            all.longest_gap = all.longest_gap.max(gap.unwrap_or(lasted));
+        }
+        assert!(all.least_share >= 0.9, "a caller heard {:.2} of the packets", all.least_share);
+        assert!(all.longest_gap < Duration::from_secs(1), "a caller heard nothing for {:?}", all.longest_gap);
+        all
+    }
+}
+
+impl std::fmt::Display for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { lasted, packets, lost, least_share, longest_gap } = self;
+        let (seconds, gap) = (lasted.as_secs_f64(), longest_gap.as_millis());
+        write!(
+            f,
+            "{lost} of {packets} packets lost in {seconds:.0} s (who heard fewest {:.1} %, longest gap {gap} ms)",
+            100.0 * least_share
+        )
+    }
+}
+
+/// Everybody calls, a little apart, and is in the meeting of their room; `keys` as each room needs them.
+fn all_call(door: &Doorline, rooms: &[(Host, Meeting)], callers: usize, keys: bool) -> Vec<Call> {
     let calls: Vec<Call> = (0..callers)
-        .map(|n| dial(&door, &entry(&host, &meeting), &number(n), Voice::tone(400.0 + 20.0 * n as f64)))
+        .map(|n| {
+            let (host, meeting) = &rooms[n % rooms.len()];
+            let keys =
+                if keys { entry(host, meeting).parse().expect("they are keys") } else { Keys::default() };
+            // The first two of a room speak.
+            let place = n / rooms.len();
+            let voice = if place < 2 { Voice::tone(440.0 + 360.0 * place as f64) } else { Voice::default() };
+            let plan = Plan { keys, voice, ..Plan::new(&door.uri(), &number(n)).expect("the plan is good") };
+            let call = Call::dial(plan).expect("the phone works");
+            std::thread::sleep(Duration::from_millis(25));
+            call
+        })
         .collect();
-    in_meeting(&api, &meeting, callers);
-    let reloads = long(10, 100);
-    let before: u64 = calls.iter().map(Call::packets_lost).sum();
-    for round in 0..reloads {
-        let limit = 1_000 + round;
-        door.write(
-            "trunks.d/lab.toml",
-            &format!(
-                "name = \"lab\"\nallow = [\"127.0.0.1\", \"127.0.5.0/24\"]\n[caller_id]\ntrust = \"pai\"\n\
-                 country = \"GB\"\n[limits]\ncalls_max = {limit}\n"
-            ),
-        );
-        assert_eq!(api.order("/reload").done()["changes"][0], "trunk changed lab");
+    for call in &calls {
+        call.wait_for_answer(SOON).expect("the service answers");
+    }
+    let api = door.api();
+    for (n, (_, meeting)) in rooms.iter().enumerate() {
+        in_meeting(&api, meeting, (n..callers).step_by(rooms.len()).count());
+    }
+    calls
+}
+
+/// A request of the lab's from nowhere in particular, and what it is answered at last.
+fn answer_to(door: &Doorline, method: &str) -> String {
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::from(support::LAB), 0)).expect("a socket");
+    socket.set_read_timeout(Some(SOON)).expect("a timeout can be set");
+    let (local, to) = (socket.local_addr().expect("it is bound"), door.uri());
+    let body =
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n";
+    let request = format!(
+        "{method} {to} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{method}{port}\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@{local}>;tag=1\r\nTo: <{to}>\r\nCall-ID: {method}{port}@test\r\nCSeq: 1 {method}\r\n\
+         Contact: <sip:a@{local}>\r\nContent-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{body}",
+        port = local.port(),
+        length = body.len(),
+    );
+    socket.send_to(request.as_bytes(), door.sip()).expect("it goes out");
+    let mut buffer = [0; 4_096];
+    loop {
+        let length = socket.recv(&mut buffer).expect("it is answered");
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        if !text.starts_with("SIP/2.0 1") {
+            return text;
+        }
+    }
+}
+
+/// Reads the configuration again and again under calls; every fifth time it is a faulty one.
+fn reload_again_and_again(door: &Doorline, times: usize) -> usize {
+    const FAULTY: [&str; 4] = [
+        "name = 5",
+        "name = \"lab\"\nallow = [\"everybody\"]\n",
+        "name = \"lab\"\nallow = [\"127.0.0.1\"]\nbelief = 1\n",
+        "name = \"lab\"\nallow = [",
+    ];
+    let api = door.api();
+    let trunk = || {
+        let lab = api.items("/trunks").into_iter().find(|trunk| trunk["name"] == "lab").expect("it is there");
+        (lab["allow"].clone(), lab["believes"].clone(), lab["calls_max"].clone())
+    };
+    let mut faulty = 0;
+    for round in 1..=times {
+        let (name, before) = ("trunks.d/lab.toml", trunk());
         if round % 5 == 4 {
-            // A bad file changes nothing.
-            door.write("trunks.d/lab.toml", "name = 5");
+            door.write(name, FAULTY[faulty % FAULTY.len()]);
             assert_eq!(api.order("/reload").status, 422);
+            assert_eq!(trunk(), before, "a bad file changes nothing");
+            faulty += 1;
+        } else {
+            let good = format!(
+                "name = \"lab\"\nallow = [\"127.0.0.1\", \"127.0.5.0/24\"]\n[caller_id]\ntrust = \"pai\"\n\
+                 country = \"GB\"\n[limits]\ncalls_max = {}\n",
+                1_000 + round
+            );
+            door.write(name, &good);
+            assert_eq!(api.order("/reload").done()["changes"][0], "trunk changed lab");
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    for call in &calls {
-        sound_goes_on(call);
-    }
-    let lost = calls.iter().map(Call::packets_lost).sum::<u64>() - before;
-    let heard: u64 = calls.iter().map(Call::packets_heard).sum();
+    faulty
+}
 
-    let pid = libc::pid_t::try_from(door.pid()).unwrap();
-    // SAFETY: SIGTERM to our own child, which has not been waited for.
-    unsafe { libc::kill(pid, libc::SIGTERM) };
-    eventually("it drains", SOON, || (!api.is_ready()).then_some(()));
-    let turned_away = Call::dial(Plan::new(&door.uri(), &number(90_000)).unwrap()).unwrap();
-    let refusal = turned_away.wait_for_end(SOON).expect("a new call is refused").to_string();
-    assert!(refusal.contains("503"), "{refusal}");
-    for call in &calls {
-        sound_goes_on(call);
+/// The calls end a few at a time while the service drains; how long after the last it was gone.
+fn all_leave(door: &mut Doorline, mut calls: Vec<Call>) -> Duration {
+    let wave = calls.len().div_ceil(10);
+    while !calls.is_empty() {
+        let leave = calls.split_off(calls.len().saturating_sub(wave));
+        for call in &leave {
+            call.hang_up();
+        }
+        for call in &leave {
+            let end = call.wait_for_end(SOON).expect("it ends when its caller wants");
+            assert!(matches!(end, Happening::Ended { by: Who::Us, .. }), "{end:?}");
+        }
+        if !calls.is_empty() {
+            assert!(door.is_running(), "it left before its last call");
+        }
+    }
+    let last = Instant::now();
+    eventually("it exits", SOON, || (!door.is_running()).then_some(()));
+    last.elapsed()
+}
+
+/// F6: reloads under live calls and two restarts with drain, judged by the packets that callers heard.
+#[test]
+fn reloads_and_restarts_cost_no_call_and_no_packet() {
+    let (callers, reloads) = (long(4, 200), long(10, 100));
+    let legs = callers.max(40) * 3 / 2;
+    let config = format!("\n[limits]\ncalls_max = {legs}\ncalls_entering_max = {legs}\n");
+    let mut door = Doorline::start(Options { config, legs, ..Options::default() });
+    let api = door.api();
+    let rooms: Vec<(Host, Meeting)> = (0..callers.div_ceil(10))
+        .map(|n| {
+            let host = api.new_host(&format!("Ada{n}"));
+            let meeting = api.new_one_time_meeting(&host);
+            (host, meeting)
+        })
+        .collect();
+    let mut calls = all_call(&door, &rooms, callers, true);
+    let watch = Watch::begin(&calls);
+    let faulty = reload_again_and_again(&door, reloads);
+    println!(
+        "F6: {callers} calls, {reloads} reloads, {faulty} of them faulty: 0 dropped, {}",
+        watch.end(&calls)
+    );
+
+    for restart in 1..=2 {
+        let watch = Watch::begin(&calls);
+        door.tell_to_stop();
+        eventually("it drains", SOON, || (!api.is_ready()).then_some(()));
+        for method in ["INVITE", "OPTIONS"] {
+            let answer = answer_to(&door, method);
+            assert!(answer.starts_with("SIP/2.0 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+        }
+        std::thread::sleep(Duration::from_secs(long(1, 20) as u64));
+        let heard = watch.end(&calls);
+        let exit = all_leave(&mut door, calls);
+        let stopped = Instant::now();
+        door.start_again();
+        let ready = stopped.elapsed();
+        // Who was let in before is known to the new process: nobody keys anything.
+        calls = all_call(&door, &rooms, callers, false);
+        println!(
+            "F6: restart {restart} under {callers} calls: 0 dropped, {heard}; exit {:.2} s after the last call, \
+             ready {:.2} s after that, all in again without a key",
+            exit.as_secs_f64(),
+            ready.as_secs_f64()
+        );
+        assert!(exit <= Duration::from_secs(1), "exit only {exit:?} after the last call");
     }
     for call in &calls {
         call.hang_up();
     }
     for call in &calls {
-        call.wait_for_end(SOON).expect("it ends when its caller wants");
+        call.wait_for_end(SOON).expect("it ends");
     }
-    let last = Instant::now();
-    eventually("it exits", SOON, || (!door.is_running()).then_some(()));
-    let exit = last.elapsed();
-    println!(
-        "F6: {callers} calls, {reloads} reloads: 0 dropped, {lost} of {heard} packets lost; drained, exit {:.2} s \
-         after the last call",
-        exit.as_secs_f64()
-    );
-    assert!(exit <= Duration::from_secs(1), "exit only {exit:?} after the last call");
+    // And as the service wrote it down: nobody was cut off, and the two who came too late were told so.
+    let records = eventually("every call has its record", SOON, || {
+        let records = all_records(&api);
+        (records.len() == 3 * callers + 2).then_some(records)
+    });
+    let ended = |ending: &str| records.iter().filter(|record| record["ending"] == ending).count();
+    assert_eq!((ended("hung-up"), ended("draining")), (3 * callers, 2));
+}
+
+/// The calls that are over, from every page.
+fn all_records(api: &Api) -> Vec<Value> {
+    let (mut records, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = api.get(&format!("/calls?live=false&limit=200{cursor}")).good();
+        records.extend(page["items"].as_array().expect("a list has items").iter().cloned());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return records,
+        }
+    }
 }
 
 /// What a process holds: open files, threads, and memory in KiB.

@@ -116,7 +116,7 @@ fn right(dials: Dials, impairment: Impairment, entries: u64) -> u64 {
 fn twelve_keys_come_through_a_bad_line_as_events() {
     let entries = 1_000;
     let good = right(Dials::Events, BAD, entries);
-    println!("events on the bad line: {good} of {entries}");
+    println!("F5: twelve keys as events on the bad line: {good} of {entries} entries right, none doubled");
     assert!(good * 1_000 >= entries * 999, "{good} of {entries}");
 }
 
@@ -125,7 +125,7 @@ fn twelve_keys_come_through_a_bad_line_as_tones() {
     assert_eq!(right(Dials::Tones, NONE, 50), 50, "on a good line");
     let entries = 1_000;
     let good = right(Dials::Tones, BAD, entries);
-    println!("tones on the bad line: {good} of {entries}");
+    println!("F5: twelve keys as tones on the bad line: {good} of {entries} entries right, none doubled");
     assert!(good * 100 >= entries * 99, "{good} of {entries}");
 }
 
@@ -165,11 +165,11 @@ fn music(seconds: usize) -> Vec<i16> {
     out
 }
 
-/// `DOORLINE_LONG_TESTS` makes an hour of it.
+/// `DOORLINE_LONG` makes an hour of it.
 #[test]
 fn no_key_is_heard_in_speech_and_music() {
     let readme = concat!(include_str!("../README.md"), include_str!("../ARCHITECTURE.md"));
-    let long = std::env::var_os("DOORLINE_LONG_TESTS").is_some();
+    let long = std::env::var_os("DOORLINE_LONG").is_some();
     let text: String = readme
         .replace(['|', '`', '*', '#', '_'], " ")
         .chars()
@@ -194,6 +194,6 @@ fn no_key_is_heard_in_speech_and_music() {
         listen(voice, &spoken(voice, &text));
     }
     listen("music", &music(if long { 600 } else { 60 }));
-    println!("no key in {minutes:.1} minutes, at two levels");
+    println!("F5: no key heard in {minutes:.1} minutes of speech and music, at two levels");
     assert!(minutes > if long { 45.0 } else { 5.0 });
 }

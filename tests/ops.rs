@@ -388,7 +388,16 @@ fn the_doctor_finds_what_would_keep_it_from_starting() {
         assert!(line.is_some_and(|line| !line.starts_with("fail")), "{what}\n{text}");
     }
     assert!(text.contains("tone heard back"), "{text}");
+    let json = |arguments: &[&str]| -> Value {
+        let output = door.other(&[arguments, &["--json", "--config", &config]].concat());
+        serde_json::from_slice(&output.stdout).expect("it is JSON")
+    };
+    let found = json(&["doctor", "--no-call"]);
+    assert_eq!((&found["good"], &found["findings"][0]["what"]), (&json!(true), &json!("config")), "{found}");
+    assert_eq!(json(&["check"])["good"], true);
     door.write("trunks.d/new.toml", "name = \"all\"\nallow = [\"0.0.0.0/0\"]\n");
+    let faults = json(&["check"]);
+    assert!(faults["faults"][0]["what"].as_str().is_some_and(|what| what.contains("overlaps")), "{faults}");
     let (code, text) = look(&door);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("fail  config") && text.contains("overlaps"), "{text}");

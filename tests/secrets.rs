@@ -9,6 +9,8 @@ use std::time::Duration;
 use doorline::cli::phone::{Call, DigitsBy, Plan, Presentation, Voice};
 use serde_json::json;
 use support::api::text;
+use support::untold::Kind::{Code, HostPin, Number, Pin, Token};
+use support::untold::{ALL, LONG, keep, learn, told_in};
 use support::{Doorline, Options, STRANGER, eventually};
 
 #[test]
@@ -102,4 +104,27 @@ fn stands_alone(line: &str, code: &str) -> bool {
         let after = line[at + code.len()..].chars().next().is_some_and(joins);
         !before && !after
     })
+}
+
+#[test]
+fn secrets_are_found_where_they_stand_by_themselves() {
+    keep(Pin, "918273645");
+    keep(Code, "4711");
+    learn(&json!({"items": [{"host_pin": "482913", "token": "dlh_abc", "code": null}]}));
+    for (text, told) in [
+        ("keyed 918273645 at once", Some(Pin)),
+        ("pin:918273645", Some(Pin)),
+        ("1918273645", None),
+        ("code=4711", Some(Code)),
+        ("port 127.0.0.1:4711", None),
+        ("a host PIN \"482913\"", Some(HostPin)),
+        ("2026-01-01T10:00:00.482913Z", None),
+        ("Bearer dlh_abc", Some(Token)),
+        ("from sip:+15550140001@127.0.0.1", Some(Number)),
+        ("from +1555…0001", None),
+        ("id 915550140001", None),
+    ] {
+        assert_eq!(told_in(text, ALL), told, "{text}");
+    }
+    assert_eq!(told_in("code=4711", LONG), None);
 }

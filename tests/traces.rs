@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use doorline::cli::phone::{Call, DigitsBy, Plan};
 use serde_json::json;
 use support::api::text;
+use support::untold::{self, Looked};
 use support::{Doorline, Options, eventually};
 
 const NUMBER: &str = "+15550140001";
@@ -75,6 +76,7 @@ fn a_call_is_traced_for_the_operator_and_for_homer_and_its_secrets_are_not() {
         assert_eq!((packet[&1][0], packet[&2][0], packet[&11][0]), (2, 17, 1), "IPv4, UDP, SIP");
         let ports = [&packet[&7], &packet[&8]].map(|port| u16::from_be_bytes([port[0], port[1]]));
         assert!(ports.contains(&door.sip().port()), "{ports:?}");
+        Looked::default().through("a packet to Homer", &packet[&15], untold::LONG);
         payloads.extend_from_slice(&packet[&15]);
     }
     let of_call = packets.iter().filter(|packet| packet[&17] == sip_call_id.as_bytes()).count();

@@ -18,6 +18,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use sha2::Sha256;
 use support::api::text;
+use support::untold::{self, Looked};
 use support::{Api, Doorline, Options, eventually};
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::{self, ServerConfig, ServerConnection, StreamOwned};
@@ -104,7 +105,11 @@ impl Receiver {
     }
 
     fn told(&self) -> Vec<Told> {
-        self.told.lock().unwrap().clone()
+        let told = self.told.lock().unwrap().clone();
+        for one in &told {
+            Looked::default().through("a webhook", one.body.as_bytes(), untold::ALL);
+        }
+        told
     }
 
     fn section(&self, name: &str, more: &str) -> String {

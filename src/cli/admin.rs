@@ -1,8 +1,9 @@
-//! `doorline host`, `meeting`, `verified`, and below `calls` and `trunk`: the HTTP API from a terminal.
+//! `doorline host`, `meeting`, `verified`, and below `calls`, `meetings` and `trunk`: the HTTP API from a terminal.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,6 +15,7 @@ use crate::types::{HostId, MeetingId, Token, TokenId, VerifiedId};
 pub mod calls;
 mod client;
 pub mod erase;
+pub mod meetings;
 mod table;
 pub mod trunk;
 
@@ -334,13 +336,36 @@ fn show_meeting(out: &mut impl Write, json: bool, answer: &Value) -> anyhow::Res
     Ok(())
 }
 
+/// Once, or with `--watch` again and again in the same place.
+fn watch<W: Write>(
+    again: bool,
+    out: &mut W,
+    mut show: impl FnMut(&mut W) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    loop {
+        if again {
+            // To the top left, and nothing below (ECMA-48 CUP and ED).
+            write!(out, "\x1b[H\x1b[2J")?;
+        }
+        show(out)?;
+        if !again {
+            return Ok(ExitCode::SUCCESS);
+        }
+        out.flush()?;
+        std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// Between two looks with `--watch`.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
 fn list(out: &mut impl Write, json: bool, items: Vec<Value>, columns: &[Column]) -> anyhow::Result<()> {
     if json {
         writeln!(out, "{:#}", json!({ "items": items }))?;
     } else if items.is_empty() {
         writeln!(out, "none")?;
     } else {
-        write!(out, "{}", table(&items, columns))?;
+        write!(out, "{}", table(&items, columns, table::terminal_width()))?;
     }
     Ok(())
 }

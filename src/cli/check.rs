@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{self, Settings};
+use serde_json::json;
+
+use crate::config::{self, Fault, Settings};
 use crate::prompt::Pack;
 use crate::types::Language;
 
@@ -14,6 +16,9 @@ pub struct Arguments {
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Print one JSON object: good, what it would start (summary), or the faults (file, key, what)
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(clap::Args)]
@@ -25,7 +30,20 @@ pub struct ConfigArguments {
 
 /// Exit code 1 if there is a fault.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let good = report(&arguments.config, &mut std::io::stdout().lock())?;
+    let mut out = std::io::stdout().lock();
+    let good = if arguments.json {
+        let (good, answer) = match config::load(&arguments.config) {
+            Ok(settings) => (true, json!({"good": true, "summary": summary(&settings)})),
+            Err(faults) => {
+                let one = |fault: &Fault| json!({"file": fault.file, "key": fault.key, "what": fault.what});
+                (false, json!({"good": false, "faults": faults.iter().map(one).collect::<Vec<_>>()}))
+            }
+        };
+        writeln!(out, "{answer:#}")?;
+        good
+    } else {
+        report(&arguments.config, &mut out)?
+    };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

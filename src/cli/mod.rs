@@ -51,6 +51,8 @@ enum Command {
     Meeting(admin::MeetingArguments),
     /// Remembered phone numbers of a running service.
     Verified(admin::VerifiedArguments),
+    /// Live meetings of a running service, and who is in them.
+    Meetings(admin::meetings::MeetingsArguments),
     /// Calls of a running service, live and past.
     Calls(admin::calls::CallsArguments),
     /// Everything that a running service keeps about a telephone number: count it, or erase it.
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Host(arguments) => admin::host(&arguments, &mut std::io::stdout()),
         Command::Meeting(arguments) => admin::meeting(&arguments, &mut std::io::stdout()),
         Command::Verified(arguments) => admin::verified(&arguments, &mut std::io::stdout()),
+        Command::Meetings(arguments) => admin::meetings::meetings(&arguments, &mut std::io::stdout()),
         Command::Calls(arguments) => admin::calls::calls(&arguments, &mut std::io::stdout()),
         Command::Erase(arguments) => admin::erase::erase(&arguments, &mut std::io::stdout()),
         Command::Completions(arguments) => shell::completions(&arguments),

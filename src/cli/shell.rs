@@ -1,7 +1,7 @@
 //! `doorline completions` and `doorline man`: what a shell and `man` know of the commands, made from
 //! the same description that `--help` is made from.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -14,18 +14,14 @@ pub struct CompletionArguments {
 
 /// To standard output.
 pub fn completions(arguments: &CompletionArguments) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(
-        arguments.shell,
-        &mut super::Arguments::command(),
-        "doorline",
-        &mut io::stdout().lock(),
-    );
-    Ok(ExitCode::SUCCESS)
+    let mut text = Vec::new();
+    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "doorline", &mut text);
+    print(&text)
 }
 
 /// All commands as one page, in roff, to standard output.
 pub fn man() -> anyhow::Result<ExitCode> {
-    let mut out = io::stdout().lock();
+    let mut out = Vec::new();
     let mut command = super::Arguments::command();
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut out)?;
@@ -36,5 +32,13 @@ pub fn man() -> anyhow::Result<ExitCode> {
         page.render_options_section(&mut out)?;
         page.render_subcommands_section(&mut out)?;
     }
-    Ok(ExitCode::SUCCESS)
+    print(&out)
+}
+
+/// To a reader who may have seen enough, as `head` does.
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    match io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }

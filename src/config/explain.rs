@@ -27,6 +27,7 @@ pub fn config() -> String {
     section::<raw::Retention>("[retention]", &mut out);
     section::<raw::Trace>("[trace]", &mut out);
     section::<raw::Hep>("[hep]", &mut out);
+    section::<raw::Otlp>("[otlp]", &mut out);
     section::<Limits>("[limits]", &mut out);
     section::<Log>("[log]", &mut out);
     section::<AccessNumber>("[[access_number]]", &mut out);

@@ -13,8 +13,8 @@ use tracing_subscriber::EnvFilter;
 use super::fault::{Fault, Faults};
 use super::file::Document;
 use super::raw::{
-    self, AccessNumber, Guessing, Hep, Http, Limits, Log, Mail, Meetings, Recording, Retention, Rtp, Sip,
-    SipTls, Stir, Store, Top, Trace, Webhook,
+    self, AccessNumber, Guessing, Hep, Http, Limits, Log, Mail, Meetings, Otlp, Recording, Retention, Rtp,
+    Sip, SipTls, Stir, Store, Top, Trace, Webhook,
 };
 use super::read::{choice, within};
 use super::{Settings, addresses, keeping, outgoing, signatures, traces, transports, trunks, webhooks};
@@ -54,6 +54,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let retention: Retention = document.section("retention", faults);
     let trace: Trace = document.section("trace", faults);
     let hep: Hep = document.section("hep", faults);
+    let otlp: Otlp = document.section("otlp", faults);
     let limits: Limits = document.section("limits", faults);
     let log: Log = document.section("log", faults);
     let numbers: Vec<(String, AccessNumber)> = document.sections("access_number", faults);
@@ -84,6 +85,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let retention = keeping::retention(&retention, &bridge, faults);
     let webhooks = webhooks::webhooks(&hooks, &folder, faults);
     let trace = traces::trace(&trace, &hep, &folder, faults);
+    let otlp = traces::otlp(&otlp, faults);
     let access_numbers = access_numbers(&numbers, prompts.as_deref(), faults);
     let log_format = faults.keep("log.format", choice(&log.format, LOG_FORMATS)).unwrap_or_default();
     if let Err(error) = EnvFilter::try_new(&log.level) {
@@ -120,6 +122,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             recording,
             retention,
             trace,
+            otlp,
             webhooks,
             http,
             store,

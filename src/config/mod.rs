@@ -45,6 +45,8 @@ pub struct Settings {
     pub recording: media::recording::Settings,
     pub retention: server::Retention,
     pub trace: trace::Settings,
+    /// `None`: no spans are sent.
+    pub otlp: Option<trace::OtlpSettings>,
     pub webhooks: Vec<Hook>,
     pub http: http::Settings,
     pub store: store::Settings,

@@ -284,6 +284,17 @@ section! {
 }
 
 section! {
+    /// Each call as OpenTelemetry spans, when it is over: one for the call, below it set-up, verification and
+    /// conference. Its trace's id is the call's. No PIN, code or number is in them. What the collector does not
+    /// take at once is lost, and counted.
+    pub struct Otlp {
+        /// Where a collector takes OTLP over HTTP (as JSON): "http://HOST:PORT/PATH", not encrypted, for this
+        /// machine or a network of your own. Absent: no spans.
+        url: Option<String> = Absent("\"http://127.0.0.1:4318/v1/traces\""),
+    }
+}
+
+section! {
     /// A program that is told of events by https, signed (Standard Webhooks); write one such part for each.
     /// What it does not take is tried again for over two days, then kept as a dead letter for
     /// GET /webhook-deliveries. Telephone numbers are masked.
@@ -549,6 +560,7 @@ pub const CONFIG: &Places = &[
     ("retention", Retention::KEYS),
     ("trace", Trace::KEYS),
     ("hep", Hep::KEYS),
+    ("otlp", Otlp::KEYS),
     ("limits", Limits::KEYS),
     ("log", Log::KEYS),
     ("access_number", AccessNumber::KEYS),

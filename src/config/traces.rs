@@ -1,4 +1,4 @@
-//! From the sections `[trace]` and `[hep]` to what traces need.
+//! From the sections `[trace]`, `[hep]` and `[otlp]` to what traces need.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -6,13 +6,19 @@ use std::path::Path;
 
 use super::fault::Faults;
 use super::finish::private_text;
-use super::raw::{Hep, Trace};
+use super::raw::{Hep, Otlp, Trace};
 use super::read::within;
-use crate::trace::{HepSettings, Settings};
+use crate::trace::{HepSettings, OtlpSettings, Settings};
 
 pub fn trace(raw: &Trace, hep: &Hep, folder: &Path, faults: &mut Faults) -> Settings {
     let mib = faults.keep("trace.memory_mib", within(raw.memory_mib, 0..=1_024)).unwrap_or(0);
     Settings { bytes_max: mib << 20, hep: self::hep(hep, folder, faults) }
+}
+
+pub fn otlp(raw: &Otlp, faults: &mut Faults) -> Option<OtlpSettings> {
+    let url = raw.url.as_deref()?;
+    let shown: String = url.chars().take(60).collect();
+    faults.keep("otlp.url", OtlpSettings::parse(url).map_err(|expected| format!("{shown:?}, {expected}")))
 }
 
 fn hep(raw: &Hep, folder: &Path, faults: &mut Faults) -> Option<HepSettings> {

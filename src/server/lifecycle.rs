@@ -41,7 +41,7 @@ use crate::sip::endpoint;
 use crate::stir::Verifier;
 use crate::store::{self, Store, Windows};
 use crate::telemetry;
-use crate::trace::{self, Traces};
+use crate::trace::{self, Spans, Traces};
 use crate::types::{HostId, MeetingId, Now};
 use crate::webhook::Hook;
 
@@ -95,6 +95,8 @@ pub struct Service {
     sweep: JoinHandle<()>,
     /// Each sends what one receiver waits for: invitations, if mail is configured, and webhooks.
     senders: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Sends spans until the switchboard is gone.
+    spans: Option<JoinHandle<()>>,
 }
 
 impl Service {
@@ -171,6 +173,7 @@ impl Service {
         let sweep = retention::run(store.clone(), settings.retention, settings.recording.folder.clone());
         let rules = settings.bridge.clone();
         let feed = http::Feed::default();
+        let (tell_spans, spans) = settings.otlp.clone().map(Spans::start).unzip();
         let switchboard = Switchboard::new(
             Bridge::new(settings.bridge),
             lines,
@@ -178,6 +181,7 @@ impl Service {
             store.clone(),
             counts,
             feed.clone(),
+            tell_spans,
             publish,
         );
         let sources = Sources {
@@ -231,6 +235,7 @@ impl Service {
             stop_http,
             switchboard,
             senders,
+            spans,
             operations,
             tidy,
             sweep,
@@ -321,7 +326,9 @@ impl Service {
 
     /// Stops at once, whatever is under way; the database is closed when it is done.
     pub async fn stop(self) {
-        let Self { store, door, signalling, http, stop_http, switchboard, senders, tidy, sweep, .. } = self;
+        let Self {
+            store, door, signalling, http, stop_http, switchboard, senders, spans, tidy, sweep, ..
+        } = self;
         tidy.abort();
         sweep.abort();
         // HTTP holds a clone of the door; the switchboard ends when the last one is gone.
@@ -330,13 +337,14 @@ impl Service {
         drop(door);
         let _ = switchboard.await;
         signalling.stop().await;
-        let tasks: Vec<_> = senders
+        let mut tasks: Vec<_> = senders
             .into_iter()
             .map(|(stop, task)| {
                 let _ = stop.send(());
                 task
             })
             .collect();
+        tasks.extend(spans);
         // What is on its way is waited for, but not for ever.
         let until = tokio::time::Instant::now() + LAST_WRITES;
         for mut task in tasks {

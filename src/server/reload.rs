@@ -89,6 +89,7 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
         ("[retention]", running.retention != read.retention),
         ("[[webhook]]", running.webhooks != read.webhooks),
         ("[trace] or [hep]", running.trace != read.trace),
+        ("[otlp]", running.otlp != read.otlp),
         ("[http]", running.http != read.http),
         ("[mail]", running.mail != read.mail),
         ("[store]", running.store != read.store),

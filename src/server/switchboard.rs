@@ -21,9 +21,11 @@ use crate::server::lines::Lines;
 use crate::server::operations::{Counts, Order};
 use crate::server::questions::Questions;
 use crate::server::signatures::Verdicts;
+use crate::server::traces;
 use crate::signalling;
 use crate::sip::Event;
 use crate::store::Store;
+use crate::trace::Spans;
 use crate::types::Now;
 
 /// A command and where its reply goes.
@@ -46,6 +48,7 @@ pub(super) struct Switchboard {
     store: Store,
     counts: Counts,
     feed: Feed,
+    spans: Option<Spans>,
     /// Replies that are owed, by request.
     owed: HashMap<RequestId, oneshot::Sender<Result<Reply, Rejection>>>,
     requests: u64,
@@ -69,6 +72,7 @@ impl Switchboard {
         store: Store,
         counts: Counts,
         feed: Feed,
+        spans: Option<Spans>,
         snapshot: watch::Sender<Arc<Snapshot>>,
     ) -> Self {
         Self {
@@ -78,6 +82,7 @@ impl Switchboard {
             store,
             counts,
             feed,
+            spans,
             owed: HashMap::new(),
             requests: 0,
             pending: VecDeque::new(),
@@ -142,6 +147,9 @@ impl Switchboard {
         let ending = record.ending.name();
         figures::count_call(&record);
         self.counts.count(&record);
+        if let Some(spans) = &self.spans {
+            spans.tell(traces::past_call(&record));
+        }
         let (call, status) = (record.call, record.signalled.refused_with);
         info!(%call, trunk = record.trunk, ending, status, why = record.explanation, "call over");
         self.store.save_record(record);

@@ -1,4 +1,5 @@
-//! Traces of signalling: the last calls' messages in a ring, as a ladder, as a capture file, and to Homer.
+//! Traces of signalling: the last calls' messages in a ring, as a ladder, as a capture file, and to Homer. And
+//! whole calls as spans to an OpenTelemetry collector.
 //!
 //! Signalling hands each message over without waiting ([`Tap`]); a task masks it before anything else is
 //! done with it ([`mask`]), keeps it in a bounded [`ring`] and sends it on by [`hep`]. Whatever finds a
@@ -7,9 +8,11 @@
 mod hep;
 mod ladder;
 mod mask;
+mod otlp;
 mod pcap;
 mod ring;
 pub mod settings;
+mod spans;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+pub use otlp::{OtlpSettings, Spans};
 pub use settings::{HepSettings, Settings};
+pub use spans::PastCall;
 
 use crate::signalling::{Seen, Tap};
 use crate::sip::Transport;

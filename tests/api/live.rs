@@ -27,6 +27,13 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
         (&json!("+4477…0123"), &json!("guest"), &json!("remembered"))
     );
     assert_eq!(roster.json["waiting"], 2);
+    let shown = service.terminal("meetings").unwrap();
+    assert!(
+        shown.lines().nth(1).is_some_and(|line| line.starts_with(meeting["id"].as_str().unwrap())),
+        "{shown}"
+    );
+    let shown = service.terminal(&format!("meetings {}", meeting["id"].as_str().unwrap())).unwrap();
+    assert!(shown.contains("+4477…0123") && shown.contains("guest"), "{shown}");
     let waits = &roster.json["lobby"][0];
     assert_eq!((&waits["number"], &waits["reason"]), (&json!("+4477…0456"), &json!("locked")));
     assert_eq!((&live.items()[0]["lobby"], &live.items()[0]["locked"]), (&json!(1), &json!(false)));

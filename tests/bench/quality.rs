@@ -74,7 +74,10 @@ fn main() {
         }
     }
     println!(
-        "\n{} scores a line. Promised for the last line: mean 3.2, p5 2.6.",
+        "\nF5: speech after 5 % loss, 60 ms jitter, 1 % duplicates: PESQ-NB mean {:.2} (promised 3.2), p5 {:.2} \
+         (promised 2.6), of {} scores",
+        last.0,
+        last.1,
         spoken.len() as u64 * seeds
     );
     assert!(last.0 >= 3.2 && last.1 >= 2.6, "{last:?}");

@@ -52,6 +52,17 @@ pub struct Told {
     pub copies: u64,
     /// From the first INVITE to the last.
     pub began_within: Duration,
+    /// From the INVITE to its 503, each.
+    pub refused_after: Vec<Duration>,
+}
+
+impl Told {
+    /// How long all but one in a hundred of the refused waited.
+    pub fn refused_after_p99(&self) -> Duration {
+        let mut times = self.refused_after.clone();
+        times.sort_unstable();
+        times.get(times.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default()
+    }
 }
 
 /// Sends the calls and ends them; comes back when all is over.
@@ -82,13 +93,16 @@ pub fn calls(plan: Plan) -> Told {
         for _ in 0..TURN {
             let Some((call, method, status, text)) = phone.hear() else { break };
             match (&*method, status) {
+                ("INVITE", 503) if header(&text, "Retry-After").is_some() => {
+                    told.refused += 1;
+                    told.refused_after.push(phone.answered_after);
+                }
                 (_, ..200) => {}
                 ("BYE", 200) => told.ended += 1,
                 ("INVITE", 200) => {
                     told.answered += 1;
                     holding.push_back((Instant::now() + plan.hold, call));
                 }
-                ("INVITE", 503) if header(&text, "Retry-After").is_some() => told.refused += 1,
                 _ => *told.otherwise.entry(status).or_default() += 1,
             }
         }
@@ -208,12 +222,15 @@ struct Phone {
     /// When to look at a call's request again.
     again: VecDeque<(Instant, usize, u32)>,
     waiting: usize,
+    /// How long the last request with a final answer waited for it.
+    answered_after: Duration,
     surprises: u64,
     copies: u64,
     buffer: Vec<u8>,
 }
 
 struct Waiting {
+    since: Instant,
     method: String,
     number: u32,
     text: String,
@@ -236,6 +253,7 @@ impl Phone {
             waits_for: Vec::new(),
             again: VecDeque::new(),
             waiting: 0,
+            answered_after: Duration::ZERO,
             surprises: 0,
             copies: 0,
             buffer: vec![0; 8_192],
@@ -258,7 +276,8 @@ impl Phone {
         let text = self.text(method, call, number);
         self.send(&text);
         self.waiting += usize::from(self.waits_for[call].is_none());
-        self.waits_for[call] = Some(Waiting { method: method.to_owned(), number, text, copies: 0 });
+        self.waits_for[call] =
+            Some(Waiting { since: now, method: method.to_owned(), number, text, copies: 0 });
         self.again.push_back((now + T1, call, number));
     }
 
@@ -365,7 +384,8 @@ impl Phone {
                 continue;
             }
             if status >= 200 {
-                self.waits_for[call] = None;
+                let since = self.waits_for[call].take().map(|waiting| waiting.since.elapsed());
+                self.answered_after = since.unwrap_or_default();
                 self.waiting -= 1;
             }
             return Some((call, method, status, text));

@@ -21,6 +21,7 @@ pub mod postgres;
 pub mod scene;
 pub mod sipp;
 pub mod torture;
+pub mod untold;
 
 pub use api::{Api, Host, Meeting};
 pub use baresip::Baresip;

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::table::{Column, facts};
-use super::{Connection, list};
+use super::{Connection, list, watch};
 use crate::types::text::printable;
 use crate::types::{CallId, HostId, MeetingId};
 
@@ -71,9 +70,6 @@ pub enum CallsCommand {
     },
 }
 
-/// Between two looks with `--watch`.
-const WATCH_EVERY: Duration = Duration::from_secs(2);
-
 /// `doorline calls …`, printed to `out`.
 pub fn calls(arguments: &CallsArguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.connection)?;
@@ -90,11 +86,10 @@ pub fn calls(arguments: &CallsArguments, out: &mut impl Write) -> anyhow::Result
         return Ok(ExitCode::SUCCESS);
     }
     let path = arguments.path();
-    loop {
+    watch(arguments.watch, out, |out| {
         let calls = client.up_to(&path, arguments.most)?;
         if arguments.watch {
-            // To the top left, and nothing below (ECMA-48 CUP and ED).
-            write!(out, "\x1b[H\x1b[2J{} calls\n\n", calls.len())?;
+            write!(out, "{} calls\n\n", calls.len())?;
         }
         if arguments.csv {
             write_csv(out, &calls)?;
@@ -105,12 +100,8 @@ pub fn calls(arguments: &CallsArguments, out: &mut impl Write) -> anyhow::Result
         } else {
             list(out, arguments.connection.json, calls, CALLS)?;
         }
-        if !arguments.watch {
-            return Ok(ExitCode::SUCCESS);
-        }
-        out.flush()?;
-        std::thread::sleep(WATCH_EVERY);
-    }
+        Ok(())
+    })
 }
 
 fn ladder(

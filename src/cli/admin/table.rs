@@ -1,5 +1,7 @@
 //! Answers for people: one thing as lines, many as a table.
 
+use std::io::IsTerminal as _;
+
 use serde_json::Value;
 
 use crate::types::text::printable;
@@ -14,24 +16,58 @@ pub fn facts(thing: &Value, columns: &[Column]) -> String {
     there.iter().map(|(heading, member)| format!("{heading:width$}  {}\n", text(&thing[*member]))).collect()
 }
 
-/// A heading line, then one line per thing. Columns are as wide as their widest text.
-pub fn table(things: &[Value], columns: &[Column]) -> String {
+/// Columns of the terminal that is written to; `None` when it is none: files and pipes get all of it.
+pub fn terminal_width() -> Option<usize> {
+    if !std::io::stdout().is_terminal() {
+        return None;
+    }
+    // SAFETY: the kernel fills in a structure of four numbers, for which all zeros are a value.
+    let size = unsafe {
+        let mut size: libc::winsize = std::mem::zeroed();
+        (libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &mut size) == 0).then_some(size)
+    };
+    size.map(|size| usize::from(size.ws_col)).filter(|&width| width > 0)
+}
+
+/// The narrowest that a column is made.
+const NARROW: usize = 6;
+
+/// A heading line, then one line per thing. Columns are as wide as their widest text; where the terminal is
+/// narrower, the widest ones are cut, but never the first: it is an id to be copied.
+pub fn table(things: &[Value], columns: &[Column], terminal: Option<usize>) -> String {
     let mut lines = vec![columns.iter().map(|(heading, _)| (*heading).to_owned()).collect::<Vec<_>>()];
     lines.extend(
         things
             .iter()
             .map(|thing| columns.iter().map(|(_, member)| text(&thing[*member])).collect::<Vec<_>>()),
     );
-    let widths: Vec<usize> = (0..columns.len())
+    let mut widths: Vec<usize> = (0..columns.len())
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default())
         .collect();
+    let gaps = GAP.len() * columns.len().saturating_sub(1);
+    while terminal.is_some_and(|terminal| widths.iter().sum::<usize>() + gaps > terminal) {
+        let widest = widths.iter_mut().skip(1).filter(|width| **width > NARROW).max();
+        let Some(widest) = widest else { break };
+        *widest -= 1;
+    }
     let mut out = String::new();
     for line in &lines {
-        let padded = line.iter().zip(&widths).map(|(text, width)| format!("{text:width$}"));
-        out.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
+        let padded = line.iter().zip(&widths).map(|(text, &width)| format!("{:width$}", cut(text, width)));
+        out.push_str(padded.collect::<Vec<_>>().join(GAP).trim_end());
         out.push('\n');
     }
     out
+}
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// At most so many characters; the last one says that there is more.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 fn text(value: &Value) -> String {
@@ -61,7 +97,13 @@ mod tests {
         let expected = "name        numbers                 PIN\n\
                         Ada         +4420…0001, +4420…0002  1\n\
                         Bertrand é  -                       -\n";
-        assert_eq!(table(&things, COLUMNS), expected);
+        assert_eq!(table(&things, COLUMNS, None), expected);
+        assert_eq!(table(&things, COLUMNS, Some(80)), expected);
+        let shown = table(&things, COLUMNS, Some(25));
+        assert!(shown.lines().all(|line| line.chars().count() <= 25), "{shown}");
+        assert!(shown.contains("Bertrand é  ") && shown.contains("+4420…0…"), "{shown}");
+        // An id is never cut, however narrow it is.
+        assert!(table(&things, COLUMNS, Some(5)).contains("Bertrand é"));
     }
 
     #[test]

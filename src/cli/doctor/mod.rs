@@ -18,6 +18,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
 
 use crate::config::{self, Settings};
 use crate::prompt::Pack;
@@ -36,9 +38,13 @@ pub struct Arguments {
     /// Do not call itself, which takes a few seconds
     #[arg(long)]
     no_call: bool,
+    /// Print one JSON object: whether all is good, and what was found (health, what, text)
+    #[arg(long)]
+    json: bool,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum Health {
     Ok,
     /// It starts, but some calls will suffer.
@@ -48,7 +54,7 @@ enum Health {
 }
 
 /// One check.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 struct Finding {
     health: Health,
     what: &'static str,
@@ -92,11 +98,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             findings
         }
     };
-    let mut out = std::io::stdout().lock();
-    for finding in &findings {
-        writeln!(out, "{finding}")?;
-    }
     let failed = findings.iter().any(|finding| finding.health == Health::Fail);
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{:#}", json!({"good": !failed, "findings": findings}))?;
+    } else {
+        for finding in &findings {
+            writeln!(out, "{finding}")?;
+        }
+    }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::untold::{self, Looked};
+
 const PACKAGES: [&str; 3] = ["aiosmtpd==1.4.6", "icalendar==7.3.0", "recurring-ical-events==3.8.2"];
 
 fn script(name: &str) -> PathBuf {
@@ -98,7 +100,10 @@ impl SmtpServer {
     /// What it says next; `None` when it says nothing for so long.
     pub fn next(&self, within: Duration) -> Option<Value> {
         match self.lines.recv_timeout(within) {
-            Ok(line) => Some(line),
+            Ok(line) => {
+                Looked::default().through("a mail", line.to_string().as_bytes(), untold::NOT_FOR_GUESTS);
+                Some(line)
+            }
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => panic!("the mail server ended"),
         }
