@@ -6,6 +6,7 @@
 mod clock;
 mod in_room;
 mod reports;
+mod settings;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use super::packetizer::{PACKET_MAX, Packetizer};
 use super::player::{Filled, Player};
 use super::playout::Playout;
 use super::ramp::Ramp;
-use super::voice::{self, Voice};
+use super::voice::Voice;
 use super::{Codec, Converter, Denoiser, Encoder, FADE_MAX, FRAME, Frame, Rate, SILENCE, Take, level, opus};
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::srtp::TRAILER_MAX;
@@ -31,77 +32,9 @@ use crate::types::{Digit, OpusWishes};
 use clock::{Clock, Steady};
 pub use reports::Quality;
 use reports::REPORT_EVERY;
+pub use settings::{LegSettings, SoundSettings};
 use silence::{Sends, Silence};
 use tones::Tones;
-
-/// What offer and answer agreed on, and where the peer is. Given again at each re-INVITE.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LegSettings {
-    /// From SDP; `None` or an unspecified address: the peer named none.
-    pub remote_rtp: Option<SocketAddr>,
-    /// From SDP's `a=rtcp`; `None`: the port after RTP's.
-    pub remote_rtcp: Option<SocketAddr>,
-    /// Where the INVITE came from.
-    pub signalling_ip: IpAddr,
-    /// Learn the address from packets ([`Latch`]); false: SDP's alone.
-    pub latch: bool,
-    pub codec: Codec,
-    /// The codec's number, as agreed.
-    pub payload_type: u8,
-    /// Telephone-event's number; `None`: not agreed, no keys in RTP.
-    pub event_payload_type: Option<u8>,
-    /// How long the packets are that the peer wants; see [`Packetizer::set`].
-    pub ptime: Duration,
-    /// The direction attributes: false while we are on hold, or hold them.
-    pub they_send: bool,
-    pub they_receive: bool,
-    /// RTCP goes and comes on the RTP port (RFC 5761).
-    pub rtcp_mux: bool,
-    /// Packets are encrypted, both ways.
-    pub srtp: Option<Box<Srtp>>,
-    pub sound: SoundSettings,
-}
-
-/// What is done to a caller's sound.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SoundSettings {
-    /// No room is mixed at a higher rate because of it.
-    pub rate_max: Rate,
-    /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
-    /// key.
-    pub tones_are_keys: bool,
-    /// Silence is sent as comfort noise (RFC 3389), in few packets. For G.711 and G.722; Opus has a way of its own.
-    pub comfort_noise: bool,
-    /// Others hear the caller without the noise; see [`Denoiser`].
-    pub noise_suppression: bool,
-    /// How the peer would like Opus, where that is the codec.
-    pub opus: OpusWishes,
-    pub voice: voice::Wishes,
-}
-
-impl Default for SoundSettings {
-    fn default() -> Self {
-        Self {
-            rate_max: Rate::Wide,
-            tones_are_keys: false,
-            comfort_noise: false,
-            noise_suppression: false,
-            opus: OpusWishes::default(),
-            voice: voice::Wishes::default(),
-        }
-    }
-}
-
-impl LegSettings {
-    /// What the leg's sound is decoded and encoded at.
-    #[must_use]
-    pub fn rate(&self) -> Rate {
-        match self.codec {
-            Codec::Opus => opus::rate(self.sound.opus, self.sound.rate_max),
-            codec => codec.rate(),
-        }
-    }
-}
 
 /// Numbers nobody may guess (RFC 3550 §5.1), from the system's random source.
 #[derive(Clone, Copy, Debug, Default)]

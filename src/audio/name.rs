@@ -3,7 +3,8 @@
 //! The buffer is made where that is allowed and travels with the leg, so that taking a name
 //! allocates nothing in the tick. Silence before and after the name is cut off.
 
-use super::{Clip, Converter, Rate, level};
+use super::triple::Down;
+use super::{Clip, Rate, level};
 
 /// A name that is being said.
 #[derive(Debug)]
@@ -12,7 +13,7 @@ pub struct Take {
     samples: Vec<i16>,
     /// Of the frames taken; a name in two rates would be none.
     rate: Option<Rate>,
-    down: Converter,
+    down: Box<Down>,
     /// Frames still wanted.
     left: usize,
 }
@@ -29,7 +30,7 @@ impl Take {
         Self {
             samples: Vec::with_capacity(frames * Rate::Wide.frame()),
             rate: None,
-            down: Converter::default(),
+            down: Box::default(),
             left: frames,
         }
     }
@@ -39,7 +40,7 @@ impl Take {
         let same = *self.rate.get_or_insert(rate) == rate;
         let mut wide = [0; Rate::Wide.frame()];
         let frame = if rate == Rate::Full {
-            self.down.process(rate, Rate::Wide, frame, &mut wide);
+            self.down.process(frame, &mut wide);
             &wide
         } else {
             frame

@@ -1,0 +1,78 @@
+//! What a leg is told of its peer, and of what is to be done to the sound.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::audio::{Codec, Rate, opus, voice};
+use crate::rtp::Srtp;
+use crate::types::OpusWishes;
+
+/// What offer and answer agreed on, and where the peer is. Given again at each re-INVITE.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LegSettings {
+    /// From SDP; `None` or an unspecified address: the peer named none.
+    pub remote_rtp: Option<SocketAddr>,
+    /// From SDP's `a=rtcp`; `None`: the port after RTP's.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// Where the INVITE came from.
+    pub signalling_ip: IpAddr,
+    /// Learn the address from packets ([`Latch`](crate::rtp::Latch)); false: SDP's alone.
+    pub latch: bool,
+    pub codec: Codec,
+    /// The codec's number, as agreed.
+    pub payload_type: u8,
+    /// Telephone-event's number; `None`: not agreed, no keys in RTP.
+    pub event_payload_type: Option<u8>,
+    /// How long the packets are that the peer wants; see
+    /// [`Packetizer::set`](crate::audio::packetizer::Packetizer::set).
+    pub ptime: Duration,
+    /// The direction attributes: false while we are on hold, or hold them.
+    pub they_send: bool,
+    pub they_receive: bool,
+    /// RTCP goes and comes on the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Packets are encrypted, both ways.
+    pub srtp: Option<Box<Srtp>>,
+    pub sound: SoundSettings,
+}
+
+/// What is done to a caller's sound.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SoundSettings {
+    /// No room is mixed at a higher rate because of it.
+    pub rate_max: Rate,
+    /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
+    /// key.
+    pub tones_are_keys: bool,
+    /// Silence is sent as comfort noise (RFC 3389), in few packets. For G.711 and G.722; Opus has a way of its own.
+    pub comfort_noise: bool,
+    /// Others hear the caller without the noise; see [`Denoiser`](crate::audio::Denoiser).
+    pub noise_suppression: bool,
+    /// How the peer would like Opus, where that is the codec.
+    pub opus: OpusWishes,
+    pub voice: voice::Wishes,
+}
+
+impl Default for SoundSettings {
+    fn default() -> Self {
+        Self {
+            rate_max: Rate::Wide,
+            tones_are_keys: false,
+            comfort_noise: false,
+            noise_suppression: false,
+            opus: OpusWishes::default(),
+            voice: voice::Wishes::default(),
+        }
+    }
+}
+
+impl LegSettings {
+    /// What the leg's sound is decoded and encoded at.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        match self.codec {
+            Codec::Opus => opus::rate(self.sound.opus, self.sound.rate_max),
+            codec => codec.rate(),
+        }
+    }
+}
