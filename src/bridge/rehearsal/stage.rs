@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::line::{clock, day, describe, duration, length, number};
+use super::rules::Rules;
 use super::store::Store;
 use crate::bridge::guess::Ladder;
 use crate::bridge::input::{Caller, DigitSource, HangUp, Quality};
@@ -40,6 +41,9 @@ pub struct Stage {
     playing: BTreeMap<CallId, VecDeque<(PlaybackId, Instant)>>,
     answered: BTreeMap<CallId, bool>,
     mood: Mood,
+    /// How long the wire takes to end a call, and the leg to tell its figures.
+    wire: Duration,
+    rules: Rules,
     said: Vec<String>,
     news: Vec<News>,
     /// The records of calls that are over.
@@ -77,6 +81,8 @@ impl Stage {
             playing: BTreeMap::new(),
             answered: BTreeMap::new(),
             mood: Mood::There(Duration::ZERO),
+            wire: Duration::ZERO,
+            rules: Rules::new(Settings::default().participants_max),
             said: Vec::new(),
             news: Vec::new(),
             records: Vec::new(),
@@ -171,6 +177,7 @@ impl Stage {
                     }
                 }
                 self.bridge = Bridge::new(self.settings.clone());
+                self.rules = Rules::new(self.settings.participants_max);
                 self.store.ladder = Ladder::new(self.settings.guessing.clone());
             }
             _ => return Err(format!("line {line:?} is nothing a stage can be set up with")),
@@ -218,6 +225,8 @@ impl Stage {
             ["store", "back"] => self.mood = Mood::There(Duration::ZERO),
             ["store", "slow", time] => self.mood = Mood::There(duration(time)?),
             ["store", "silent"] => self.mood = Mood::Silent,
+            ["wire", "slow", time] => self.wire = duration(time)?,
+            ["wire", "back"] => self.wire = Duration::ZERO,
             ["date", step] => {
                 let (back, time) = step.strip_prefix('-').map_or((false, &step[1..]), |time| (true, time));
                 let time = duration(time)?;
@@ -360,7 +369,10 @@ impl Stage {
             playing.retain(|(other, _)| other != playback);
         }
         let mut out = Vec::new();
-        self.bridge.handle(input, self.now, &mut out);
+        self.bridge.handle(input.clone(), self.now, &mut out);
+        if let Err(fault) = self.rules.step(&input, &out, &self.bridge, self.now) {
+            self.store.faults.push(fault);
+        }
         for output in out {
             self.carry_out(output);
         }
@@ -404,7 +416,7 @@ impl Stage {
                 self.answered.insert(call, true);
             }
             Output::Refuse { call, .. } | Output::HangUp { call, .. } => {
-                self.later(Duration::ZERO, Input::HungUp { call, how: HangUp::Us });
+                self.later(self.wire, Input::HungUp { call, how: HangUp::Us });
                 self.close_leg(call);
             }
             Output::Play { call, playback, prompts } => {
@@ -457,7 +469,7 @@ impl Stage {
         self.playing.remove(&call);
         self.coming.retain(|_, input| !matches!(input, Input::Played { call: c, .. } if *c == call));
         if self.answered.remove(&call).is_some() {
-            self.later(Duration::ZERO, Input::Quality { call, quality: Quality::default() });
+            self.later(self.wire, Input::Quality { call, quality: Quality::default() });
         }
     }
 
