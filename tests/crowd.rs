@@ -7,15 +7,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use doorline::bridge::input::{self, DigitSource, HangUp, Quality};
+use doorline::bridge::question::OpenedBy;
 use doorline::bridge::rehearsal::{Line, Rules, Store};
 use doorline::bridge::view::{KnownCallers, MeetingState};
 use doorline::bridge::{
-    Answer, Bridge, By, Command, Incoming, Input, Output, Question, QuestionId, RequestId, Settings,
+    Answer, Bridge, By, Command, Incoming, Input, Output, Question, QuestionId, RequestId, Series, Settings,
+    recurrence,
 };
 use doorline::types::{CallId, Code, Digit, HostId, HostPin, Language, MeetingId, Now, Pin, Trust};
+use jiff::{Timestamp, ToSpan};
 
 const CALLERS: usize = 1_000;
 const SEEDS: u64 = 5;
+const EARLY_JOIN: Duration = Duration::from_secs(15 * 60);
+const OVERRUN: Duration = Duration::from_secs(10 * 60);
 
 #[test]
 fn whatever_a_thousand_callers_do_the_rules_hold() {
@@ -28,6 +33,38 @@ fn whatever_a_thousand_callers_do_the_rules_hold() {
             panic!("seed {seed}: {fault}\nits inputs:\n{inputs}\nseed {seed}: {fault}");
         }
         crowd.tally.check(seed);
+    }
+}
+
+/// A night on which clocks change.
+struct Night {
+    zone: &'static str,
+    /// When the crowd begins to call.
+    opened: &'static str,
+    /// The hour on the wall that is skipped or comes twice.
+    hour: i8,
+}
+
+const NIGHTS: [Night; 5] = [
+    Night { zone: "Europe/London", opened: "2026-03-29T00:30:00Z", hour: 1 },
+    Night { zone: "Europe/London", opened: "2026-10-24T23:45:00Z", hour: 1 },
+    Night { zone: "America/New_York", opened: "2026-03-08T06:30:00Z", hour: 2 },
+    Night { zone: "America/New_York", opened: "2026-11-01T04:45:00Z", hour: 1 },
+    // Half an hour.
+    Night { zone: "Australia/Lord_Howe", opened: "2026-10-03T15:00:00Z", hour: 2 },
+];
+
+#[test]
+fn no_code_outlives_its_window_when_clocks_change_or_are_set() {
+    for (seed, night) in (100..).zip(&NIGHTS) {
+        let mut crowd = Crowd::at_night(seed, night);
+        if let Err(fault) = crowd.play() {
+            let inputs = crowd.inputs.join("\n");
+            panic!("{}: {fault}\nits inputs:\n{inputs}\n{}: {fault}", night.zone, night.zone);
+        }
+        let Tally { clock_steps, opened_by_callers, joined, remembered, .. } = crowd.tally;
+        let did = [clock_steps, opened_by_callers, joined, remembered];
+        assert!(did.iter().all(|count| *count > 0), "{}: too tame: {:?}", night.zone, crowd.tally);
     }
 }
 
@@ -44,6 +81,7 @@ struct Tally {
     unavailable: usize,
     named: usize,
     clock_steps: usize,
+    opened_by_callers: usize,
     host_pins: usize,
     recorded: usize,
     grace_over: usize,
@@ -94,13 +132,15 @@ struct Crowd {
     dice: u64,
     rules: Rules,
     callers: BTreeMap<CallId, Caller>,
+    /// When each meeting may be opened by a caller, if the crowd meets at night.
+    windows: BTreeMap<MeetingId, Vec<(Timestamp, Timestamp)>>,
     questions: Vec<(QuestionId, Question)>,
     next_request: u64,
     hosts: Vec<(HostId, String)>,
     codes: BTreeMap<MeetingId, String>,
     store_is_there: bool,
     /// When it all began.
-    opened: jiff::Timestamp,
+    opened: Timestamp,
     inputs: Vec<String>,
     tally: Tally,
 }
@@ -108,9 +148,55 @@ struct Crowd {
 type Outcome = Result<(), String>;
 
 impl Crowd {
+    /// Every meeting is daily, at a time on the wall about the change.
+    fn at_night(seed: u64, night: &Night) -> Self {
+        let mut crowd = Self::new(seed);
+        let zone = recurrence::time_zone(night.zone).unwrap();
+        crowd.opened = night.opened.parse().unwrap();
+        crowd.now.date = crowd.opened;
+        crowd.store.overrun = OVERRUN;
+        let day = crowd.opened.to_zoned_datetime(zone.clone()).date();
+        // From, on the wall and in minutes since the hour before, and how long.
+        let walls = [(20, 30), (50, 50), (90, 40)];
+        for (row, (from, length)) in
+            crowd.store.meetings.iter_mut().filter(|row| row.code.is_some()).zip(walls.into_iter().cycle())
+        {
+            let from = i32::from(night.hour - 1) * 60 + from;
+            let at = |days: i32| {
+                let date = day.checked_add(days.days()).unwrap();
+                let wall = date.at((from / 60) as i8, (from % 60) as i8, 0, 0);
+                wall.to_zoned_datetime(zone.clone()).unwrap().timestamp()
+            };
+            let length = jiff::SignedDuration::from_mins(length);
+            let rule = "FREQ=DAILY".parse().ok();
+            row.series = Series::new(at(-10), at(-10) + length, zone.clone(), rule).ok();
+            assert!(row.series.is_some());
+            let windows = (-2..3).map(|days| {
+                let (early, late) = (EARLY_JOIN, OVERRUN);
+                (at(days) - early, at(days) + length + late)
+            });
+            crowd.windows.insert(row.view.id, windows.collect());
+        }
+        crowd
+    }
+
+    /// The clock is set by an hour: nobody who is in a meeting notices, and no phone is forgotten.
+    fn set_clock(&mut self) -> Outcome {
+        let hour = jiff::SignedDuration::from_hours(if self.roll(2) == 0 { 1 } else { -1 });
+        let seen = |crowd: &Self| {
+            let inside: Vec<_> = crowd.rules.there().map(|(call, line)| (call, line.joined)).collect();
+            (inside, crowd.store.verified.len())
+        };
+        let before = seen(self);
+        self.now.date += hour;
+        self.tally.clock_steps += 1;
+        self.give(Input::Tick)?;
+        if seen(self) == before { Ok(()) } else { Err(format!("the clock was set by {hour}: {before:?}")) }
+    }
+
     fn new(seed: u64) -> Self {
         let mut store = Store::default();
-        let date: jiff::Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+        let date: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
         let minutes = |minutes: i64| date.checked_add(jiff::SignedDuration::from_mins(minutes)).unwrap();
         let (mut hosts, mut codes) = (Vec::new(), BTreeMap::new());
         for host in 0..8_u32 {
@@ -138,7 +224,8 @@ impl Crowd {
             participants_max: 12,
             calls_max: 90,
             calls_entering_max: 60,
-            overrun: Duration::from_secs(10 * 60),
+            overrun: OVERRUN,
+            early_join: EARLY_JOIN,
             ..Settings::default()
         };
         Self {
@@ -148,6 +235,7 @@ impl Crowd {
             now: Now { instant: Instant::now(), date },
             dice: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             callers: BTreeMap::new(),
+            windows: BTreeMap::new(),
             questions: Vec::new(),
             next_request: 0,
             hosts,
@@ -249,8 +337,11 @@ impl Crowd {
                 Ok(())
             }
             89..91 => self.command(),
-            91 if self.roll(40) == 0 => {
+            91 if self.roll(if self.windows.is_empty() { 40 } else { 10 }) == 0 => {
                 // The clock is set, back or on, across the edges of windows.
+                if !self.windows.is_empty() && self.roll(2) == 0 {
+                    return self.set_clock();
+                }
                 let minute = self.roll(70) as i64 - 10;
                 self.now.date = self.opened.checked_add(jiff::SignedDuration::from_mins(minute)).unwrap();
                 self.tally.clock_steps += 1;
@@ -439,6 +530,7 @@ impl Crowd {
         self.bridge.handle(input.clone(), self.now, &mut out);
         self.rules.step(&input, &out, &self.bridge, self.now)?;
         for output in out {
+            self.in_window(&output)?;
             self.count(output);
         }
         if let Some(fault) = self.store.faults.first() {
@@ -450,6 +542,22 @@ impl Crowd {
             self.hang_up(call, HangUp::Us)?;
         }
         Ok(())
+    }
+
+    /// A caller opens a meeting within one of its windows alone.
+    fn in_window(&mut self, output: &Output) -> Outcome {
+        let Output::Ask { ask: Question::Open { meeting, opened_by: OpenedBy::Caller, .. }, .. } = output
+        else {
+            return Ok(());
+        };
+        self.tally.opened_by_callers += 1;
+        let Some(windows) = self.windows.get(meeting) else { return Ok(()) };
+        let now = self.now.date;
+        if windows.iter().any(|(from, to)| *from <= now && now <= *to) {
+            Ok(())
+        } else {
+            Err(format!("{meeting:?} is opened at {now}, and its windows are {windows:?}"))
+        }
     }
 
     /// What a crowd must have done, by what comes out.
