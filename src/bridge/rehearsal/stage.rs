@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use super::line::{clock, day, describe, duration, length, number};
 use super::rules::Rules;
 use super::store::Store;
+#[cfg(test)]
+use crate::bridge::call::state::Event;
 use crate::bridge::guess::Ladder;
 use crate::bridge::input::{Caller, DigitSource, HangUp, Quality};
 use crate::bridge::verify::Basis;
@@ -370,12 +372,39 @@ impl Stage {
         }
         let mut out = Vec::new();
         self.bridge.handle(input.clone(), self.now, &mut out);
-        if let Err(fault) = self.rules.step(&input, &out, &self.bridge, self.now) {
+        self.done(&input, out);
+    }
+
+    fn done(&mut self, input: &Input, out: Vec<Output>) {
+        if let Err(fault) = self.rules.step(input, &out, &self.bridge, self.now) {
             self.store.faults.push(fault);
         }
         for output in out {
             self.carry_out(output);
         }
+    }
+
+    /// One event of one call, without the input that it comes of.
+    #[cfg(test)]
+    pub(in crate::bridge) fn event(&mut self, call: CallId, event: Event) {
+        let mut out = Vec::new();
+        self.bridge.event(call, event, self.now, &mut out);
+        self.done(&Input::Tick, out);
+        self.advance(Duration::ZERO);
+    }
+
+    /// What this caller hears now, if anything.
+    #[cfg(test)]
+    pub(in crate::bridge) fn first_playing(&self, call: CallId) -> Option<PlaybackId> {
+        self.playing.get(&call)?.front().map(|(playback, _)| *playback)
+    }
+
+    /// Nobody is there any more: whether anything is left.
+    ///
+    /// # Errors
+    /// Names what is left.
+    pub fn at_rest(&self) -> Done {
+        self.rules.at_rest(&self.bridge)
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -505,7 +534,7 @@ impl Stage {
         Ok(call)
     }
 
-    fn hung_up(&mut self, name: &str, how: HangUp) -> Done {
+    pub(in crate::bridge) fn hung_up(&mut self, name: &str, how: HangUp) -> Done {
         let call = self.call(name)?;
         self.give(Input::HungUp { call, how });
         self.close_leg(call);
