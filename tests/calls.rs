@@ -30,6 +30,17 @@ fn the_same_caller_twice() {
     let roster = scene.sees(1);
     assert_eq!(roster[0]["entered"], "proved-code", "{roster:?}");
     assert_eq!(roster[0]["role"], "guest");
+    // While the call goes on it is told how it sounds, anew every few seconds.
+    let sounds = |least: u64| {
+        eventually("how the call sounds", Duration::from_secs(12), || {
+            let quality = scene.sees(1)[0]["quality"].clone();
+            quality["packets_received"].as_u64().is_some_and(|count| count > least).then_some(quality)
+        })
+    };
+    let quality = sounds(0);
+    assert!(quality["mos"].as_f64().is_some_and(|mos| mos > 3.5), "{quality}");
+    assert!(quality["jitter_ms"].is_number() && quality["packets_lost"].is_u64(), "{quality}");
+    sounds(quality["packets_received"].as_u64().expect("it was one"));
     pause(4_000);
     let heard = first.heard();
     for prompt in ["welcome", "enter-pin", "enter-code", "remembered"] {

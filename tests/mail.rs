@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorline::bridge::view::MeetingKind;
-use doorline::bridge::{Recurrence, Series, recurrence};
+use doorline::bridge::{Answer, Question, Recurrence, Series, recurrence};
 use doorline::mail::{self, AccessNumber, Invitation, Mailer, Method, Rendered, Security};
 use doorline::server::invitations::Invitations;
+use doorline::server::notices::Notices;
 use doorline::store::{
-    self, Delivery, DeliveryState, Error, Host, Meeting, MeetingChange, NewHost, NewMeeting, Refusal, Store,
+    self, Delivery, DeliveryState, Error, Host, HostChange, Meeting, MeetingChange, NewHost, NewMeeting,
+    Range, Refusal, Store,
 };
-use doorline::types::{Code, Language, Pin};
+use doorline::types::{Code, Language, PhoneNumber, Pin, Trust};
 use jiff::{SignedDuration, Timestamp};
 use post::SmtpServer;
 use serde_json::{Value, json};
@@ -369,6 +371,24 @@ impl Post {
         Sender { stop: Some(stop), task }
     }
 
+    /// What hosts are told.
+    fn send_notices(&self) -> Sender {
+        let mailer = Mailer::new(&self.settings()).unwrap();
+        self.store.attend_outbox();
+        let outbox = Notices::new(self.store.clone(), mailer.from());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(mail::run(outbox, mailer, async move {
+            let _ = stopped.await;
+        }));
+        Sender { stop: Some(stop), task }
+    }
+
+    async fn remember(&self, number: &str, meeting: &Meeting) {
+        let number: PhoneNumber = number.parse().unwrap();
+        let now = Timestamp::now();
+        self.store.remember(self.host.id, &number, meeting.id, Trust::Network, "lab", now).await.unwrap();
+    }
+
     async fn meeting(&self, guests: &[&str]) -> Meeting {
         let now = Timestamp::now();
         let new = NewMeeting {
@@ -636,6 +656,61 @@ async fn mail_waits_when_the_server_is_not_to_be_trusted_or_not_there() {
         sender.stop().await;
     }
     post.silent();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_who_wants_it_is_told_by_mail_of_phones_that_go_straight_in() {
+    let mut post = Post::new().await;
+    post.store.attend_outbox();
+    let meeting = post.meeting(&[]).await;
+    // Not asked for: a notice, and no letter.
+    post.remember("+442079460001", &meeting).await;
+    let change = |mail: bool, language: &str| HostChange {
+        notice_mail: Some(mail),
+        language: Some(language.parse().ok()),
+        ..HostChange::default()
+    };
+    post.store.change_host(post.host.id, &change(true, "en-GB")).await.unwrap();
+    let sender = post.send_notices();
+    post.silent();
+    post.remember("+442079460002", &meeting).await;
+    let letter = &post.server.take(1)[0];
+    assert_eq!(guests(std::slice::from_ref(letter)), ["ada@example.com"]);
+    assert_eq!(letter["headers"]["Subject"], "A new phone is remembered");
+    assert_eq!(letter["headers"]["Auto-Submitted"], "auto-generated");
+    let text = letter["parts"]["text/plain"].as_str().unwrap();
+    assert!(
+        text.contains("+4420…0002") && text.contains("\"Budget\"") && text.contains("(Europe/London)"),
+        "{text}"
+    );
+    let html = letter["parts"]["text/html"].as_str().unwrap();
+    assert!(html.contains("&quot;Budget&quot;"), "{html}");
+    assert!(!letter.to_string().contains("79460002"), "the number is masked");
+    // The same phone once more is no news.
+    post.remember("+442079460002", &meeting).await;
+    post.silent();
+    sender.stop().await;
+
+    // Written while nobody sends, also through the end of a process.
+    post.store.change_host(post.host.id, &change(true, "pl-PL")).await.unwrap();
+    let second = post.meeting(&[]).await;
+    let known = post.store.verified_numbers(post.host.id, Range { after: None, limit: 50 }).await.unwrap();
+    let known = known.items.iter().find(|one| one.number.reveal().ends_with("0002")).unwrap();
+    let now = Timestamp::now();
+    let used = Question::Used { verified: known.id, date: now, without_code: Some(second.id) };
+    assert_eq!(post.store.answer(used, now).await, Answer::Done);
+    post.store.close().await;
+    post.store = open(post.folder.path()).await;
+    let sender = post.send_notices();
+    let letter = &post.server.take(1)[0];
+    assert_eq!(letter["headers"]["Subject"], "Telefon dołączył bez kodu");
+    assert!(letter["parts"]["text/plain"].as_str().unwrap().contains("+4420…0002"));
+    post.store.change_host(post.host.id, &change(false, "en-GB")).await.unwrap();
+    post.remember("+442079460003", &second).await;
+    post.silent();
+    sender.stop().await;
+    let notices = post.store.notices(post.host.id, Range { after: None, limit: 50 }).await.unwrap();
+    assert_eq!(notices.items.len(), 4, "all are in the list");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,6 +143,7 @@ impl Meeting {
             hand_raised: row.hand_raised,
             talking: false,
             echo: false,
+            quality: None,
         };
         LiveMeeting {
             meeting: self.view.id,

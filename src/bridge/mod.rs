@@ -225,6 +225,14 @@ impl Bridge {
         call
     }
 
+    /// One event of one call, which else comes of an input, and what follows.
+    #[cfg(test)]
+    fn event(&mut self, call: CallId, event: Event, now: Now, out: &mut Vec<Output>) {
+        self.desk.set_now(now);
+        self.desk.todo.push_back(Todo::Call(call, event));
+        self.handle(Input::Tick, now, out);
+    }
+
     // -- inputs --
 
     fn take(&mut self, input: Input) {
@@ -585,6 +593,8 @@ type Waiting = Option<(HostId, Awaits)>;
 
 #[cfg(test)]
 mod tests {
+    mod matrix;
+
     use std::time::Duration;
 
     use super::*;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::bridge::input::Quality;
 use crate::bridge::question::OpenedBy;
 use crate::bridge::view::MeetingKind;
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Trust};
@@ -85,6 +86,8 @@ pub struct Participant {
     pub talking: bool,
     /// Their phone sends back what it is sent.
     pub echo: bool,
+    /// How they have sounded so far, as of a few seconds ago.
+    pub quality: Option<Quality>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -47,6 +47,8 @@ pub struct HostPatch {
     language: Option<Option<String>>,
     known_callers: Option<KnownCallers>,
     notices: Option<Notices>,
+    /// Whether each notice is mailed to `email`, too. Nothing is, while `notices` is `off`.
+    notice_mail: Option<bool>,
     /// In place of those it has.
     numbers: Option<Vec<String>>,
 }
@@ -62,6 +64,7 @@ pub struct Host {
     language: Option<Language>,
     known_callers: KnownCallers,
     notices: Notices,
+    notice_mail: bool,
     numbers: Vec<String>,
     /// Names the host's room; the same for moderator and guests.
     pin: String,
@@ -101,6 +104,7 @@ impl Host {
             language: host.language,
             known_callers: host.known_callers.into(),
             notices: host.notices.into(),
+            notice_mail: host.notice_mail,
             numbers: host.numbers.iter().map(|number| number.reveal().to_owned()).collect(),
             pin: host.pin.reveal().to_owned(),
             host_pin: None,
@@ -222,6 +226,7 @@ pub async fn patch_host(
         },
         known_callers: body.known_callers.map(Into::into),
         notices: body.notices.map(Into::into),
+        notice_mail: body.notice_mail,
         numbers: body.numbers.map(|texts| check::numbers("numbers", &texts)).transpose()?,
     };
     let versions = conditions.versions();

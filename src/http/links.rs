@@ -14,6 +14,8 @@ use super::check;
 use super::context::Context;
 use super::input::{Body, Id};
 use super::meetings;
+use super::once::Once;
+use super::page;
 use super::problem::Problem;
 use crate::types::MeetingId;
 
@@ -37,11 +39,13 @@ pub struct ModeratorLink {
     meeting_id: MeetingId,
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// The moderator's page, under the address of this API: `https://…` and this is what a moderator opens.
+    page: String,
 }
 
 /// Makes a link with which this meeting is moderated, by whoever has it, until it ends, the meeting is
 /// cancelled or its links are revoked.
-#[utoipa::path(post, path = "/meetings/{id}/moderator-links", tag = "meetings", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/meetings/{id}/moderator-links", tag = "meetings", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key within 24 h, it is done once and answered as before.")),
     request_body = NewLink,
     responses((status = 201, body = ModeratorLink), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
@@ -49,12 +53,17 @@ pub async fn add_link(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<MeetingId>,
+    once: Once,
     Body(body): Body<NewLink>,
 ) -> Result<(StatusCode, Json<ModeratorLink>), Problem> {
     meetings::visible(&context, caller, id).await?;
-    let expires_at = ends(&body, context.now())?;
-    let token = context.store.moderator_link(id, expires_at).await?.reveal().to_owned();
-    Ok((StatusCode::CREATED, Json(ModeratorLink { token, meeting_id: id, expires_at })))
+    let now = context.now();
+    let done = context.store.was_done(once.get(), now).await?;
+    let expires_at = if done { now } else { ends(&body, now)? };
+    let (token, expires_at) = context.store.moderator_link_once(id, expires_at, now, once.get()).await?;
+    let page = page::path(id, &token);
+    let token = token.reveal().to_owned();
+    Ok((StatusCode::CREATED, Json(ModeratorLink { token, meeting_id: id, expires_at, page })))
 }
 
 /// Revokes every link to this meeting.

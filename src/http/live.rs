@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Caller;
+use super::calls::Quality;
 use super::context::Context;
 use super::input::Id;
 use super::meetings;
@@ -90,6 +91,10 @@ pub struct Roster {
     items: Vec<Participant>,
     /// Always null: a roster comes in one piece.
     next: Option<String>,
+    /// The meeting's.
+    title: String,
+    /// The meeting is on.
+    live: bool,
     waiting: usize,
     /// New guests go to the lobby.
     locked: bool,
@@ -148,6 +153,9 @@ pub struct Participant {
     talking: bool,
     /// Their phone sends back what it is sent: others hear themselves.
     echo: bool,
+    /// How they have sounded since the call began, renewed every few seconds; null at first, and where
+    /// nothing has been measured yet.
+    quality: Option<Quality>,
 }
 
 impl From<&snapshot::Participant> for Participant {
@@ -164,6 +172,7 @@ impl From<&snapshot::Participant> for Participant {
             hand_raised: participant.hand_raised,
             talking: participant.talking,
             echo: participant.echo,
+            quality: participant.quality.map(Quality::from),
         }
     }
 }
@@ -182,6 +191,7 @@ pub async fn roster(
     Ok(Json(Roster {
         items: meeting.map(|live| live.roster.iter().map(Participant::from).collect()).unwrap_or_default(),
         next: None,
+        live: meeting.is_some(),
         waiting: meeting.map_or(0, |live| live.waiting),
         locked: meeting.is_some_and(|live| live.locked),
         recording: meeting.is_some_and(|live| live.recording),
@@ -192,6 +202,7 @@ pub async fn roster(
             .filter(|waiting| waiting.host == stored.host && waiting.meeting.is_none_or(|live| live == id))
             .map(InLobby::from)
             .collect(),
+        title: stored.title,
     }))
 }
 

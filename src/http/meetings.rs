@@ -256,7 +256,10 @@ pub async fn add_meeting(
         wait_for_moderator: body.wait_for_moderator,
     };
     in_order(Some(new.starts_at), Some(new.ends_at))?;
-    not_over(last_end(new.starts_at, new.ends_at, new.time_zone.as_deref(), new.recurrence.as_ref())?, now)?;
+    let last = last_end(new.starts_at, new.ends_at, new.time_zone.as_deref(), new.recurrence.as_ref())?;
+    if !context.store.was_done(once.get(), now).await? {
+        not_over(last, now)?;
+    }
     let meeting = context.store.add_meeting_once(id, &new, now, once.get()).await?;
     let location = hosts::location("meetings", meeting.id);
     let told = Told::of(&context, meeting.id).await?;
@@ -448,18 +451,19 @@ pub struct InvitationOrder {
 
 /// Sends the invitation to those who do not have its newest version. It is on its way when this
 /// answers; what became of it is in `deliveries`.
-#[utoipa::path(post, path = "/meetings/{id}/invitations", tag = "meetings", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/meetings/{id}/invitations", tag = "meetings", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key within 24 h, it is done once and answered as before.")),
     request_body = InvitationOrder,
     responses((status = 202, body = Meeting), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn send_invitations(
     State(context): State<Context>,
     caller: Caller,
     Id(id): Id<MeetingId>,
+    once: Once,
     Body(body): Body<InvitationOrder>,
 ) -> Result<impl IntoResponse, Problem> {
     visible(&context, caller, id).await?;
     let to = body.to.map(|texts| check::invitees("to", &texts)).transpose()?;
-    let meeting = context.store.invite(id, to.as_deref(), body.again, context.now()).await?;
+    let meeting = context.store.invite_once(id, to.as_deref(), body.again, context.now(), once.get()).await?;
     Ok((StatusCode::ACCEPTED, shown(&context, meeting).await?))
 }
 

@@ -25,6 +25,7 @@ mod notices;
 mod once;
 mod openapi;
 mod operations;
+mod page;
 mod problem;
 pub mod settings;
 mod traces;
@@ -124,6 +125,7 @@ pub async fn serve(
 fn router(context: Context) -> axum::Router {
     let (router, _document) = openapi::routes().split_for_parts();
     router
+        .route("/moderate", axum::routing::get(page::moderate))
         .fallback(async || Problem::no_such_route())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn(once::keyed))
@@ -145,8 +147,13 @@ async fn finish(request: Request, next: Next) -> Response {
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
+    let policy = response.headers_mut().remove(header::CONTENT_SECURITY_POLICY);
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    // The page brings its own.
+    if let Some(policy) = policy {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
 }

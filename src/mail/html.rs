@@ -29,13 +29,26 @@ pub fn html(invitation: &Invitation, words: &Words) -> String {
             }
         }
     }
+    page(words, &text::subject(invitation, words), &body)
+}
+
+/// A headline and paragraphs.
+pub fn letter(words: &Words, subject: &str, paragraphs: &[String]) -> String {
+    let mut body = format!("<h1 style=\"{HEADING}\">{}</h1>", escaped(subject));
+    for text in paragraphs {
+        paragraph(&mut body, text);
+    }
+    page(words, subject, &body)
+}
+
+fn page(words: &Words, title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n</head>\n\
          <body style=\"{BODY}\">\n{body}</body>\n</html>\n",
         words.tag,
-        escaped(&text::subject(invitation, words)),
+        escaped(title),
     )
 }
 

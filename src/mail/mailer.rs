@@ -29,6 +29,7 @@ pub enum Error {
     Tls(String),
 }
 
+#[derive(Clone)]
 pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,

@@ -30,6 +30,8 @@ pub enum Event {
     Talking { call: CallId, on: bool },
     /// A leg begins or ceases to send back what it is sent.
     Echo { call: CallId, on: bool },
+    /// How a leg in a room has sounded so far: every few seconds, and left out when there is no room.
+    Measured { call: CallId, quality: Quality },
     /// A playback is over: played to its end, stopped, or ended with its leg. Once for each.
     Played { call: CallId, playback: u64 },
     /// Nothing came for a minute, neither RTP nor RTCP, and the leg is not on hold.

@@ -17,6 +17,8 @@ use crate::rtp::rtcp::REPORT_MAX;
 
 /// Ticks between two looks at a leg's RTCP socket and timers: half a second.
 const SELDOM: u64 = 25;
+/// Ticks between two looks at how a leg sounds: three seconds.
+const MEASURED: u64 = 6 * SELDOM;
 /// Room in the event ring that only key presses may use.
 pub(super) const RESERVED_FOR_KEYS: usize = 1_024;
 
@@ -103,6 +105,12 @@ impl Post {
         }
         if let Some(on) = line.leg.take_echo()
             && !self.tell(Event::Echo { call: line.call, on })
+        {
+            add(&self.counters.events_lost, 1);
+        }
+        if line.room.is_some()
+            && (tick + u64::from(place)).is_multiple_of(MEASURED)
+            && !self.tell(Event::Measured { call: line.call, quality: line.leg.quality() })
         {
             add(&self.counters.events_lost, 1);
         }

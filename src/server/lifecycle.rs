@@ -29,6 +29,7 @@ use crate::server::figures::{self, Figures};
 use crate::server::invitations::Invitations;
 use crate::server::known;
 use crate::server::lines::Lines;
+use crate::server::notices::Notices;
 use crate::server::operations::{Counts, Operations, Reread};
 use crate::server::questions::Questions;
 use crate::server::retention;
@@ -214,6 +215,7 @@ impl Service {
             let operations = operations.clone();
             let numbers = Arc::new(move || http::Operations::access_numbers(&*operations));
             let invitations = Invitations::new(store.clone(), numbers, mailer.from());
+            senders.push(sender(Notices::new(store.clone(), mailer.from()), mailer.clone()));
             senders.push(sender(invitations, mailer));
         }
         for hook in hooks {

@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::bridge::input::{DigitSource, HangUp, Incoming};
+use crate::bridge::input::{DigitSource, HangUp, Incoming, Quality};
 use crate::bridge::record::Signalled;
 use crate::bridge::{CallRecord, Ending, Input, Output, PlaybackId, Snapshot, verify};
 use crate::config::{AccessNumber, Settings};
@@ -44,6 +44,9 @@ pub(super) struct Lines {
     /// Who talks and whose phone echoes now, and how often that has changed.
     talking: HashSet<CallId>,
     echoing: HashSet<CallId>,
+    /// How legs in rooms sound, and when readers were last due to be told.
+    quality: HashMap<CallId, Quality>,
+    quality_told: Instant,
     heard: u64,
     /// Who has begun or ceased to talk since somebody asked.
     talk: Vec<(CallId, bool)>,
@@ -82,6 +85,9 @@ struct Line {
 /// Seconds after which a refused trunk may try again (RFC 3261 §20.33).
 const RETRY_AFTER: u32 = 10;
 
+/// Between two times that readers are told how legs sound.
+const QUALITY_EVERY: Duration = Duration::from_secs(1);
+
 impl Lines {
     pub(super) fn new(
         signalling: signalling::Handle,
@@ -95,6 +101,8 @@ impl Lines {
             lines: HashMap::new(),
             talking: HashSet::new(),
             echoing: HashSet::new(),
+            quality: HashMap::new(),
+            quality_told: Instant::now(),
             heard: 0,
             talk: Vec::new(),
             signalling,
@@ -137,6 +145,7 @@ impl Lines {
         }
         self.talking.remove(&record.call);
         self.echoing.remove(&record.call);
+        self.quality.remove(&record.call);
     }
 
     /// How often has changed who talks and who echoes.
@@ -153,11 +162,12 @@ impl Lines {
         self.talking.contains(&call)
     }
 
-    /// Writes into the rosters who talks and who echoes.
+    /// Writes into the rosters who talks, who echoes and how each sounds.
     pub(super) fn mark(&self, snapshot: &mut Snapshot) {
         for participant in snapshot.meetings.iter_mut().flat_map(|meeting| &mut meeting.roster) {
             participant.talking = self.talking.contains(&participant.participant);
             participant.echo = self.echoing.contains(&participant.participant);
+            participant.quality = self.quality.get(&participant.participant).copied();
         }
     }
 
@@ -484,6 +494,17 @@ impl Lines {
                     self.echoing.remove(&call)
                 };
                 info!(%call, on, "the leg sends back what it is sent");
+                return;
+            }
+            media::Event::Measured { call, quality } => {
+                // One that is over has its figures in its record.
+                if self.lines.contains_key(&call) {
+                    self.quality.insert(call, translate::quality(&quality));
+                }
+                if self.quality_told.elapsed() >= QUALITY_EVERY {
+                    self.quality_told = Instant::now();
+                    self.heard += 1;
+                }
                 return;
             }
             media::Event::Tone { call, digit } => Input::Digit { call, digit, source: DigitSource::Inband },

@@ -11,6 +11,7 @@ pub mod invitations;
 mod known;
 mod lifecycle;
 mod lines;
+pub mod notices;
 mod operations;
 mod questions;
 mod reload;

@@ -23,6 +23,8 @@ pub struct Host {
     pub language: Option<Language>,
     pub known_callers: KnownCallers,
     pub notices: Notices,
+    /// Each notice is mailed to `email`, too.
+    pub notice_mail: bool,
     pub numbers: Vec<PhoneNumber>,
     pub pin: Pin,
     /// When this PIN was drawn.
@@ -50,6 +52,7 @@ pub struct HostChange {
     pub language: Option<Option<Language>>,
     pub known_callers: Option<KnownCallers>,
     pub notices: Option<Notices>,
+    pub notice_mail: Option<bool>,
     pub numbers: Option<Vec<PhoneNumber>>,
 }
 
@@ -157,6 +160,7 @@ impl Store {
             "UPDATE hosts SET name = COALESCE($2, name), email = COALESCE($3, email),
                               known_callers = COALESCE($4, known_callers),
                               notices = COALESCE($7, notices),
+                              notice_mail = COALESCE($8, notice_mail),
                               language = CASE WHEN $5 = 1 THEN $6 ELSE language END
              WHERE id = $1",
         )
@@ -167,6 +171,7 @@ impl Store {
         .bind(change.language.is_some())
         .bind(change.language.as_ref().and_then(|language| language.as_ref()).map(Language::as_str))
         .bind(change.notices.map(Word::word))
+        .bind(change.notice_mail.map(i64::from))
         .execute(&mut transaction)
         .await?;
         if changed.rows_affected() > 0
@@ -311,6 +316,7 @@ impl Store {
             language: language.map_err(|_| Error::Unreadable("language"))?,
             known_callers: row.word("known_callers")?,
             notices: row.word("notices")?,
+            notice_mail: row.number("notice_mail")? != 0,
             numbers: self.numbers_of(id).await?,
             pin: self.keys().unseal_pin(id, &row.bytes("pin_sealed")?)?,
             pin_at: row.time("pin_at")?,
@@ -380,7 +386,7 @@ impl Store {
 fn fields_of(host: &Host) -> String {
     let numbers: Vec<&str> = host.numbers.iter().map(PhoneNumber::reveal).collect();
     let language = host.language.as_ref().map(Language::as_str);
-    let words = (host.known_callers.word(), host.notices.word());
+    let words = (host.known_callers.word(), host.notices.word(), host.notice_mail);
     format!("{:?}", (&host.name, &host.email, language, words, numbers, host.pin_at))
 }
 

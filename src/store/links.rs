@@ -11,8 +11,9 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::database::query;
+use super::once::Outcome;
 use super::row::Columns;
-use super::{Error, Refusal, Store};
+use super::{Error, Once, Refusal, Store};
 use crate::bridge::view::MeetingState;
 use crate::types::{HostId, MeetingId, Token};
 
@@ -37,6 +38,34 @@ const PREFIX: &str = "dlm_";
 impl Store {
     /// A link to this meeting that is good until `expires_at`, to the second. A cancelled one has none.
     pub async fn moderator_link(&self, meeting: MeetingId, expires_at: Timestamp) -> Result<Token, Error> {
+        let ends = expires_at;
+        self.moderator_link_once(meeting, expires_at, ends, None).await.map(|(token, _)| token)
+    }
+
+    /// The same, at most once for each `once`; and when the link ends.
+    pub async fn moderator_link_once(
+        &self,
+        meeting: MeetingId,
+        expires_at: Timestamp,
+        now: Timestamp,
+        once: Option<&Once>,
+    ) -> Result<(Token, Timestamp), Error> {
+        let Some(once) = once else { return Ok((self.new_link(meeting, expires_at).await?, expires_at)) };
+        let mut transaction = self.begin().await?;
+        if let Some(outcome) = self.outcome(&mut transaction, Some(once), now).await? {
+            let token = outcome.link()?;
+            let (words, _) = parts(&token).ok_or(Error::Unreadable("outcome"))?;
+            let ends = Timestamp::from_second(Words::from_bytes(&words).expires_at);
+            return Ok((token, ends.map_err(|_| Error::Unreadable("outcome"))?));
+        }
+        let token = self.new_link(meeting, expires_at).await?;
+        let outcome = Outcome { id: meeting.to_string(), secret: Some(token.reveal().to_owned()) };
+        self.keep_outcome(&mut transaction, Some(once), &outcome, now).await?;
+        transaction.commit().await?;
+        Ok((token, expires_at))
+    }
+
+    async fn new_link(&self, meeting: MeetingId, expires_at: Timestamp) -> Result<Token, Error> {
         let (_, state, round) = self.links_of(meeting).await?.ok_or(Refusal::NoSuchMeeting)?;
         if state == MeetingState::Cancelled {
             return Err(Refusal::Cancelled.into());
@@ -49,13 +78,11 @@ impl Store {
     /// What this link reaches; `None` when it is none of ours, expired or revoked, or its meeting is
     /// cancelled.
     pub async fn link_of_token(&self, token: &Token, now: Timestamp) -> Result<Option<Link>, Error> {
-        let text = token.reveal().strip_prefix(PREFIX).unwrap_or_default();
-        let Ok(bytes) = URL_SAFE_NO_PAD.decode(text) else { return Ok(None) };
-        let Some((words, mac)) = bytes.split_first_chunk::<WORDS>() else { return Ok(None) };
-        if !bool::from(self.keys().link(words).as_slice().ct_eq(mac)) {
+        let Some((words, mac)) = parts(token) else { return Ok(None) };
+        if !bool::from(self.keys().link(&words).as_slice().ct_eq(&mac)) {
             return Ok(None);
         }
-        let words = Words::from_bytes(words);
+        let words = Words::from_bytes(&words);
         if words.expires_at <= now.as_second() {
             return Ok(None);
         }
@@ -85,6 +112,12 @@ impl Store {
         })
         .transpose()
     }
+}
+
+/// The words of a link and what says that they are ours.
+fn parts(token: &Token) -> Option<([u8; WORDS], Vec<u8>)> {
+    let bytes = URL_SAFE_NO_PAD.decode(token.reveal().strip_prefix(PREFIX)?).ok()?;
+    bytes.split_first_chunk::<WORDS>().map(|(words, mac)| (*words, mac.to_vec()))
 }
 
 impl Words {

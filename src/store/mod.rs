@@ -51,7 +51,7 @@ pub use hooks::{HookDelivery, HookEvent, HookState, Subscription};
 pub use hosts::{Host, HostChange, NewHost};
 pub use links::Link;
 pub use meetings::{Meeting, MeetingChange, MeetingFilter, NewMeeting, series};
-pub use notices::{Notice, NoticeKind, Notices};
+pub use notices::{DueNotice, Notice, NoticeKind, Notices};
 pub use once::Once;
 pub use outbox::{Delivery, DeliveryState, Due, Settled};
 pub use page::{Cursor, Page, Range};
@@ -79,6 +79,7 @@ struct Inner {
     writes: writes::Writes,
     records: records::Writer,
     outbox: outbox::Bell,
+    notice_outbox: outbox::Bell,
     hooks: hooks::Hooks,
     known: Mutex<known::Cache>,
     windows: Mutex<Windows>,
@@ -103,7 +104,7 @@ impl Store {
     /// date, checks the file for damage, and writes what an earlier run had to put aside.
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         let Opened { writer, reader, keys, spill } = open::open(settings).await?;
-        let outbox = outbox::Bell::default();
+        let (outbox, notice_outbox) = (outbox::Bell::default(), outbox::Bell::default());
         let rules = crate::bridge::Settings::default();
         let windows = Mutex::new(Windows { early_join: rules.early_join, overrun: rules.overrun });
         let limits = Mutex::new(rules.guessing);
@@ -120,6 +121,7 @@ impl Store {
                 writes,
                 records,
                 outbox,
+                notice_outbox,
                 hooks,
                 known,
                 windows,

@@ -7,10 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
 use super::database::{Query, query};
+use super::outbox::Bell;
 use super::page::{Cursor, Page, Range};
 use super::row::{Columns, Row, millis};
 use super::words::Word;
-use super::{Error, Store};
+use super::{DeliveryState, Error, Host, Settled, Store};
 use crate::types::{HostId, MeetingId, NoticeId, PhoneNumber, VerifiedId};
 
 /// What a host wants to be told (per host).
@@ -39,6 +40,18 @@ pub struct Notice {
     pub meeting_title: String,
     /// The last time, if it happened several times.
     pub noticed_at: Timestamp,
+}
+
+/// A notice whose letter's time has come.
+#[derive(Clone, Debug)]
+pub struct DueNotice {
+    pub letter: i64,
+    /// Attempts so far.
+    pub attempts: u32,
+    pub host: Host,
+    pub notice: Notice,
+    /// The meeting's.
+    pub time_zone: Option<String>,
 }
 
 /// Older notices go when a new one comes.
@@ -74,19 +87,25 @@ impl Store {
         meeting: MeetingId,
         now: Timestamp,
     ) {
+        let id = NoticeId::fresh();
         // Its number is sealed for its host already, as it is in a notice.
         let statement = query(
-            "INSERT INTO notices (id, host, kind, number_mac, number_sealed, meeting, noticed_at)
-             SELECT $1, hosts.id, 'came-without-code', number_mac, number_sealed, $3, $4
+            "INSERT INTO notices (id, host, kind, number_mac, number_sealed, meeting, noticed_at,
+                                  letter, letter_state, letter_next_at)
+             SELECT $1, hosts.id, 'came-without-code', number_mac, number_sealed, $3, $4,
+                    CASE WHEN hosts.notice_mail = 1 THEN $5 END,
+                    CASE WHEN hosts.notice_mail = 1 AND $5 IS NOT NULL THEN 'queued' END, $4
              FROM verified_numbers JOIN hosts ON hosts.id = host
              WHERE verified_numbers.id = $2 AND verified_numbers.meeting <> $3 AND hosts.notices <> 'off'
              ON CONFLICT (host, kind, number_mac, meeting) DO UPDATE SET noticed_at = excluded.noticed_at",
         )
-        .bind(NoticeId::fresh().to_string())
+        .bind(id.to_string())
         .bind(verified.to_string())
         .bind(meeting.to_string())
-        .bind(millis(now));
+        .bind(millis(now))
+        .bind(self.letter(id));
         told(self.write(statement).await);
+        self.notice_outbox().ring();
     }
 
     /// That this phone is new, unless it is remembered already: to be written right before it is.
@@ -97,19 +116,88 @@ impl Store {
         meeting: MeetingId,
         now: Timestamp,
     ) -> Result<Query, Error> {
+        let id = NoticeId::fresh();
         Ok(query(
-            "INSERT INTO notices (id, host, kind, number_mac, number_sealed, meeting, noticed_at)
-             SELECT $1, hosts.id, 'remembered', $3, $4, $5, $6 FROM hosts
+            "INSERT INTO notices (id, host, kind, number_mac, number_sealed, meeting, noticed_at,
+                                  letter, letter_state, letter_next_at)
+             SELECT $1, hosts.id, 'remembered', $3, $4, $5, $6,
+                    CASE WHEN hosts.notice_mail = 1 THEN $7 END,
+                    CASE WHEN hosts.notice_mail = 1 AND $7 IS NOT NULL THEN 'queued' END, $6
+             FROM hosts
              WHERE hosts.id = $2 AND hosts.notices <> 'off'
                AND NOT EXISTS (SELECT 1 FROM verified_numbers WHERE host = $2 AND number_mac = $3)
              ON CONFLICT (host, kind, number_mac, meeting) DO UPDATE SET noticed_at = excluded.noticed_at",
         )
-        .bind(NoticeId::fresh().to_string())
+        .bind(id.to_string())
         .bind(host.to_string())
         .bind(self.keys().number(number).to_vec())
         .bind(self.keys().seal_number(host.0.as_bytes(), number)?)
         .bind(meeting.to_string())
-        .bind(millis(now)))
+        .bind(millis(now))
+        .bind(self.letter(id)))
+    }
+
+    /// The number of a notice's letter, if letters are sent at all.
+    fn letter(&self, notice: NoticeId) -> Option<i64> {
+        self.outbox().attended().then(|| (notice.0.as_u128() & i64::MAX as u128) as i64)
+    }
+
+    /// At most `most` notices whose letters are to be sent now, the longest waiting first.
+    pub async fn due_notices(&self, now: Timestamp, most: usize) -> Result<Vec<DueNotice>, Error> {
+        // Through the writing connection: what was just settled must not be seen as queued.
+        let rows = query(
+            "SELECT notices.*, meetings.title, meetings.time_zone
+             FROM notices JOIN meetings ON meetings.id = notices.meeting
+             WHERE letter_state = 'queued' AND letter_next_at <= $1 ORDER BY letter_next_at, letter LIMIT $2",
+        )
+        .bind(millis(now))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all(&self.inner.writer)
+        .await?;
+        let mut due = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let notice = self.read_notice(row)?;
+            let Some(host) = self.host(notice.host).await? else { continue };
+            due.push(DueNotice {
+                letter: row.number("letter")?,
+                attempts: u32::try_from(row.number("letter_attempts")?)
+                    .map_err(|_| Error::Unreadable("letter_attempts"))?,
+                host,
+                notice,
+                time_zone: row.text_or_null("time_zone")?,
+            });
+        }
+        Ok(due)
+    }
+
+    /// Writes down what became of a letter. One whose notice is gone is nobody's concern.
+    pub async fn settle_notice(&self, letter: i64, settled: Settled<'_>) -> Result<(), Error> {
+        let (state, next, why) = match settled {
+            Settled::Sent => (DeliveryState::Sent, None, None),
+            Settled::Later(at, why) => (DeliveryState::Queued, Some(at), Some(why)),
+            Settled::Failed(why) => (DeliveryState::Failed, None, Some(why)),
+        };
+        query(
+            "UPDATE notices SET letter_state = $2, letter_attempts = letter_attempts + 1,
+                 letter_next_at = coalesce($3, letter_next_at), letter_error = $4
+             WHERE letter = $1 AND letter_state = 'queued'",
+        )
+        .bind(letter)
+        .bind(state.word())
+        .bind(next.map(millis))
+        .bind(why.map(|why| why.chars().take(300).collect::<String>()))
+        .execute(&self.inner.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends when a notice was written since the last call.
+    pub async fn notice_outbox_filled(&self) {
+        self.notice_outbox().filled().await;
+    }
+
+    pub(super) fn notice_outbox(&self) -> &Bell {
+        &self.inner.notice_outbox
     }
 
     /// Those of this host that nobody has looked at for too long.

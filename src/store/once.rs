@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::database::{Transaction, query};
 use super::row::{Columns, millis};
 use super::{Error, Refusal, Store};
-use crate::types::{HostId, HostPin, MeetingId, TokenId};
+use crate::types::{HostId, HostPin, MeetingId, Token, TokenId};
 
 /// A request that is to be carried out once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +43,10 @@ impl Outcome {
         self.id.parse().map_err(|_| Error::Unreadable("outcome"))
     }
 
+    pub fn link(&self) -> Result<Token, Error> {
+        self.secret.as_deref().map(Token::new).ok_or(Error::Unreadable("outcome"))
+    }
+
     pub fn host_pin(&self) -> Result<HostPin, Error> {
         let pin = self.secret.as_deref().unwrap_or_default();
         HostPin::parse(pin).map_err(|_| Error::Unreadable("outcome"))
@@ -58,6 +62,18 @@ impl Store {
             key: self.keys().once("key", &[who, key].map(str::as_bytes)),
             request: self.keys().once("request", &[request]),
         }
+    }
+
+    /// Whether this request was carried out before. What was good then is not judged by today's time.
+    ///
+    /// # Errors
+    /// When its key was used for another one.
+    pub async fn was_done(&self, once: Option<&Once>, now: Timestamp) -> Result<bool, Error> {
+        if once.is_none() {
+            return Ok(false);
+        }
+        let mut transaction = self.begin().await?;
+        Ok(self.outcome(&mut transaction, once, now).await?.is_some())
     }
 
     /// What came of this request when it was carried out before, if it was.

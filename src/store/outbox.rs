@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::meetings::Meeting;
+use super::once::{Once, Outcome};
 use super::row::{Columns, Row, millis};
 use super::words::Word;
 use super::{Error, Host, Refusal, Store};
@@ -82,6 +83,16 @@ impl Bell {
     pub fn ring(&self) {
         self.bell.notify_one();
     }
+
+    /// Whether what is queued is sent.
+    pub fn attended(&self) -> bool {
+        self.attended.load(Ordering::Acquire)
+    }
+
+    /// Ends when it was rung since the last call.
+    pub async fn filled(&self) {
+        self.bell.notified().await;
+    }
 }
 
 impl Store {
@@ -93,7 +104,7 @@ impl Store {
 
     /// Ends when something was queued since the last call.
     pub async fn outbox_filled(&self) {
-        self.outbox().bell.notified().await;
+        self.outbox().filled().await;
     }
 
     /// Sends the newest version to the meeting's guests, or to those in `to`, unless they have it. What
@@ -106,10 +117,25 @@ impl Store {
         again: bool,
         now: Timestamp,
     ) -> Result<Meeting, Error> {
-        if !self.outbox().attended.load(Ordering::Acquire) {
+        self.invite_once(meeting, to, again, now, None).await
+    }
+
+    /// The same, at most once for each `once`.
+    pub async fn invite_once(
+        &self,
+        meeting: MeetingId,
+        to: Option<&[String]>,
+        again: bool,
+        now: Timestamp,
+        once: Option<&Once>,
+    ) -> Result<Meeting, Error> {
+        if !self.outbox().attended() {
             return Err(Refusal::NoMail.into());
         }
         let mut transaction = self.begin().await?;
+        if let Some(outcome) = self.outcome(&mut transaction, once, now).await? {
+            return self.read_back(&mut transaction, outcome.meeting()?).await;
+        }
         let mut invited = self.read_back(&mut transaction, meeting).await?;
         if invited.state == MeetingState::Cancelled {
             return Err(Refusal::Cancelled.into());
@@ -124,6 +150,8 @@ impl Store {
         }
         let guests = to.unwrap_or(&invited.invitees).to_vec();
         self.queue(&mut transaction, &invited, Method::Request, &guests, now).await?;
+        let outcome = Outcome { id: meeting.to_string(), secret: None };
+        self.keep_outcome(&mut transaction, once, &outcome, now).await?;
         transaction.commit().await?;
         self.outbox().ring();
         Ok(invited)
@@ -216,7 +244,7 @@ impl Store {
         guests: &[String],
         now: Timestamp,
     ) -> Result<(), Error> {
-        if !self.outbox().attended.load(Ordering::Acquire) {
+        if !self.outbox().attended() {
             return Ok(());
         }
         for guest in guests {

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "webhooks", include_str!("migrations/0005_webhooks.sql")),
     (6, "links", include_str!("migrations/0006_links.sql")),
     (7, "once", include_str!("migrations/0007_once.sql")),
+    (8, "notice mail", include_str!("migrations/0008_notice_mail.sql")),
 ];
 
 pub(super) fn sqlite() -> Migrator {

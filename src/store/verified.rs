@@ -68,6 +68,7 @@ impl Store {
         let (noticed, remembered, _) =
             tokio::join!(self.write(new), self.write(statement), self.write(Self::old_notices(host, now)));
         notices::told(noticed);
+        self.notice_outbox().ring();
         remembered?;
         self.known_anew(number, now);
         // It is true now, and told behind the caller's back.

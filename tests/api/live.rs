@@ -26,6 +26,7 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
         (&one["number"], &one["role"], &one["entered"]),
         (&json!("+4477…0123"), &json!("guest"), &json!("remembered"))
     );
+    assert_eq!((&one["quality"]["mos"], &one["quality"]["jitter_ms"]), (&json!(4.25), &json!(3.5)));
     assert_eq!(roster.json["waiting"], 2);
     let shown = service.terminal("meetings").unwrap();
     assert!(
@@ -34,6 +35,7 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
     );
     let shown = service.terminal(&format!("meetings {}", meeting["id"].as_str().unwrap())).unwrap();
     assert!(shown.contains("+4477…0123") && shown.contains("guest"), "{shown}");
+    assert_eq!((&roster.json["title"], &roster.json["live"]), (&json!("Budget"), &json!(true)));
     let waits = &roster.json["lobby"][0];
     assert_eq!((&waits["number"], &waits["reason"]), (&json!("+4477…0456"), &json!("locked")));
     assert_eq!((&live.items()[0]["lobby"], &live.items()[0]["locked"]), (&json!(1), &json!(false)));

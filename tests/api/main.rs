@@ -9,6 +9,7 @@ mod live;
 mod meetings;
 mod once;
 mod operator;
+mod page;
 #[path = "../support/events.rs"]
 mod stream;
 mod terminal;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
-use doorline::bridge::input::DigitSource;
+use doorline::bridge::input::{DigitSource, Quality};
 use doorline::bridge::question::OpenedBy;
 use doorline::bridge::record::{Act, Key, Step};
 use doorline::bridge::snapshot::{Entered, InLobby, LiveCall, LiveMeeting, LobbyReason, Participant, Role};
@@ -284,11 +285,12 @@ impl Service {
         body: Option<&str>,
         kind: &str,
     ) -> Answered_ {
-        let path = if path.starts_with("/api") || ["/healthz", "/readyz", "/metrics"].contains(&path) {
-            path.to_owned()
-        } else {
-            format!("/api/v1{path}")
-        };
+        let path =
+            if path.starts_with("/api") || ["/healthz", "/readyz", "/metrics", "/moderate"].contains(&path) {
+                path.to_owned()
+            } else {
+                format!("/api/v1{path}")
+            };
         let mut request =
             ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         if let Some(token) = token {
@@ -422,6 +424,7 @@ fn live_meeting(host: &Made, meeting: MeetingId, participant: u128) -> LiveMeeti
             hand_raised: false,
             talking: true,
             echo: false,
+            quality: Some(Quality { opinion: Some(4.25), jitter_ms: 3.5, ..Quality::default() }),
         }],
         waiting: 2,
         locked: false,

@@ -95,6 +95,54 @@ fn what_is_asked_for_twice_with_one_key_is_done_once() {
 }
 
 #[test]
+fn a_link_and_an_invitation_asked_for_twice_are_made_once() {
+    let service = Service::start();
+    service.store.attend_outbox();
+    let ada = service.host("Ada");
+    let meeting = service.meeting(&ada, "one-time")["id"].as_str().unwrap().to_owned();
+    let links = format!("/meetings/{meeting}/moderator-links");
+    let first = service.keyed(&links, &ada.token, "link", &json!({"expires_in": 600}));
+    assert_eq!(first.status, 201, "{}", first.text);
+    // Later it would end later.
+    std::thread::sleep(Duration::from_millis(1_100));
+    let again = service.keyed(&links, &ada.token, "link", &json!({"expires_in": 600}));
+    assert_eq!((again.status, &again.json), (201, &first.json));
+    let other = service.keyed(&links, &ada.token, "other link", &json!({"expires_in": 600}));
+    assert_ne!(other.json["token"], first.json["token"]);
+    service.keyed(&links, &ada.token, "link", &json!({"expires_in": 700})).is_problem(422, None);
+
+    let invitations = format!("/meetings/{meeting}/invitations");
+    let wish = json!({"again": true});
+    let sequence = |answer: &Answered_| answer.json["sequence"].as_u64().unwrap();
+    let first = service.keyed(&invitations, &ada.token, "mail", &wish);
+    assert_eq!(first.status, 202, "{}", first.text);
+    let again = service.keyed(&invitations, &ada.token, "mail", &wish);
+    assert_eq!((again.status, &again.json), (202, &first.json));
+    let other = service.keyed(&invitations, &ada.token, "more mail", &wish);
+    assert_eq!(sequence(&other), sequence(&first) + 1);
+}
+
+#[test]
+fn what_was_asked_for_in_time_is_answered_as_before_when_its_time_is_over() {
+    let service = Service::start();
+    let ada = service.host("Ada");
+    let path = format!("/hosts/{}/meetings", ada.id);
+    let soon = Timestamp::now() + SignedDuration::from_secs(2);
+    let wish = json!({"kind": "one-time", "title": "Short", "starts_at": in_minutes(-5), "ends_at": soon.to_string()});
+    let first = service.keyed(&path, &ada.token, "one", &wish);
+    assert_eq!(first.status, 201, "{}", first.text);
+    let mut tries = 0;
+    while Timestamp::now() <= soon {
+        std::thread::sleep(Duration::from_millis(50));
+        tries += 1;
+        assert!(tries < 200);
+    }
+    service.keyed(&path, &ada.token, "two", &wish).is_problem(422, Some("ends_at"));
+    let again = service.keyed(&path, &ada.token, "one", &wish);
+    assert_eq!((again.status, &again.json), (201, &first.json));
+}
+
+#[test]
 fn many_at_once_with_one_key_make_one_thing() {
     let service = Service::start();
     let ada = service.host("Ada");

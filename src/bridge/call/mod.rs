@@ -7,7 +7,7 @@ mod entry;
 pub(crate) mod flow;
 mod hello;
 mod host_pin;
-mod inside;
+pub(crate) mod inside;
 mod leaving;
 pub(crate) mod lobby;
 mod menu;

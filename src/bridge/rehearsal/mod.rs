@@ -24,12 +24,15 @@
 //! > ada opens review | closes review | cancels review      > remove ada      > drain
 //! > mute anna | unmute anna | remove anna | remove and forget anna
 //! > date +1h                    > revoke +442079460001
+//! > wire slow 1s | wire back    (how long a good-bye takes on the wire, and figures after it)
 //! ```
 
 mod line;
 pub mod replay;
+mod rules;
 mod stage;
 mod store;
 
+pub use rules::{Line, Rules};
 pub use stage::{Stage, check, play};
 pub use store::Store;

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::line::{clock, day, describe, duration, length, number};
+use super::rules::Rules;
 use super::store::Store;
+#[cfg(test)]
+use crate::bridge::call::state::Event;
 use crate::bridge::guess::Ladder;
 use crate::bridge::input::{Caller, DigitSource, HangUp, Quality};
 use crate::bridge::verify::Basis;
@@ -40,6 +43,9 @@ pub struct Stage {
     playing: BTreeMap<CallId, VecDeque<(PlaybackId, Instant)>>,
     answered: BTreeMap<CallId, bool>,
     mood: Mood,
+    /// How long the wire takes to end a call, and the leg to tell its figures.
+    wire: Duration,
+    rules: Rules,
     said: Vec<String>,
     news: Vec<News>,
     /// The records of calls that are over.
@@ -77,6 +83,8 @@ impl Stage {
             playing: BTreeMap::new(),
             answered: BTreeMap::new(),
             mood: Mood::There(Duration::ZERO),
+            wire: Duration::ZERO,
+            rules: Rules::new(Settings::default().participants_max),
             said: Vec::new(),
             news: Vec::new(),
             records: Vec::new(),
@@ -171,6 +179,7 @@ impl Stage {
                     }
                 }
                 self.bridge = Bridge::new(self.settings.clone());
+                self.rules = Rules::new(self.settings.participants_max);
                 self.store.ladder = Ladder::new(self.settings.guessing.clone());
             }
             _ => return Err(format!("line {line:?} is nothing a stage can be set up with")),
@@ -218,6 +227,8 @@ impl Stage {
             ["store", "back"] => self.mood = Mood::There(Duration::ZERO),
             ["store", "slow", time] => self.mood = Mood::There(duration(time)?),
             ["store", "silent"] => self.mood = Mood::Silent,
+            ["wire", "slow", time] => self.wire = duration(time)?,
+            ["wire", "back"] => self.wire = Duration::ZERO,
             ["date", step] => {
                 let (back, time) = step.strip_prefix('-').map_or((false, &step[1..]), |time| (true, time));
                 let time = duration(time)?;
@@ -360,10 +371,40 @@ impl Stage {
             playing.retain(|(other, _)| other != playback);
         }
         let mut out = Vec::new();
-        self.bridge.handle(input, self.now, &mut out);
+        self.bridge.handle(input.clone(), self.now, &mut out);
+        self.done(&input, out);
+    }
+
+    fn done(&mut self, input: &Input, out: Vec<Output>) {
+        if let Err(fault) = self.rules.step(input, &out, &self.bridge, self.now) {
+            self.store.faults.push(fault);
+        }
         for output in out {
             self.carry_out(output);
         }
+    }
+
+    /// One event of one call, without the input that it comes of.
+    #[cfg(test)]
+    pub(in crate::bridge) fn event(&mut self, call: CallId, event: Event) {
+        let mut out = Vec::new();
+        self.bridge.event(call, event, self.now, &mut out);
+        self.done(&Input::Tick, out);
+        self.advance(Duration::ZERO);
+    }
+
+    /// What this caller hears now, if anything.
+    #[cfg(test)]
+    pub(in crate::bridge) fn first_playing(&self, call: CallId) -> Option<PlaybackId> {
+        self.playing.get(&call)?.front().map(|(playback, _)| *playback)
+    }
+
+    /// Nobody is there any more: whether anything is left.
+    ///
+    /// # Errors
+    /// Names what is left.
+    pub fn at_rest(&self) -> Done {
+        self.rules.at_rest(&self.bridge)
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -404,7 +445,7 @@ impl Stage {
                 self.answered.insert(call, true);
             }
             Output::Refuse { call, .. } | Output::HangUp { call, .. } => {
-                self.later(Duration::ZERO, Input::HungUp { call, how: HangUp::Us });
+                self.later(self.wire, Input::HungUp { call, how: HangUp::Us });
                 self.close_leg(call);
             }
             Output::Play { call, playback, prompts } => {
@@ -457,7 +498,7 @@ impl Stage {
         self.playing.remove(&call);
         self.coming.retain(|_, input| !matches!(input, Input::Played { call: c, .. } if *c == call));
         if self.answered.remove(&call).is_some() {
-            self.later(Duration::ZERO, Input::Quality { call, quality: Quality::default() });
+            self.later(self.wire, Input::Quality { call, quality: Quality::default() });
         }
     }
 
@@ -493,7 +534,7 @@ impl Stage {
         Ok(call)
     }
 
-    fn hung_up(&mut self, name: &str, how: HangUp) -> Done {
+    pub(in crate::bridge) fn hung_up(&mut self, name: &str, how: HangUp) -> Done {
         let call = self.call(name)?;
         self.give(Input::HungUp { call, how });
         self.close_leg(call);

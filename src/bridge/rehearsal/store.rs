@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::bridge::guess::{Aim, Ladder, Limits};
 use crate::bridge::question::OpenedBy;
 use crate::bridge::view::{Known, KnownCallers, MeetingKind, MeetingState};
-use crate::bridge::{Answer, HostView, MeetingView, Question};
+use crate::bridge::{Answer, HostView, MeetingView, Question, Series, Settings};
 use crate::types::{Code, HostId, HostPin, Language, MeetingId, PhoneNumber, Pin, Trust, VerifiedId};
 
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub struct Store {
     pub ladder: Ladder,
     /// What the bridge should not have asked for.
     pub faults: Vec<String>,
+    /// Which occurrence of a recurring meeting matters.
+    pub early_join: Duration,
+    pub overrun: Duration,
     born: u128,
 }
 
@@ -41,6 +44,10 @@ pub struct Host {
 pub struct Meeting {
     pub view: MeetingView,
     pub code: Option<Code>,
+    /// If it recurs: `view` has the times of its first occurrence.
+    pub series: Option<Series>,
+    /// When it was opened last.
+    opened_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,8 +69,27 @@ impl Default for Store {
             verified: Vec::new(),
             ladder: Ladder::new(Limits::default()),
             faults: Vec::new(),
+            early_join: Settings::default().early_join,
+            overrun: Settings::default().overrun,
             born: 0,
         }
+    }
+}
+
+impl Meeting {
+    /// As the real store does it: the occurrence that matters now.
+    fn occurring(&self, date: Timestamp, early_join: Duration, overrun: Duration) -> MeetingView {
+        let mut view = self.view.clone();
+        let Some(series) = &self.series else { return view };
+        let at = |time| series.occurrence(time, early_join, overrun);
+        let one = at(self.opened_at.filter(|_| view.state == MeetingState::Open).unwrap_or(date));
+        let was_this = view.closed_at.is_some_and(|closed| at(closed) == one);
+        if view.state == MeetingState::Closed && !was_this {
+            view.state = MeetingState::Scheduled;
+        }
+        view.closed_at = view.closed_at.filter(|_| was_this);
+        (view.starts_at, view.ends_at) = (Some(one.starts_at), Some(one.ends_at));
+        view
     }
 }
 
@@ -84,7 +110,7 @@ impl Store {
             known_callers: None,
             wait_for_moderator: false,
         };
-        self.meetings.push(Meeting { view, code: None });
+        self.meetings.push(Meeting { view, code: None, series: None, opened_at: None });
         self.hosts.push(Host {
             id,
             name: name.to_owned(),
@@ -119,7 +145,7 @@ impl Store {
             known_callers: None,
             wait_for_moderator: false,
         };
-        self.meetings.push(Meeting { view, code });
+        self.meetings.push(Meeting { view, code, series: None, opened_at: None });
         &mut self.meetings.last_mut().expect("one was just added").view
     }
 
@@ -161,14 +187,14 @@ impl Store {
         let host = self.hosts.iter().find(|host| host.id == id)?;
         let soon = date.checked_add(24 * HOUR).unwrap_or(Timestamp::MAX);
         let lately = date.checked_sub(HOUR).unwrap_or(Timestamp::MIN);
-        let matters = |view: &&MeetingView| {
+        let matters = |view: &MeetingView| {
             view.host == id
                 && (view.state == MeetingState::Open
                     || (view.starts_at.is_none_or(|at| at <= soon)
                         && view.ends_at.is_none_or(|at| at >= lately)))
         };
-        let mut meetings: Vec<_> =
-            self.meetings.iter().map(|meeting| &meeting.view).filter(matters).cloned().collect();
+        let occurring = |meeting: &Meeting| meeting.occurring(date, self.early_join, self.overrun);
+        let mut meetings: Vec<_> = self.meetings.iter().map(occurring).filter(matters).collect();
         meetings.sort_by_key(|view| view.starts_at);
         Some(HostView {
             id,
@@ -280,10 +306,11 @@ impl Store {
             self.faults.push("two live meetings of one host".to_owned());
             return Answer::Unavailable;
         }
-        match self.meeting_mut(meeting) {
-            Some(view) if view.host == host => {
-                view.state = MeetingState::Open;
-                view.opened_by = Some(by);
+        match self.meetings.iter_mut().find(|row| row.view.id == meeting) {
+            Some(row) if row.view.host == host => {
+                row.view.state = MeetingState::Open;
+                row.view.opened_by = Some(by);
+                row.opened_at = Some(date);
                 Answer::Done
             }
             _ => {

@@ -62,6 +62,15 @@ ends-until = { $rule }, until { $date }.
 ends-never = { $rule }.
 same-code = The same PIN and code are good each time.
 
+# What the host is told of phones that go straight in.
+notice-remembered-subject = A new phone is remembered
+notice-remembered = The phone { $number } proved the PIN and the one-time code of "{ $title }" on { $date }, { $time } ({ $zone }). It is remembered: from now on it goes straight in.
+notice-remembered-undo = You do not know it? Take it off the list of your verified numbers, and give the meeting a new code.
+notice-without-code-subject = A phone came in without the code
+notice-without-code = The phone { $number } came in to "{ $title }" on { $date }, { $time } ({ $zone }) without its one-time code, because it is remembered.
+notice-without-code-undo = It should not have? Remove and forget it. Or have remembered phones asked for the code: "known_callers" of the meeting or of your account.
+notice-why = You are told by mail because "notice_mail" of your account is on.
+
 list = { $before }, { $item }
 list-end = { $before } and { $item }
 

@@ -65,6 +65,15 @@ ends-until = { $rule }, do: { $date }.
 ends-never = { $rule }.
 same-code = Za każdym razem obowiązują ten sam PIN i kod.
 
+# What the host is told of phones that go straight in.
+notice-remembered-subject = Zapamiętano nowy telefon
+notice-remembered = Z telefonu { $number } podano PIN i kod jednorazowy spotkania „{ $title }”: { $date }, { $time } ({ $zone }). Telefon został zapamiętany: odtąd wchodzi od razu.
+notice-remembered-undo = Nie znasz go? Usuń go z listy zweryfikowanych numerów i nadaj spotkaniu nowy kod.
+notice-without-code-subject = Telefon dołączył bez kodu
+notice-without-code = Telefon { $number } dołączył do spotkania „{ $title }” bez kodu jednorazowego, bo jest zapamiętany: { $date }, { $time } ({ $zone }).
+notice-without-code-undo = Nie powinien? Usuń go ze spotkania i zapomnij. Możesz też wymagać kodu od zapamiętanych telefonów: „known_callers” spotkania albo konta.
+notice-why = Piszemy, bo na Twoim koncie włączone jest „notice_mail”.
+
 list = { $before }, { $item }
 list-end = { $before } i { $item }
 
