@@ -181,8 +181,7 @@ impl Service {
             questions,
             store.clone(),
             counts,
-            feed.clone(),
-            tell_spans,
+            (feed.clone(), tell_spans),
             publish,
         );
         let sources = Sources {
