@@ -107,6 +107,14 @@ fn stands_alone(line: &str, code: &str) -> bool {
 }
 
 #[test]
+#[should_panic(expected = "a secret stands in note.txt: Pin")]
+fn a_secret_that_a_service_leaves_behind_fails_its_test() {
+    let door = Doorline::plain();
+    let host = door.api().new_host("careless");
+    std::fs::write(door.data_dir().join("note.txt"), format!("the PIN is {}", host.pin)).unwrap();
+}
+
+#[test]
 fn secrets_are_found_where_they_stand_by_themselves() {
     keep(Pin, "918273645");
     keep(Code, "4711");

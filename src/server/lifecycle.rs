@@ -173,8 +173,7 @@ impl Service {
             questions,
             store.clone(),
             counts,
-            feed.clone(),
-            tell_spans,
+            (feed.clone(), tell_spans),
             publish,
         );
         let sources = Sources {

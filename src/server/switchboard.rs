@@ -71,10 +71,10 @@ impl Switchboard {
         questions: Questions,
         store: Store,
         counts: Counts,
-        feed: Feed,
-        spans: Option<Spans>,
+        onlookers: (Feed, Option<Spans>),
         snapshot: watch::Sender<Arc<Snapshot>>,
     ) -> Self {
+        let (feed, spans) = onlookers;
         Self {
             bridge,
             lines,
