@@ -233,9 +233,19 @@ fn description(text: &mut [u8], begin: usize) {
                 line.len()
             };
             numbers(&mut line[..end], Numbers::Middle);
+        } else if is(b"a=ssrc:") {
+            // The source is a number, but no telephone's; its cname may be somebody's address.
+            let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+            numbers(&mut line[end..], Numbers::Middle);
+        } else if is(b"a=") && !NO_TELEPHONE.iter().any(|start| is(start)) {
+            numbers(line, Numbers::Middle);
         }
     }
 }
+
+/// Attributes whose numbers are long and nobody's.
+const NO_TELEPHONE: [&[u8]; 6] =
+    [b"a=rtpmap:", b"a=fmtp:", b"a=candidate:", b"a=fingerprint:", b"a=ssrc-group:", b"a=rtcp:"];
 
 /// Where the third word of a crypto attribute begins, which is the key.
 fn secret_of_crypto(line: &[u8]) -> usize {
@@ -303,6 +313,9 @@ c=IN IP4 192.168.100.200
 m=audio 49170 RTP/SAVP 0 101
 a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20
 a=ice-pwd:asd88fgpdd777uzjYhagZg
+a=ssrc:4027158913 cname:sip:+447700900123@192.0.2.7
+a=candidate:1467250027 1 udp 2122260223 192.168.100.200 46243 typ host
+a=X-caller:447700900123
 ";
         let expected = "\
 INVITE sip:+4420xxxx0000@192.0.2.1 SIP/2.0
@@ -327,6 +340,9 @@ c=IN IP4 192.168.100.200
 m=audio 49170 RTP/SAVP 0 101
 a=crypto:1 AES_CM_128_HMAC_SHA1_80 xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 a=ice-pwd:xxxxxxxxxxxxxxxxxxxxxx
+a=ssrc:4027158913 cname:sip:+4477xxxx0123@192.0.2.7
+a=candidate:1467250027 1 udp 2122260223 192.168.100.200 46243 typ host
+a=X-caller:4477xxxx0123
 ";
         let shown = shown(message);
         for (line, expected) in shown.lines().zip(expected.lines()) {
