@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use doorline::cli::phone::{Call, Plan, Voice};
+use doorline::cli::phone::{Call, Happening, Plan, Voice, Who};
 use serde_json::{Value, json};
 use support::certificates::Authority;
+use support::hear;
 use support::{Api, Doorline, Host, LAB, Meeting, NOBODY, Options, eventually};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -111,6 +112,28 @@ fn what_needs_a_restart_is_named_and_numbers_and_log_level_change_at_once() {
     let meeting = api.new_one_time_meeting(&host);
     let told = api.get(&format!("/meetings/{}", meeting.id)).good();
     assert_eq!(told["access_numbers"][0]["number"], "+442079460001", "{told}");
+}
+
+#[test]
+fn a_drain_that_lasts_too_long_ends_meetings_with_a_word_and_each_call_has_its_record() {
+    let config = "\n[limits]\ndrain_seconds = 10\n".to_owned();
+    let mut door = Doorline::start(Options { config, ..Options::default() });
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    let calls = [1, 2].map(|n| dial(&door, &host, &meeting, &format!("+1555012400{n}"), Voice::default()));
+    in_meeting(&api, &meeting, 2);
+    door.tell_to_stop();
+    for call in &calls {
+        let end = call.wait_for_end(JOINED).expect("it is ended");
+        assert!(matches!(end, Happening::Ended { by: Who::Them, .. }), "{end}");
+        assert!(hear::prompt_in(&call.heard(), "meeting-has-ended").is_some(), "nobody was told");
+    }
+    eventually("it exits", SOON, || (!door.is_running()).then_some(()));
+    door.start_again();
+    for call in &calls {
+        assert_eq!(api.record(call.call_id())["ending"], "meeting-ended");
+    }
 }
 
 /// A WAV file of a second's tone, as packs have them.

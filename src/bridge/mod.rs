@@ -162,6 +162,7 @@ impl Bridge {
             meetings: rooms.filter_map(|room| room.live.as_ref()).map(|live| live.snapshot()).collect(),
             lobby,
             draining: self.draining,
+            unwritten: self.over,
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Snapshot {
     /// Everyone in a lobby, who came first in front.
     pub lobby: Vec<InLobby>,
     pub draining: bool,
+    /// Calls that are over and have no record yet.
+    pub unwritten: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]

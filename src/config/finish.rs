@@ -82,6 +82,8 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
     let recording = self::recording(&recording, &data_dir, faults);
     let mut bridge = bridge(&meetings, &limits, media.as_ref(), bridge::Settings::default(), faults);
     bridge.guessing = self::guessing(&guessing, faults);
+    let drain = faults.keep("limits.drain_seconds", within(limits.drain_seconds, 10..=86_400));
+    let drain = Duration::from_secs(drain.unwrap_or_default() as u64);
     let retention = keeping::retention(&retention, &bridge, faults);
     let webhooks = webhooks::webhooks(&hooks, &folder, faults);
     let trace = traces::trace(&trace, &hep, &folder, faults);
@@ -128,6 +130,7 @@ pub fn settings(file: &Path, token: Option<Token>) -> Result<Settings, Vec<Fault
             store,
             mail,
             bridge,
+            drain,
             trunks,
             access_numbers,
             log_format,

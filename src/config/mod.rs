@@ -4,6 +4,7 @@
 //! service never starts on half a configuration.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::types::{Country, Language, PhoneNumber, Token};
 use crate::{bridge, http, mail, media, server, signalling, sip, stir, store, telemetry, trace};
@@ -53,6 +54,8 @@ pub struct Settings {
     /// `None`: no mail is sent.
     pub mail: Option<mail::Settings>,
     pub bridge: bridge::Settings,
+    /// How long live calls may go on once the service is told to stop.
+    pub drain: Duration,
     /// By name.
     pub trunks: Vec<sip::trunk::Trunk>,
     /// None at all: every dialled number is answered.

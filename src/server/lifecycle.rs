@@ -52,8 +52,8 @@ const REQUESTS_MAX: usize = 256;
 const ORDERS_MAX: usize = 8;
 /// How often histograms are tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// How long a drain waits for calls to end by themselves.
-const DRAIN: Duration = Duration::from_secs(3600);
+/// From the end of meetings that a drain ends to the end of their calls: the longest farewell.
+const FAREWELL: Duration = Duration::from_secs(15);
 /// How long writing the last records may take.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -96,6 +96,8 @@ pub struct Service {
     sweep: JoinHandle<()>,
     /// Each sends what one receiver waits for: invitations, if mail is configured, and webhooks.
     senders: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// How long a drain waits for calls to end by themselves.
+    drain: Duration,
     /// Sends spans until the switchboard is gone.
     spans: Option<JoinHandle<()>>,
 }
@@ -236,6 +238,7 @@ impl Service {
             stop_http,
             switchboard,
             senders,
+            drain: settings.drain,
             spans,
             operations,
             tidy,
@@ -303,7 +306,8 @@ impl Service {
         })
     }
 
-    /// Refuses new calls and waits until the last one is over, the deadline, or a second signal.
+    /// Refuses new calls and waits until the last one is over and written down, or a second signal. At the
+    /// deadline meetings are ended, so that nobody is cut off without a word.
     async fn drain(&mut self, signals: &mut Signals) {
         let live = self.door.snapshot.borrow().calls.len();
         info!(calls = live, "draining: new calls are refused; a second signal stops at once");
@@ -311,17 +315,32 @@ impl Service {
         let _ = self.signalling.set_draining(true).await;
         // The reply says that the bridge has heard; nothing hangs on it.
         let _ = self.door.ask(By::Operator, Command::Drain).await;
-        let over = async {
-            while !self.door.snapshot.borrow().calls.is_empty() {
-                if self.door.snapshot.changed().await.is_err() {
-                    return;
-                }
+        let in_time = async {
+            if tokio::time::timeout(self.drain, self.all_over()).await.is_err() {
+                info!("calls have not ended in time: meetings are ended");
+                self.end_meetings().await;
+                let _ = tokio::time::timeout(FAREWELL, self.all_over()).await;
             }
         };
         tokio::select! {
-            () = over => {}
+            () = in_time => {}
             () = signals.next() => info!("stopping at once"),
-            () = tokio::time::sleep(DRAIN) => info!("stopping: calls have not ended in time"),
+        }
+    }
+
+    /// Ends when no call is left and each has its record.
+    async fn all_over(&self) {
+        let mut snapshot = self.door.snapshot.clone();
+        // Without a switchboard there are no calls.
+        let _ = snapshot.wait_for(|now| now.calls.is_empty() && now.unwritten == 0).await;
+    }
+
+    async fn end_meetings(&self) {
+        let meetings: Vec<MeetingId> =
+            self.door.snapshot.borrow().meetings.iter().map(|live| live.meeting).collect();
+        for meeting in meetings {
+            // One that has just ended by itself is no longer there.
+            let _ = self.door.ask(By::Operator, Command::Close { meeting }).await;
         }
     }
 

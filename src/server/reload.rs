@@ -94,6 +94,7 @@ pub(super) fn difference(running: &Settings, read: &Settings) -> Difference {
         ("[mail]", running.mail != read.mail),
         ("[store]", running.store != read.store),
         ("[guessing]", running.bridge.guessing != read.bridge.guessing),
+        ("limits.drain_seconds", running.drain != read.drain),
         ("[meetings]", meetings(running) != meetings(read)),
         ("log.format", running.log_format != read.log_format),
     ];

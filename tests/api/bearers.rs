@@ -26,6 +26,7 @@ impl World {
         let verified = service.remember(&ada, &first);
         service.save([record(3, Some(&ada))]);
         service.now_live(Snapshot {
+            unwritten: 0,
             calls: vec![live_call(7, Some(&ada))],
             meetings: vec![live_meeting(&ada, id(&first), 7)],
             lobby: vec![in_lobby(&ada, id(&first), 9)],

@@ -8,6 +8,7 @@ fn the_roster_is_masked_and_its_people_are_muted_and_removed() {
     let host = service.host("Ada");
     let meeting = service.meeting(&host, "one-time");
     let snapshot = Snapshot {
+        unwritten: 0,
         calls: vec![live_call(7, Some(&host)), live_call(8, None)],
         meetings: vec![live_meeting(&host, id(&meeting), 7)],
         lobby: vec![in_lobby(&host, id(&meeting), 9)],

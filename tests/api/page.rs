@@ -94,6 +94,7 @@ fn all_that_the_page_asks_for_is_there_and_open_to_its_link() {
     let whole = format!("/moderate#meeting={}&token={token}", made["id"].as_str().unwrap());
     assert_eq!(link["page"], whole.as_str());
     service.now_live(Snapshot {
+        unwritten: 0,
         calls: vec![live_call(7, Some(&host)), live_call(9, Some(&host))],
         meetings: vec![live_meeting(&host, id(&made), 7)],
         lobby: vec![in_lobby(&host, id(&made), 9)],
