@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -389,8 +390,10 @@ impl Drop for Doorline {
     fn drop(&mut self) {
         let failed = std::thread::panicking();
         let mut looked = Looked::default();
+        let mut found = Ok(());
         if !failed && self.child.is_some() && self.api().is_ready() {
-            looked.through_service(&self.api());
+            // It is stopped before it fails: a service of a test outlives no test.
+            found = catch_unwind(AssertUnwindSafe(|| looked.through_service(&self.api())));
         }
         if self.child.is_some() {
             self.signal(libc::SIGTERM);
@@ -403,6 +406,9 @@ impl Drop for Doorline {
         if failed {
             eprintln!("{}", self.log_tail());
             return;
+        }
+        if let Err(found) = found {
+            resume_unwind(found);
         }
         // Whatever a test was about: nothing that its service left behind tells a secret.
         looked.through("the log", self.log().as_bytes(), untold::ALL);
