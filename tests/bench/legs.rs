@@ -24,7 +24,7 @@ use doorline::audio::{Codec, Rate};
 use doorline::media::socket::{self, Inbox};
 use doorline::media::{Engine, Error, LegSettings, Settings, SoundSettings};
 use doorline::rtp::Srtp;
-use doorline::types::{CallId, MediaKey, MediaKeys, MeetingId, Suite};
+use doorline::types::{CallId, MediaKey, MediaKeys, MeetingId, OpusWishes, Suite};
 
 /// The cores of the service and of the callers.
 const SERVICE: usize = 0;
@@ -403,7 +403,11 @@ fn fill(engine: &Engine, callers: &Callers, says: &[Says], scene: Scene, first: 
                 they_receive: true,
                 rtcp_mux: false,
                 srtp: scene.suite.map(|suite| Box::new(Srtp::new(&keys(suite, place, true)))),
-                sound: SoundSettings::default(),
+                // As most phones have it: listeners share one stream.
+                sound: SoundSettings {
+                    opus: OpusWishes { repairs: true, ..OpusWishes::default() },
+                    ..SoundSettings::default()
+                },
             },
         );
         // Ids as real ones are: random below.
