@@ -606,6 +606,21 @@ fn each_fault_names_file_key_and_reason() {
             "[limits]\ncalls_per_second = 0",
             "limits.calls_per_second: 0, expected 1 to 10000",
         ),
+        (
+            "a drain without end",
+            "[limits]\ndrain_seconds = 86401",
+            "limits.drain_seconds: 86401, expected 10 to 86400",
+        ),
+        (
+            "a collector by TLS",
+            "[otlp]\nurl = \"https://collector:4318\"",
+            "otlp.url: \"https://collector:4318\", expected such as \"http://127.0.0.1:4318/v1/traces\"",
+        ),
+        (
+            "a collector's password",
+            "[otlp]\nurl = \"http://me:word@collector:4318\"",
+            "otlp.url: a URL, expected such as \"http://127.0.0.1:4318/v1/traces\"",
+        ),
         ("none at once", "[limits]\ncalls_burst = 0", "limits.calls_burst: 0, expected 1 to 100000"),
         (
             "HTTP without a port",

@@ -115,24 +115,30 @@ fn what_needs_a_restart_is_named_and_numbers_and_log_level_change_at_once() {
 }
 
 #[test]
-fn a_drain_that_lasts_too_long_ends_meetings_with_a_word_and_each_call_has_its_record() {
+fn a_drain_that_lasts_too_long_ends_calls_with_a_word_and_each_has_its_record() {
     let config = "\n[limits]\ndrain_seconds = 10\n".to_owned();
     let mut door = Doorline::start(Options { config, ..Options::default() });
     let api = door.api();
     let host = api.new_host("Ada");
     let meeting = api.new_one_time_meeting(&host);
-    let calls = [1, 2].map(|n| dial(&door, &host, &meeting, &format!("+1555012400{n}"), Voice::default()));
+    let mut calls: Vec<Call> =
+        (1..=2).map(|n| dial(&door, &host, &meeting, &format!("+1555012400{n}"), Voice::default())).collect();
     in_meeting(&api, &meeting, 2);
+    // Who is asked for a PIN is told so, too.
+    let asked = Call::dial(Plan::new(&door.uri(), "+15550124003").expect("the plan is good"));
+    let asked = asked.expect("the phone works");
+    asked.wait_for_answer(SOON).expect("the service answers");
+    calls.push(asked);
     door.tell_to_stop();
     for call in &calls {
         let end = call.wait_for_end(JOINED).expect("it is ended");
         assert!(matches!(end, Happening::Ended { by: Who::Them, .. }), "{end}");
-        assert!(hear::prompt_in(&call.heard(), "meeting-has-ended").is_some(), "nobody was told");
+        assert!(hear::prompt_in(&call.heard(), "try-later").is_some(), "nobody was told");
     }
     eventually("it exits", SOON, || (!door.is_running()).then_some(()));
     door.start_again();
     for call in &calls {
-        assert_eq!(api.record(call.call_id())["ending"], "meeting-ended");
+        assert_eq!(api.record(call.call_id())["ending"], "draining");
     }
 }
 

@@ -286,7 +286,8 @@ impl JitterBuffer {
         while self.held == SLOTS || self.bytes_held() + payload.len() > BYTES {
             self.release_first();
         }
-        if self.end + payload.len() > BYTES {
+        // Long before the end: a leg that holds little goes over little memory again and again.
+        if self.end + payload.len() > BYTES.min(2 * (self.bytes_held() + payload.len())) {
             self.close_up();
         }
         let place = (0..self.held).rev().find(|&n| self.slot(n).timestamp < at).map_or(0, |n| n + 1);

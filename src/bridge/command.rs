@@ -82,6 +82,9 @@ pub enum Command {
     },
     /// Stop taking calls (drain).
     Drain,
+    /// The drain has lasted long enough: every call ends, and each hears that it may call again. Meetings go
+    /// by their rules, as when everybody leaves.
+    EndCalls,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -118,7 +118,7 @@ impl Ending {
             Self::NoUsableAddress => row("no-usable-address", 488, 88, None, "the offer named no address that we can send sound to"),
             Self::NoUsableEncryption => row("no-usable-encryption", 488, 88, None, "the trunk and the offer did not agree on encryption"),
             Self::OverCapacity => row("over-capacity", 503, 42, None, "the service or the trunk was full"),
-            Self::Draining => row("draining", 503, 41, None, "the service was shutting down"),
+            Self::Draining => row("draining", 503, 41, Some(Prompt::TryLater), "the service was shutting down"),
             Self::UnknownExtension => row("unknown-extension", 420, 127, None, "the call required an option that we do not have"),
             Self::NotAcceptable => row("not-acceptable", 406, 79, None, "the caller accepted no session description"),
             Self::UnsupportedBody => row("unsupported-body", 415, 79, None, "the call carried a body that we do not read"),

@@ -391,6 +391,11 @@ impl Bridge {
                 self.revision += 1;
                 self.desk.reply(Some(request), done);
             }
+            Command::EndCalls => {
+                let all = self.calls.keys().map(|call| Todo::Call(*call, Event::ServiceStops));
+                self.desk.todo.extend(all);
+                self.desk.reply(Some(request), done);
+            }
         }
     }
 

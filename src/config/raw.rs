@@ -335,7 +335,7 @@ section! {
         /// So many may come at once, 1 to 100000. Absent: as many as in a second.
         calls_burst: Option<usize> = Absent("1000"),
         /// How long live calls may go on when the service is told to stop, in seconds, 10 to 86400. Then
-        /// meetings end, as if by a moderator, and callers hear so.
+        /// they are ended, and callers hear that they may call again.
         drain_seconds: usize = Default("3600"),
     }
 }

@@ -17,8 +17,14 @@ pub fn trace(raw: &Trace, hep: &Hep, folder: &Path, faults: &mut Faults) -> Sett
 
 pub fn otlp(raw: &Otlp, faults: &mut Faults) -> Option<OtlpSettings> {
     let url = raw.url.as_deref()?;
-    let shown: String = url.chars().take(60).collect();
-    faults.keep("otlp.url", OtlpSettings::parse(url).map_err(|expected| format!("{shown:?}, {expected}")))
+    // A name and a password may stand before the host, a token behind the path.
+    let may_be_secret = url.contains(['@', '?']);
+    let shown: String = if may_be_secret {
+        "a URL".to_owned()
+    } else {
+        format!("{:?}", url.chars().take(60).collect::<String>())
+    };
+    faults.keep("otlp.url", OtlpSettings::parse(url).map_err(|expected| format!("{shown}, {expected}")))
 }
 
 fn hep(raw: &Hep, folder: &Path, faults: &mut Faults) -> Option<HepSettings> {

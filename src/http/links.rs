@@ -60,7 +60,7 @@ pub async fn add_link(
     let now = context.now();
     let done = context.store.was_done(once.get(), now).await?;
     let expires_at = if done { now } else { ends(&body, now)? };
-    let (token, expires_at) = context.store.moderator_link_once(id, expires_at, now, once.get()).await?;
+    let (token, expires_at) = context.store.moderator_link(id, expires_at, now, once.get()).await?;
     let page = page::path(id, &token);
     let token = token.reveal().to_owned();
     Ok((StatusCode::CREATED, Json(ModeratorLink { token, meeting_id: id, expires_at, page })))

@@ -34,7 +34,7 @@ use crate::server::operations::{Counts, Operations, Reread};
 use crate::server::questions::Questions;
 use crate::server::retention;
 use crate::server::signatures::Signatures;
-use crate::server::switchboard::{Sources, Switchboard};
+use crate::server::switchboard::{Onlookers, Sources, Switchboard};
 use crate::server::systemd::Systemd;
 use crate::server::webhooks::Webhooks;
 use crate::signalling::{self, Signalling};
@@ -52,7 +52,7 @@ const REQUESTS_MAX: usize = 256;
 const ORDERS_MAX: usize = 8;
 /// How often histograms are tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// From the end of meetings that a drain ends to the end of their calls: the longest farewell.
+/// From where a drain ends calls to where they are over: the longest farewell.
 const FAREWELL: Duration = Duration::from_secs(15);
 /// How long writing the last records may take.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -183,7 +183,7 @@ impl Service {
             questions,
             store.clone(),
             counts,
-            (feed.clone(), tell_spans),
+            Onlookers { feed: feed.clone(), spans: tell_spans },
             publish,
         );
         let sources = Sources {
@@ -307,7 +307,7 @@ impl Service {
     }
 
     /// Refuses new calls and waits until the last one is over and written down, or a second signal. At the
-    /// deadline meetings are ended, so that nobody is cut off without a word.
+    /// deadline calls are ended, so that nobody is cut off without a word.
     async fn drain(&mut self, signals: &mut Signals) {
         let live = self.door.snapshot.borrow().calls.len();
         info!(calls = live, "draining: new calls are refused; a second signal stops at once");
@@ -317,8 +317,8 @@ impl Service {
         let _ = self.door.ask(By::Operator, Command::Drain).await;
         let in_time = async {
             if tokio::time::timeout(self.drain, self.all_over()).await.is_err() {
-                info!("calls have not ended in time: meetings are ended");
-                self.end_meetings().await;
+                info!("calls have not ended in time and are ended");
+                let _ = self.door.ask(By::Operator, Command::EndCalls).await;
                 let _ = tokio::time::timeout(FAREWELL, self.all_over()).await;
             }
         };
@@ -333,15 +333,6 @@ impl Service {
         let mut snapshot = self.door.snapshot.clone();
         // Without a switchboard there are no calls.
         let _ = snapshot.wait_for(|now| now.calls.is_empty() && now.unwritten == 0).await;
-    }
-
-    async fn end_meetings(&self) {
-        let meetings: Vec<MeetingId> =
-            self.door.snapshot.borrow().meetings.iter().map(|live| live.meeting).collect();
-        for meeting in meetings {
-            // One that has just ended by itself is no longer there.
-            let _ = self.door.ask(By::Operator, Command::Close { meeting }).await;
-        }
     }
 
     /// Stops at once, whatever is under way; the database is closed when it is done.

@@ -28,6 +28,13 @@ use crate::store::Store;
 use crate::trace::Spans;
 use crate::types::Now;
 
+/// Who is told of what happens, and answers nothing.
+pub(super) struct Onlookers {
+    pub feed: Feed,
+    /// `None`: no spans are sent.
+    pub spans: Option<Spans>,
+}
+
 /// A command and where its reply goes.
 pub(super) type Request = (By, Command, oneshot::Sender<Result<Reply, Rejection>>);
 
@@ -47,8 +54,7 @@ pub(super) struct Switchboard {
     questions: Questions,
     store: Store,
     counts: Counts,
-    feed: Feed,
-    spans: Option<Spans>,
+    onlookers: Onlookers,
     /// Replies that are owed, by request.
     owed: HashMap<RequestId, oneshot::Sender<Result<Reply, Rejection>>>,
     requests: u64,
@@ -71,18 +77,16 @@ impl Switchboard {
         questions: Questions,
         store: Store,
         counts: Counts,
-        onlookers: (Feed, Option<Spans>),
+        onlookers: Onlookers,
         snapshot: watch::Sender<Arc<Snapshot>>,
     ) -> Self {
-        let (feed, spans) = onlookers;
         Self {
             bridge,
             lines,
             questions,
             store,
             counts,
-            feed,
-            spans,
+            onlookers,
             owed: HashMap::new(),
             requests: 0,
             pending: VecDeque::new(),
@@ -147,7 +151,7 @@ impl Switchboard {
         let ending = record.ending.name();
         figures::count_call(&record);
         self.counts.count(&record);
-        if let Some(spans) = &self.spans {
+        if let Some(spans) = &self.onlookers.spans {
             spans.tell(traces::past_call(&record));
         }
         let (call, status) = (record.call, record.signalled.refused_with);
@@ -211,7 +215,7 @@ impl Switchboard {
                 if let What::Joined(participant) = &mut news.what {
                     participant.talking = self.lines.talks(participant.participant);
                 }
-                self.feed.tell(&news, Now::read().date);
+                self.onlookers.feed.tell(&news, Now::read().date);
             }
             to_a_line => self.lines.carry_out(to_a_line, &mut self.pending).await,
         }
@@ -222,7 +226,7 @@ impl Switchboard {
         for (call, on) in self.lines.take_talk() {
             if let Some((host, meeting)) = self.bridge.place_of(call) {
                 let news = News { host, meeting: Some(meeting), what: What::Talking(call, on) };
-                self.feed.tell(&news, Now::read().date);
+                self.onlookers.feed.tell(&news, Now::read().date);
             }
         }
     }

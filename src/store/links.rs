@@ -36,14 +36,9 @@ const WORDS: usize = 16 + 4 + 8;
 const PREFIX: &str = "dlm_";
 
 impl Store {
-    /// A link to this meeting that is good until `expires_at`, to the second. A cancelled one has none.
-    pub async fn moderator_link(&self, meeting: MeetingId, expires_at: Timestamp) -> Result<Token, Error> {
-        let ends = expires_at;
-        self.moderator_link_once(meeting, expires_at, ends, None).await.map(|(token, _)| token)
-    }
-
-    /// The same, at most once for each `once`; and when the link ends.
-    pub async fn moderator_link_once(
+    /// A link to this meeting that is good until `expires_at`, to the second, at most one for each `once`; and when
+    /// it ends. A cancelled one has none.
+    pub async fn moderator_link(
         &self,
         meeting: MeetingId,
         expires_at: Timestamp,

@@ -38,7 +38,8 @@ impl World {
         let other_link = service.link(&ada.token, &second, json!({"expires_in": 3600}));
         // A link whose end has come cannot be asked for.
         let past = Timestamp::now() - SignedDuration::from_secs(1);
-        let expired = service.runtime.block_on(service.store.moderator_link(id(&first), past)).unwrap();
+        let expired =
+            service.runtime.block_on(service.store.moderator_link(id(&first), past, past, None)).unwrap().0;
         let revoked = service.link(&ada.token, &second, json!({}));
         let dead = vec![
             ("expired", expired.reveal().to_owned()),

@@ -69,6 +69,8 @@ pub(crate) fn next(desk: &mut Desk, call: &mut Call, state: State, event: Event)
         (state @ (S::Leaving { .. } | S::HangingUp { .. }), _) => state,
 
         (_, E::HostRemoved) => leave(desk, call, Ending::HostRemoved),
+        (S::Ringing { .. }, E::ServiceStops) => hang_up(desk, call, Ending::Draining),
+        (_, E::ServiceStops) => leave(desk, call, Ending::Draining),
         (_, E::MediaLost) => hang_up(desk, call, Ending::MediaLost),
         (
             S::InMeeting(Inside { host, .. })

@@ -197,6 +197,8 @@ pub(crate) enum Event {
     },
     /// The host whose room this is was deleted.
     HostRemoved,
+    /// The service stops, and waits for this call no longer.
+    ServiceStops,
     /// The moderator lets this caller in from the lobby, or does not.
     Admitted,
     Refused,

@@ -21,7 +21,7 @@
 //! > anna: call from +442079460001 network [over lab] [in en-GB pl-PL]      > anna: call withheld      > anna: ring …
 //! > anna: dial 123456789# [twice]       > anna: hang up | cancel | lose media | lose transport
 //! > wait 20s                    > store gone | store back | store slow 2s | store silent
-//! > ada opens review | closes review | cancels review      > remove ada      > drain
+//! > ada opens review | closes review | cancels review      > remove ada      > drain     > end all calls
 //! > mute anna | unmute anna | remove anna | remove and forget anna
 //! > date +1h                    > revoke +442079460001
 //! > wire slow 1s | wire back    (how long a good-bye takes on the wire, and figures after it)

@@ -330,6 +330,7 @@ impl Stage {
                 self.command(Command::Cancelled { meeting });
             }
             ["drain"] => self.command(Command::Drain),
+            ["end", "all", "calls"] => self.command(Command::EndCalls),
             _ => return Err(format!("line {line:?} is nothing that can happen")),
         }
         Ok(())

@@ -186,6 +186,7 @@ kinds! { kind, EVENTS, Event,
         "ada closes review", "ada cancels review", "ada opens budget", "ada opens ada-room", "! over", "! over, follow",
     ];
     "host-removed", Event::HostRemoved => &["remove ada", "! host removed"];
+    "service-stops", Event::ServiceStops => &["end all calls"];
     "admitted", Event::Admitted => &["admit @", "! admitted"];
     "refused", Event::Refused => &["refuse @", "! refused"];
     "removed", Event::Removed { .. } => &["remove @", "remove and forget @"];
