@@ -35,19 +35,9 @@ fn dial(keys: &str, dials: Dials, impairment: Impairment, seed: u64) -> String {
     let mut leg = Leg::new(Seed::default(), Moment::default());
     leg.configure(
         LegSettings {
-            remote_rtp: Some(from),
-            remote_rtcp: None,
-            signalling_ip: from.ip(),
-            latch: false,
-            codec: Codec::Pcma,
-            payload_type: 8,
             event_payload_type: (dials == Dials::Events).then_some(EVENTS),
-            ptime: Duration::from_millis(20),
-            they_send: true,
-            they_receive: true,
-            rtcp_mux: false,
-            srtp: None,
             sound: SoundSettings { tones_are_keys: dials == Dials::Tones, ..Default::default() },
+            ..LegSettings::plain(Codec::Pcma, from)
         },
         Moment::default(),
     );

@@ -112,16 +112,8 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
             // One is full, so is the room that it is in; another becomes so later.
             let playback_rate = if n == 7 { 48_000 } else { 16_000 };
             let settings = LegSettings {
-                remote_rtp: Some(socket.local_addr().unwrap()),
-                remote_rtcp: None,
-                signalling_ip: [127, 0, 0, 1].into(),
                 latch: n % 3 == 0,
-                codec,
-                payload_type: codec.payload_type(),
-                event_payload_type: Some(101),
                 ptime: Duration::from_millis(10 * (1 + n as u64 % 3)),
-                they_send: true,
-                they_receive: true,
                 rtcp_mux: n % 2 == 0,
                 // Most are encrypted, by all suites.
                 srtp: suite(n).map(|suite| Box::new(Srtp::new(&keys(suite, 1, 2)))),
@@ -133,6 +125,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                     opus: OpusWishes { pauses: n % 3 == 0, playback_rate, ..opus::SHARED },
                     voice: Wishes { automatic_gain: true, noise_gate: n % 3 == 0 },
                 },
+                ..LegSettings::plain(codec, socket.local_addr().unwrap())
             };
             engine.configure(call, settings.clone());
             engine.play_loop(call, clip.clone());
@@ -274,24 +267,7 @@ fn a_leg_and_its_part_of_a_room_of_three_take_little_memory() {
         for n in 0..LEGS {
             let call = CallId::numbered(first + n);
             engine.open(call).unwrap();
-            engine.configure(
-                call,
-                LegSettings {
-                    remote_rtp: Some(peer),
-                    remote_rtcp: None,
-                    signalling_ip: peer.ip(),
-                    latch: false,
-                    codec,
-                    payload_type: codec.payload_type(),
-                    event_payload_type: Some(101),
-                    ptime: Duration::from_millis(20),
-                    they_send: true,
-                    they_receive: true,
-                    rtcp_mux: false,
-                    srtp: None,
-                    sound: SoundSettings::default(),
-                },
-            );
+            engine.configure(call, LegSettings::plain(codec, peer));
             engine.join(call, MeetingId::numbered(first + n / 3));
             if n % 50 == 49 {
                 std::thread::sleep(Duration::from_millis(30));

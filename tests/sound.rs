@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use doorline::audio::goertzel::{amplitude, amplitude_at, tone, tone_at};
 use doorline::audio::{Clip, Codec, Decoder, Encoder, FRAME, Rate};
-use doorline::media::{
-    Engine, Error, Event, Events, LegSettings, RecordingEnd, Settings, SoundSettings, recording,
-};
+use doorline::media::{Engine, Error, Event, Events, LegSettings, RecordingEnd, Settings, recording};
 use doorline::rtp::packet::{Header, Packet};
 use doorline::rtp::telephone_event::Sender;
 use doorline::types::{CallId, Digit, MeetingId};
@@ -174,21 +172,7 @@ impl Lab {
 
     fn settings(&self, number: usize) -> LegSettings {
         let phone = &self.phones[number];
-        LegSettings {
-            remote_rtp: Some(phone.socket.local_addr().unwrap()),
-            remote_rtcp: None,
-            signalling_ip: [127, 0, 0, 1].into(),
-            latch: false,
-            codec: phone.codec,
-            payload_type: phone.codec.payload_type(),
-            event_payload_type: Some(EVENTS),
-            ptime: Duration::from_millis(20),
-            they_send: true,
-            they_receive: true,
-            rtcp_mux: false,
-            srtp: None,
-            sound: SoundSettings::default(),
-        }
+        LegSettings::plain(phone.codec, phone.socket.local_addr().unwrap())
     }
 
     fn join(&self, number: usize, room: u128) {

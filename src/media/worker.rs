@@ -488,7 +488,7 @@ mod tests {
     use rtrb::RingBuffer;
 
     use super::*;
-    use crate::audio::{Codec, Leg, LegSettings, Seed, SoundSettings};
+    use crate::audio::{Codec, Leg, LegSettings, Seed};
     use crate::media::engine::EVENTS_MAX;
     use crate::media::post::RESERVED_FOR_KEYS;
     use crate::media::socket;
@@ -510,21 +510,7 @@ mod tests {
             let call = CallId::numbered(u128::from(place));
             let leg = Box::new(Line::new(call, 0, leg, rtp, control));
             orders.push(Order::Open { line: place, phase: 0, leg }).unwrap();
-            let settings = LegSettings {
-                remote_rtp: Some("127.0.0.1:9".parse().unwrap()),
-                remote_rtcp: None,
-                signalling_ip: [127, 0, 0, 1].into(),
-                latch: false,
-                codec: Codec::Pcmu,
-                payload_type: 0,
-                event_payload_type: None,
-                ptime: Duration::from_millis(20),
-                they_send: true,
-                they_receive: true,
-                rtcp_mux: false,
-                srtp: None,
-                sound: SoundSettings::default(),
-            };
+            let settings = LegSettings::plain(Codec::Pcmu, ([127, 0, 0, 1], 9).into());
             orders.push(Order::Configure { line: place, settings }).unwrap();
             let playback = Playback::new(Some(7), vec![]);
             orders.push(Order::Play { line: place, playback }).unwrap();

@@ -391,23 +391,13 @@ fn fill(engine: &Engine, callers: &Callers, says: &[Says], scene: Scene, first: 
         engine.configure(
             call,
             LegSettings {
-                remote_rtp: Some(callers.address_for(leg)),
-                remote_rtcp: None,
-                signalling_ip: [127, 0, 0, 1].into(),
-                latch: false,
-                codec,
-                payload_type: codec.payload_type(),
-                event_payload_type: Some(101),
-                ptime: Duration::from_millis(20),
-                they_send: true,
-                they_receive: true,
-                rtcp_mux: false,
                 srtp: scene.suite.map(|suite| Box::new(Srtp::new(&keys(suite, place, true)))),
                 // As most phones have it: listeners share one stream.
                 sound: SoundSettings {
                     opus: OpusWishes { repairs: true, ..OpusWishes::default() },
                     ..SoundSettings::default()
                 },
+                ..LegSettings::plain(codec, callers.address_for(leg))
             },
         );
         // Ids as real ones are: random below.

@@ -87,24 +87,7 @@ fn main() {
 fn over(codec: Codec, sound: &[i16], impairment: Impairment, seed: u64) -> (Vec<i16>, f64) {
     let from = "192.0.2.1:4000".parse().unwrap();
     let mut leg = Leg::new(Seed::default(), Moment::default());
-    leg.configure(
-        LegSettings {
-            remote_rtp: Some(from),
-            remote_rtcp: None,
-            signalling_ip: from.ip(),
-            latch: false,
-            codec,
-            payload_type: codec.payload_type(),
-            event_payload_type: Some(101),
-            ptime: Duration::from_millis(20),
-            they_send: true,
-            they_receive: true,
-            rtcp_mux: false,
-            srtp: None,
-            sound: SoundSettings::default(),
-        },
-        Moment::default(),
-    );
+    leg.configure(LegSettings::plain(codec, from), Moment::default());
     leg.enter_room();
     let (mut encoder, mut line) = (Encoder::new(codec), Line::new(impairment, seed));
     let mut up = doorline::audio::resample::Up::default();

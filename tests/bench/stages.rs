@@ -8,8 +8,8 @@ use doorline::audio::g711::Law;
 use doorline::audio::goertzel::{tone, tone_at};
 use doorline::audio::resample::{Down, Up};
 use doorline::audio::{
-    Codec, Conference, Converter, Decoder, Denoiser, Encoder, FRAME, Leg, LegSettings, Rate, Seed,
-    SoundSettings, level, mixer,
+    Codec, Conference, Converter, Decoder, Denoiser, Encoder, FRAME, Leg, LegSettings, Rate, Seed, level,
+    mixer,
 };
 use doorline::media::socket::{self, Inbox};
 use doorline::rtp::packet::Header;
@@ -150,21 +150,7 @@ fn legs() -> Vec<Option<Box<Leg>>> {
         .map(|n| {
             let seed = Seed { ssrc: n as u32, spread: n as u32, ..Seed::default() };
             let mut leg = Leg::new(seed, Moment::default());
-            let settings = LegSettings {
-                remote_rtp: Some(peer()),
-                remote_rtcp: None,
-                signalling_ip: peer().ip(),
-                latch: false,
-                codec: Codec::Pcmu,
-                payload_type: 0,
-                event_payload_type: Some(101),
-                ptime: Duration::from_millis(20),
-                they_send: true,
-                they_receive: true,
-                rtcp_mux: false,
-                srtp: None,
-                sound: SoundSettings::default(),
-            };
+            let settings = LegSettings::plain(Codec::Pcmu, peer());
             leg.configure(settings, Moment::default());
             leg.enter_room();
             Some(Box::new(leg))

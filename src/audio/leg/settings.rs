@@ -67,6 +67,27 @@ impl Default for SoundSettings {
 }
 
 impl LegSettings {
+    /// The simplest leg: packets of 20 ms both ways, keys by RTP as payload type 101, nothing encrypted, the peer where
+    /// it says.
+    #[must_use]
+    pub fn plain(codec: Codec, peer: SocketAddr) -> Self {
+        Self {
+            remote_rtp: Some(peer),
+            remote_rtcp: None,
+            signalling_ip: peer.ip(),
+            latch: false,
+            codec,
+            payload_type: codec.payload_type(),
+            event_payload_type: Some(101),
+            ptime: Duration::from_millis(20),
+            they_send: true,
+            they_receive: true,
+            rtcp_mux: false,
+            srtp: None,
+            sound: SoundSettings::default(),
+        }
+    }
+
     /// What the leg's sound is decoded and encoded at.
     #[must_use]
     pub fn rate(&self) -> Rate {

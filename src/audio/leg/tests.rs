@@ -7,21 +7,7 @@ use crate::types::{MediaKey, MediaKeys, Suite};
 const PEER: &str = "192.0.2.1:4000";
 
 fn settings() -> LegSettings {
-    LegSettings {
-        remote_rtp: Some(PEER.parse().unwrap()),
-        remote_rtcp: None,
-        signalling_ip: "192.0.2.1".parse().unwrap(),
-        latch: false,
-        codec: Codec::Pcmu,
-        payload_type: 0,
-        event_payload_type: Some(101),
-        ptime: Duration::from_millis(20),
-        they_send: true,
-        they_receive: true,
-        rtcp_mux: false,
-        srtp: None,
-        sound: SoundSettings::default(),
-    }
+    LegSettings::plain(Codec::Pcmu, PEER.parse().unwrap())
 }
 
 fn at(ms: u64) -> Moment {

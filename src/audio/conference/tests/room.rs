@@ -216,18 +216,9 @@ impl Room {
     pub(super) fn configure(&mut self, number: usize) {
         let Caller { codec, wants, sends, receives, .. } = self.callers[number];
         let settings = LegSettings {
-            remote_rtp: Some(peer()),
-            remote_rtcp: None,
-            signalling_ip: peer().ip(),
-            latch: false,
-            codec,
-            payload_type: codec.payload_type(),
-            event_payload_type: Some(101),
             ptime: Duration::from_millis(wants),
             they_send: sends,
             they_receive: receives,
-            rtcp_mux: false,
-            srtp: None,
             sound: SoundSettings {
                 rate_max: self.rate_max,
                 tones_are_keys: self.callers[number].dials_in_sound,
@@ -236,6 +227,7 @@ impl Room {
                 opus: self.callers[number].wishes,
                 ..Default::default()
             },
+            ..LegSettings::plain(codec, peer())
         };
         let now = self.now();
         let rate = settings.rate();
