@@ -1,8 +1,8 @@
 //! What must hold when something around the service fails: the database goes and comes back, the disk is
-//! full, the configuration is read again and again, the service is told to stop, and time passes.
+//! full, more calls come than are let in, the configuration is read again and again, the service is told to stop, and time passes.
 //!
 //! `make test` runs the short forms; `make faults` and `make soak` the long ones. Each prints its figures.
-//! Kills, bad lines, clock steps and overload are in `calls`, `keys`, `flows` and `crowd`.
+//! Kills, bad lines, clock steps and floods from strangers are in `kill`, `keys`, `flows`, `crowd` and `overload`.
 
 mod support;
 
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use doorline::cli::phone::{Call, Happening, Keys, Plan, Voice, Who};
 use serde_json::Value;
+use support::flood;
 use support::hear::prompt_in;
 use support::postgres::Server;
 use support::{Api, Doorline, Host, Meeting, Options, eventually};
@@ -341,6 +342,36 @@ fn all_leave(door: &mut Doorline, mut calls: Vec<Call>) -> Duration {
     let last = Instant::now();
     eventually("it exits", SOON, || (!door.is_running()).then_some(()));
     last.elapsed()
+}
+
+/// F1: four times the calls that are let in, beside callers in a meeting, judged by the packets that those heard.
+#[test]
+fn a_flood_of_calls_costs_those_in_a_meeting_nothing() {
+    let config = "\n[limits]\ncalls_per_second = 6\ncalls_burst = 10\n".to_owned();
+    let door = Doorline::start(Options { config, ..Options::default() });
+    let api = door.api();
+    let host = api.new_host("Ada");
+    let meeting = api.new_one_time_meeting(&host);
+    let calls = all_call(&door, &[(host, meeting)], 4, true);
+    let watch = Watch::begin(&calls);
+    let told = flood::calls(flood::Plan {
+        from: support::LAB.into(),
+        to: door.sip(),
+        per_second: 24,
+        lasts: Duration::from_secs(long(6, 600) as u64),
+        hold: Duration::from_millis(500),
+    });
+    println!(
+        "F1: {} calls at four times the limit beside a meeting of {}: {} answered, {} refused with 503 and Retry-After; \
+         in the meeting 0 dropped, {}",
+        told.offered,
+        calls.len(),
+        told.answered,
+        told.refused,
+        watch.end(&calls)
+    );
+    assert_eq!((told.unanswered, told.answered + told.refused), (0, told.offered), "{:?}", told.otherwise);
+    assert!(told.refused > told.answered, "that was no flood");
 }
 
 /// F6: reloads under live calls and two restarts with drain, judged by the packets that callers heard.
