@@ -16,7 +16,7 @@ use doorline::sip::bucket::Rate;
 use doorline::sip::trunk::{Believe, CodecName, DtmfMode, MediaSource, SrtpMode, Verstats};
 use doorline::sip::{Outside, Transport};
 use doorline::telemetry::LogFormat;
-use doorline::types::{Token, Trust};
+use doorline::types::{JitterBounds, Token, Trust};
 use tempfile::TempDir;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -189,7 +189,7 @@ fn every_key_reaches_its_setting() {
     );
     folder.write(
         "trunks.d/b.toml",
-        "name = \"b\"\n[media]\ncodecs = [\"pcmu\"]\ndtmf = \"info\"\nmedia_source = \"sdp\"\n[limits]\ncalls_max = 5",
+        "name = \"b\"\n[media]\ncodecs = [\"pcmu\"]\ndtmf = \"info\"\nmedia_source = \"sdp\"\njitter_target_ms = \"40-100\"\njitter_cap_ms = 200\n[limits]\ncalls_max = 5",
     );
     let settings = folder.load().unwrap();
     assert_eq!(settings.data_dir, folder.path("data"));
@@ -222,6 +222,8 @@ fn every_key_reaches_its_setting() {
         (trunk.dtmf, trunk.media_source, trunk.calls_max),
         (DtmfMode::Info, MediaSource::Sdp, Some(5))
     );
+    let [least, most, cap] = [40, 100, 200].map(std::time::Duration::from_millis);
+    assert_eq!(trunk.jitter, JitterBounds { least, most, cap });
 }
 
 #[test]
@@ -807,6 +809,16 @@ fn each_fault_of_a_trunk_names_its_file() {
             "no codec of ours",
             "name = \"a\"\n[media]\ncodecs = []",
             r#"media.codecs: none, expected "opus", "g722", "pcma" or "pcmu" among them"#,
+        ),
+        (
+            "a jitter buffer that aims at too little",
+            "name = \"a\"\n[media]\njitter_target_ms = \"0-120\"",
+            r#"media.jitter_target_ms: "0-120", expected the least and the most milliseconds, 20 to 240, such as "20-120""#,
+        ),
+        (
+            "one that aims beyond its cap",
+            "name = \"a\"\n[media]\njitter_target_ms = \"40-200\"",
+            "media.jitter_cap_ms: 120, expected 200 to 240",
         ),
         (
             "encryption",

@@ -14,7 +14,7 @@ use doorline::media::{Engine, Event, LegSettings, Settings, SoundSettings, recor
 use doorline::rtp::Srtp;
 use doorline::rtp::packet::Header;
 use doorline::rtp::srtp::TRAILER_MAX;
-use doorline::types::{CallId, MediaKey, MediaKeys, MeetingId, OpusWishes, Suite};
+use doorline::types::{CallId, JitterBounds, MediaKey, MediaKeys, MeetingId, OpusWishes, Suite};
 
 /// Counts what threads named `media-…` ask of it, and the bytes that all have taken.
 struct Counting;
@@ -118,6 +118,7 @@ fn rooms_that_fill_speak_are_played_to_and_empty_again_allocate_nothing_in_the_t
                 // Most are encrypted, by all suites.
                 srtp: suite(n).map(|suite| Box::new(Srtp::new(&keys(suite, 1, 2)))),
                 sound: SoundSettings {
+                    jitter: JitterBounds::default(),
                     rate_max: Rate::Full,
                     tones_are_keys: n % 2 == 0 || n == 7,
                     comfort_noise: n % 3 != 1,

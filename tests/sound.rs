@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ::rtcp::reception_report::ReceptionReport;
 use doorline::audio::goertzel::{amplitude, amplitude_at, tone, tone_at};
 use doorline::audio::{Clip, Codec, Decoder, Encoder, FRAME, Rate};
 use doorline::media::{Engine, Error, Event, Events, LegSettings, RecordingEnd, Settings, recording};
 use doorline::rtp::packet::{Header, Packet};
+use doorline::rtp::rtcp;
 use doorline::rtp::telephone_event::Sender;
 use doorline::types::{CallId, Digit, MeetingId};
 
@@ -704,7 +706,7 @@ fn reports_come_on_the_next_port_and_the_last_says_good_bye() {
         let mut buffer = [0; 1_500];
         while let Ok((length, from)) = control.recv_from(&mut buffer) {
             assert_eq!(from.port(), lab_port + 1);
-            let packets = rtcp::packet::unmarshal(&mut &buffer[..length]).unwrap();
+            let packets = ::rtcp::packet::unmarshal(&mut &buffer[..length]).unwrap();
             reports.push(packets.iter().map(|packet| format!("{:?}", packet.header().packet_type)).collect());
         }
     };
@@ -718,6 +720,42 @@ fn reports_come_on_the_next_port_and_the_last_says_good_bye() {
     let [last] = &reports[1..] else { panic!("{reports:?}") };
     assert_eq!(last[..3], report);
     assert_eq!(last[3..], ["Goodbye"]);
+}
+
+#[test]
+fn the_way_there_and_back_is_as_long_as_it_is_whenever_the_report_is_read() {
+    let mut lab = Lab::new(1);
+    let number = lab.call();
+    let control = UdpSocket::bind("127.0.0.1:0").unwrap();
+    control.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+    let settings = LegSettings { remote_rtcp: Some(control.local_addr().unwrap()), ..lab.settings(number) };
+    lab.engine.configure(lab.phones[number].call, settings);
+    // A phone answers to a report at once; ours is read half a second later.
+    let mut buffer = [0; 1_500];
+    let (length, from) = control.recv_from(&mut buffer).unwrap();
+    let mut about = None;
+    rtcp::read(&buffer[..length], |item| {
+        if let rtcp::Item::SenderReport { ssrc, ntp_middle } = item {
+            about = Some(ReceptionReport { ssrc, last_sender_report: ntp_middle, ..Default::default() });
+        }
+    })
+    .unwrap();
+    assert!(about.is_some(), "it sends");
+    let report =
+        rtcp::Report { ssrc: 4_711, sender: None, about, voice: None, cname: "phone", goodbye: false };
+    let mut out = [0; rtcp::REPORT_MAX];
+    let length = report.write(&mut out);
+    control.send_to(&out[..length], from).unwrap();
+    lab.run(1.0);
+    lab.engine.close(lab.phones[number].call);
+    lab.run(0.1);
+    let quality = lab.happened.iter().find_map(|event| match event {
+        Event::Closed { quality, .. } => Some(quality),
+        _ => None,
+    });
+    let round_trip_ms = quality.and_then(|quality| quality.round_trip_ms).expect("it was reported");
+    // A machine that is busy may take a tick or two.
+    assert!(round_trip_ms < 100.0, "{round_trip_ms} ms on one machine");
 }
 
 #[test]

@@ -227,6 +227,31 @@ fn we_register_over_tls_with_the_carrier_that_its_name_belongs_to_and_with_no_ot
 }
 
 #[test]
+fn callers_packets_wait_as_long_as_their_trunk_says() {
+    let door = Doorline::start(Options::default());
+    let waited = |number: &str| {
+        let host = door.api().new_host("Ada");
+        let meeting = door.api().new_one_time_meeting(&host);
+        let keys = format!("{}#{}#", host.pin, meeting.code()).parse().expect("they are keys");
+        let plan = Plan { keys, ..Plan::new(&door.uri(), number).expect("the plan is good") };
+        let call = Call::dial(plan).expect("the phone works");
+        eventually("it is in", SOON * 2, || (door.api().roster(&meeting).len() == 1).then_some(()));
+        call.hang_up();
+        call.wait_for_end(SOON).expect("it ends");
+        door.api().record(call.call_id())["quality"]["buffer_ms"].as_f64().expect("it is a number")
+    };
+    assert!(waited("+15550180001") < 60.0, "by itself it aims at 20");
+    door.write(
+        "trunks.d/lab.toml",
+        "name = \"lab\"\nallow = [\"127.0.0.1\"]\n[caller_id]\ntrust = \"pai\"\n[media]\n\
+         jitter_target_ms = \"80-160\"\njitter_cap_ms = 200\n",
+    );
+    door.api().order("/reload").good();
+    let wait = waited("+15550180002");
+    assert!((80.0..=160.0).contains(&wait), "{wait} ms");
+}
+
+#[test]
 fn a_proxy_in_front_stays_in_the_way_and_is_seen_to_go_and_come_back() {
     let door = Doorline::start(Options { one_access_number: false, ..Options::default() });
     let kamailio = Kamailio::start("proxy", PROXY, &[("DOORLINE", &door.sip().to_string())]);

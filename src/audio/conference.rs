@@ -43,6 +43,10 @@ impl Default for Conference {
     }
 }
 
+/// Up to so many are mixed with everything that comes from them; of more, what is no more than background is
+/// left out.
+const MIXED_WHOLE: usize = 6;
+
 /// A payload for whom it may concern: 20 ms of any codec; of Opus see [`opus::packet`].
 pub type Payload = [u8; FRAME];
 
@@ -100,10 +104,11 @@ impl Conference {
         for (sum, tail) in sum.iter_mut().zip(&mut self.tail) {
             *sum = std::mem::take(tail);
         }
+        let crowded = members.len() > MIXED_WHOLE;
         for &member in members {
             let Some(leg) = legs[member as usize].as_mut() else { continue };
             let leg = (**leg).as_mut();
-            if leg.speak(rate, now) {
+            if leg.speak(rate, crowded, now) {
                 mixer::add(sum, leg.spoken());
             }
         }

@@ -6,15 +6,30 @@
 //! numbers are not asked, so their jumps do no harm.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::FRAME;
+use crate::types::JitterBounds;
 
 /// Payload bytes of the longest packet taken: 60 ms of G.711 are 480, 20 ms of Opus at 256 kbit/s 640.
 pub const PAYLOAD_MAX: usize = 640;
 
-/// The least and the most delay aimed at: 20 and 120 ms.
-pub const DELAY_MIN: i64 = FRAME as i64;
-pub const DELAY_MAX: i64 = 6 * FRAME as i64;
+/// What the delay may be, in samples; see [`JitterBounds`].
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    least: i64,
+    most: i64,
+    cap: i64,
+}
+
+impl From<JitterBounds> for Bounds {
+    fn from(bounds: JitterBounds) -> Self {
+        let samples = |time: Duration| time.as_millis() as i64 * (super::RATE / 1_000) as i64;
+        let cap = samples(bounds.cap.min(JitterBounds::CAP_MAX));
+        let most = samples(bounds.most).min(cap);
+        Self { least: samples(bounds.least).min(most), most, cap }
+    }
+}
 
 #[derive(Clone, Debug)]
 pub struct JitterBuffer {
@@ -32,6 +47,7 @@ pub struct JitterBuffer {
     /// The end of the last packet played, and where the last ones began, to know them again.
     played: i64,
     begun: [i64; REMEMBERED],
+    bounds: Bounds,
     /// The delay aimed at, in samples.
     delay: i64,
     /// How early the latest packet of this window was, and how many frames it has run for.
@@ -64,8 +80,8 @@ impl Slot {
 
 /// The longest packet taken: 120 ms.
 const LASTING_MAX: usize = 960;
-/// Packets held at most: 120 ms in packets of 10 ms, and as many again in a burst. When more
-/// come, the oldest goes.
+/// Packets held at most: 120 ms in packets of 10 ms, and as many again in a burst or when more is allowed.
+/// When more come, the oldest goes.
 const SLOTS: usize = 24;
 /// Bytes of payload held at most, likewise: half a second of 64 kbit/s, 120 ms of 256.
 const BYTES: usize = 4_096;
@@ -98,6 +114,7 @@ pub enum Piece<'a> {
 
 impl Default for JitterBuffer {
     fn default() -> Self {
+        let bounds = Bounds::from(JitterBounds::default());
         Self {
             slots: [Slot { timestamp: 0, samples: 0, from: 0, length: 0 }; SLOTS],
             bytes: Box::new([0; BYTES]),
@@ -108,7 +125,8 @@ impl Default for JitterBuffer {
             playout: None,
             played: i64::MIN,
             begun: [i64::MIN; REMEMBERED],
-            delay: DELAY_MIN,
+            bounds,
+            delay: bounds.least,
             least_early: i64::MAX,
             window: 0,
             late_in_row: 0,
@@ -130,6 +148,12 @@ impl JitterBuffer {
         self.late_in_row = 0;
         self.least_early = i64::MAX;
         self.window = 0;
+    }
+
+    /// How long packets may wait from now on.
+    pub fn keep_within(&mut self, bounds: JitterBounds) {
+        self.bounds = bounds.into();
+        self.delay = self.delay.clamp(self.bounds.least, self.bounds.most);
     }
 
     /// The delay aimed at, in samples.
@@ -161,18 +185,19 @@ impl JitterBuffer {
             return Insert::Duplicate;
         }
         let early = at - playout;
+        let Bounds { most, cap, .. } = self.bounds;
         if early < 0 {
             if at + samples <= self.played {
                 return self.too_late(early);
             }
-            if early <= -samples && -early + self.delay > DELAY_MAX {
+            if early <= -samples && -early + self.delay > most {
                 return self.too_late(early);
             }
             // Nothing later has been played: go back and play it now. What was made up in its
             // place becomes delay.
-            self.delay = (self.delay - early).min(DELAY_MAX);
+            self.delay = (self.delay - early).min(most);
             self.playout = Some(at.max(self.played));
-        } else if early > DELAY_MAX {
+        } else if early > cap {
             // Far too much is waiting, as after a stall of the line: jump forward.
             self.playout = Some(at - self.delay);
         }
@@ -199,11 +224,12 @@ impl JitterBuffer {
         if self.window < WINDOW {
             return false;
         }
-        let shrink = self.least_early != i64::MAX && self.least_early >= DELAY_MIN + FRAME as i64;
+        let least = self.bounds.least;
+        let shrink = self.least_early != i64::MAX && self.least_early >= least + FRAME as i64;
         self.window = 0;
         self.least_early = i64::MAX;
         if shrink {
-            self.delay = (self.delay - FRAME as i64).max(DELAY_MIN);
+            self.delay = (self.delay - FRAME as i64).max(least);
         }
         shrink
     }
@@ -257,7 +283,8 @@ impl JitterBuffer {
             self.late_in_row = 5;
         }
         // A later packet has been played already. One frame of delay more, from now on.
-        if early >= -DELAY_MAX && self.delay + FRAME as i64 <= DELAY_MAX {
+        let most = self.bounds.most;
+        if early >= -most && self.delay + FRAME as i64 <= most {
             self.delay += FRAME as i64;
             self.playout = self.playout.map(|playout| playout - FRAME as i64);
         }
@@ -461,14 +488,49 @@ mod tests {
                 gaps[(n / 1_000) as usize] += 1;
             }
             if n == 1_900 {
-                assert!((4 * 160..=DELAY_MAX as usize).contains(&buffer.delay()), "{}", buffer.delay());
+                assert!((4 * 160..=6 * 160).contains(&buffer.delay()), "{}", buffer.delay());
             }
         }
         assert_eq!(gaps[0], 1, "only before the first packet");
         assert!(gaps[1] <= 6, "{} gaps while growing", gaps[1]);
         assert!(gaps[2] <= 1, "{} gaps while shrinking", gaps[2]);
         assert!(dropped >= 3, "{dropped} frames won back");
-        assert_eq!(buffer.delay(), DELAY_MIN as usize);
+        assert_eq!(buffer.delay(), 160);
+    }
+
+    #[test]
+    fn the_delay_stays_within_its_bounds_and_nothing_waits_beyond_the_cap() {
+        let ms = Duration::from_millis;
+        // Least, most and cap; how late packets come at worst, in ticks; the delay in ms that is found.
+        let cases = [
+            ((20, 120, 120), 0, 20..=20),
+            ((60, 120, 120), 0, 60..=60),
+            ((20, 60, 120), 5, 60..=60),
+            ((20, 200, 200), 7, 140..=200),
+            // A cap that allows less than is aimed at counts.
+            ((20, 120, 40), 5, 40..=40),
+        ];
+        for ((least, most, cap), lag, expected) in cases {
+            let mut buffer = JitterBuffer::default();
+            buffer.keep_within(JitterBounds { least: ms(least), most: ms(most), cap: ms(cap) });
+            for n in 0..600_u32 {
+                for sent in n.saturating_sub(lag)..=n {
+                    if sent + sent * 7 % (lag + 1) == n {
+                        buffer.insert(sent * 160, &packet('x', 160));
+                    }
+                }
+                tick(&mut buffer);
+            }
+            let found = buffer.delay() as u64 / 8;
+            assert!(expected.contains(&found), "{least}-{most}, cap {cap}, {lag} ticks late: {found} ms");
+            // A line that had stalled brings half a second at once: what waits then is no longer than that.
+            for n in 600..625_u32 {
+                buffer.insert(n * 160, &packet('y', 160));
+            }
+            let waits =
+                (0..buffer.held).map(|n| buffer.slot(n).timestamp).max().unwrap() - buffer.playout.unwrap();
+            assert!(waits <= cap as i64 * 8, "{least}-{most}, cap {cap}: {} ms wait", waits / 8);
+        }
     }
 
     #[test]

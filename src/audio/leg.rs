@@ -218,6 +218,7 @@ impl Leg {
         self.packetizer.set(settings.ptime);
         self.joiner.set(settings.ptime.as_millis());
         self.voice.wish(settings.sound.voice);
+        self.playout.keep_within(settings.sound.jitter);
         self.control_from = None;
         // What was silent because of a hold has a minute from now.
         self.last_heard = now.elapsed;

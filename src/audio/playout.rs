@@ -3,6 +3,7 @@
 use super::conceal::Concealer;
 use super::jitter_buffer::{Insert, JitterBuffer, Piece};
 use super::{Codec, Decoder, Rate, SILENCE, opus};
+use crate::types::JitterBounds;
 
 #[derive(Debug, Default)]
 pub struct Playout {
@@ -84,6 +85,11 @@ impl Playout {
     #[must_use]
     pub fn delay(&self) -> usize {
         self.buffer.delay()
+    }
+
+    /// How long packets may wait, from now on.
+    pub fn keep_within(&mut self, bounds: JitterBounds) {
+        self.buffer.keep_within(bounds);
     }
 
     /// Packets that came too late.

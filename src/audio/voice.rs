@@ -41,6 +41,8 @@ const ON: u32 = 3;
 const OFF: u32 = 40;
 /// The gate closes after so many frames without speech: 0.3 s.
 const GATE: u32 = 15;
+/// What is no speech and softer than this, in dBm0, is background.
+const BACKGROUND_MAX: f32 = -45.0;
 /// An offset below this is left alone: samples then pass as they came. It is the mean of so many frames, 5 s,
 /// and not believed before a second.
 const OFFSET_MIN: f32 = 30.0;
@@ -55,8 +57,11 @@ pub struct Voice {
     noise: Noise,
     /// One bit per frame, the newest last: was it speech.
     speech: u32,
-    /// Frames since the last of speech.
+    /// Frames since the last of speech, and since the last that was more than background.
     quiet: u32,
+    background: u32,
+    /// Others have enough to hear without its background.
+    crowded: bool,
     talking: bool,
     told: bool,
     /// Mean power of speech, 1 for full scale, and frames that went into it.
@@ -78,6 +83,8 @@ impl Default for Voice {
             noise: Noise::default(),
             speech: 0,
             quiet: OFF,
+            background: 0,
+            crowded: false,
             talking: false,
             told: false,
             power: 0.0,
@@ -94,6 +101,12 @@ impl Default for Voice {
 impl Voice {
     pub fn wish(&mut self, wishes: Wishes) {
         self.wishes = wishes;
+    }
+
+    /// Whether it is one of many: then nothing of its background is heard. Each would be next to nothing, all
+    /// together are a noise, and whoever only listens can be sent what all listeners are sent.
+    pub fn be_one_of_many(&mut self, crowded: bool) {
+        self.crowded = crowded;
     }
 
     /// Others begin to hear it, or cease to: it does not speak. What is known of it stays.
@@ -121,11 +134,14 @@ impl Voice {
         let speech = level > self.noise.floor() + ABOVE_NOISE && level > SPEECH_MIN;
         self.noise.note(level);
         self.note(speech);
+        if speech || level > BACKGROUND_MAX {
+            self.background = 0;
+        }
         if speech && self.wishes.automatic_gain {
             self.measure(level);
         }
         let gain = if self.wishes.automatic_gain { self.gain_db } else { 0.0 };
-        let closed = self.wishes.noise_gate && self.quiet > GATE;
+        let closed = self.wishes.noise_gate && self.quiet > GATE || self.crowded && self.background > GATE;
         let mut factor = if closed { 0.0 } else { 10_f32.powf(gain / 20.0) };
         if self.factor != 1.0 || factor != 1.0 {
             factor = factor.min(PEAK_MAX / f32::from(level::peak(samples)).max(1.0)).min(factor.max(1.0));
@@ -161,6 +177,7 @@ impl Voice {
     fn note(&mut self, speech: bool) {
         self.speech = self.speech << 1 | u32::from(speech);
         self.quiet = if speech { 0 } else { self.quiet.saturating_add(1) };
+        self.background = self.background.saturating_add(1);
         if (self.speech & 0b1_1111).count_ones() >= ON {
             self.talking = true;
         } else if self.quiet >= OFF {
@@ -354,6 +371,28 @@ mod tests {
         // A word begins at 8.1 s.
         let word = 65_120..66_400;
         assert!((level::dbov(&heard[word.clone()]) - level::dbov(&sound[word])).abs() < 0.5);
+    }
+
+    #[test]
+    fn in_a_crowd_background_is_left_out_and_nothing_of_what_is_said_or_louder() {
+        let quiet = |sound: &[i16]| level::is_silent(sound);
+        let mut voice = with(false, false);
+        voice.be_one_of_many(true);
+        // In the pause from 7 to 8 s there is noise; before and after it words, soft ones too.
+        for level in [-25.0, -38.0] {
+            let sound = speech(12, level, -50.0);
+            let heard = through(&mut voice, &sound);
+            assert!(!quiet(&sound[59_200..63_800]) && quiet(&heard[59_200..63_800]));
+            let word = 65_120..66_400;
+            assert!((level::dbov(&heard[word.clone()]) - level::dbov(&sound[word])).abs() < 0.5, "{level}");
+        }
+        // Music, a bad line: no speech, but others may want to hear of it.
+        let hum: Vec<i16> = tone(400.0, dbm0(-40.0), 0, 24_000).collect();
+        assert_eq!(through(&mut voice, &hum)[8_000..], hum[8_000..]);
+        // Among few, background belongs to how a line sounds.
+        voice.be_one_of_many(false);
+        let pause = speech(3, -120.0, -50.0);
+        assert_eq!(through(&mut voice, &pause)[8_000..], pause[8_000..]);
     }
 
     #[test]

@@ -518,6 +518,12 @@ section! {
         /// names, at the port that its packets prove; needed behind NAT) or "sdp" (exactly the address
         /// and port of the SDP).
         media_source: String = Default("\"latch\""),
+        /// How many milliseconds a caller's packets wait, so that late ones are played in their turn: the least
+        /// and the most that the wait adapts between, from 20 on. Others hear the caller so much later.
+        jitter_target_ms: String = Default("\"20-120\""),
+        /// Milliseconds that sound waits at most, from the larger jitter_target_ms to 240: of what a line that had
+        /// stalled brings all at once, what is older is left out.
+        jitter_cap_ms: u64 = Default("120"),
         /// While a caller hears nobody, send comfort noise (RFC 3389), a packet in 0.4 s, in place of silence, to phones
         /// that offer it: a muted room then costs hardly any bandwidth. Off, because there are gateways that take
         /// a stream with pauses for a broken one. Noise that phones send is always taken.
@@ -529,7 +535,7 @@ section! {
         /// such a caller 12 to 15 ms later, and a call takes many times the processor that it takes otherwise.
         noise_suppression: bool = Default("false"),
         /// Let nothing of a caller through while they do not speak, for lines with noise. Cuts the first
-        /// hundredth of a second of each word.
+        /// hundredth of a second of each word. In meetings of more than six it is done to soft noise anyway.
         noise_gate: bool = Default("false"),
     }
 }

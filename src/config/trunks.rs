@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::addresses;
 use super::fault::{Fault, Faults};
@@ -15,7 +16,7 @@ use crate::sip::register::Account;
 use crate::sip::trunk::{
     Believe, CodecName, DtmfMode, MediaSource, Network, Reliable, SrtpMode, Trunk, Verstats, Voice,
 };
-use crate::types::Country;
+use crate::types::{Country, JitterBounds};
 
 /// Most trunk files in the folder.
 const TRUNKS_MAX: usize = 1_000;
@@ -95,6 +96,7 @@ fn read(folder: &Path, ours: Option<&Ours>, faults: &mut Faults) -> Option<Trunk
         media_source: faults
             .keep("media.media_source", choice(&media.media_source, MEDIA_SOURCE))
             .unwrap_or_default(),
+        jitter: jitter(&media, faults).unwrap_or_default(),
         reliable: faults
             .keep("reliable_provisional", choice(&top.reliable_provisional, RELIABLE))
             .unwrap_or_default(),
@@ -120,6 +122,25 @@ fn any_source(allow: &[Network], any_source: bool, asks_password: bool, faults: 
         faults
             .push("allow", format!("{block} takes every source, expected any_source = true if it is meant"));
     }
+}
+
+/// Of `20-120` and the cap beside it.
+fn jitter(media: &TrunkMedia, faults: &mut Faults) -> Option<JitterBounds> {
+    let largest = JitterBounds::CAP_MAX.as_millis() as u64;
+    let shown: String = media.jitter_target_ms.chars().take(40).collect();
+    let target = media.jitter_target_ms.split_once('-').and_then(|(least, most)| {
+        let [least, most] = [least, most].map(|text| text.trim().parse::<u64>().ok());
+        Some((least?, most?)).filter(|&(least, most)| 20 <= least && least <= most && most <= largest)
+    });
+    let target = target.ok_or_else(|| {
+        format!(
+            "{shown:?}, expected the least and the most milliseconds, 20 to {largest}, such as \"20-120\""
+        )
+    });
+    let (least, most) = faults.keep("media.jitter_target_ms", target)?;
+    let cap = faults.keep("media.jitter_cap_ms", within(media.jitter_cap_ms, most..=largest))?;
+    let [least, most, cap] = [least, most, cap].map(Duration::from_millis);
+    Some(JitterBounds { least, most, cap })
 }
 
 fn rate(limits: &TrunkLimits, faults: &mut Faults) -> Option<Rate> {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer};
 
+use super::clock::Clocks;
 use super::engine::EVENTS_MAX;
 use super::events::{Bell, Event, Returned};
 use super::figures::{Counters, add};
@@ -12,7 +13,6 @@ use super::line::Line;
 use super::order::Order;
 use super::room::Freight;
 use super::socket::Inbox;
-use crate::rtp::Moment;
 use crate::rtp::rtcp::REPORT_MAX;
 
 /// Ticks between two looks at a leg's RTCP socket and timers: half a second.
@@ -40,16 +40,19 @@ pub(super) struct Post {
     pub(super) counters: Arc<Counters>,
     pub(super) started: Instant,
     pub(super) inbox: Inbox,
+    /// Of this phase.
+    pub(super) clocks: Clocks,
     /// Something was put into a ring that somebody waits at.
     pub(super) rang: bool,
 }
 
 impl Post {
     /// Takes in what has arrived for a line.
-    pub(super) fn listen(&mut self, line: &mut Line, now: Moment) {
+    pub(super) fn listen(&mut self, line: &mut Line) {
+        let clocks = self.clocks;
         let Line { leg, keys, rtp, connected, .. } = line;
-        let came = self.inbox.drain(rtp, *connected, |datagram, from| {
-            if let Some(digit) = leg.receive(datagram, from, now) {
+        let came = self.inbox.drain(rtp, *connected, |datagram, from, stamp| {
+            if let Some(digit) = leg.receive(datagram, from, clocks.moment_of(stamp)) {
                 keys.push((digit, false));
             }
         });
@@ -73,7 +76,7 @@ impl Post {
     }
 
     /// What is not sound: keys and ended playbacks every tick, RTCP and timers every half second.
-    pub(super) fn care(&mut self, line: &mut Line, place: u32, tick: u64, now: Moment) {
+    pub(super) fn care(&mut self, line: &mut Line, place: u32, tick: u64) {
         if let Some(digit) = line.leg.take_tone() {
             line.keys.push((digit, true));
             self.tell_keys(line);
@@ -97,8 +100,11 @@ impl Post {
         if !(tick + u64::from(place)).is_multiple_of(SELDOM) {
             return;
         }
-        let leg = &mut line.leg;
-        self.inbox.drain(&line.control, None, |datagram, from| leg.receive_control(datagram, from, now));
+        let (leg, clocks) = (&mut line.leg, self.clocks);
+        let now = clocks.now;
+        self.inbox.drain(&line.control, None, |datagram, from, stamp| {
+            leg.receive_control(datagram, from, clocks.moment_of(stamp));
+        });
         let mut report = [0; REPORT_MAX];
         if let Some(length) = leg.report(now, &mut report) {
             line.send_control(&report[..length]);

@@ -1,12 +1,14 @@
 //! Sockets inside the tick: never blocking, never allocating.
 //!
 //! All datagrams that wait at a socket are taken with one system call (`recvmmsg`); the sum of
-//! both directions is what a leg costs most.
+//! both directions is what a leg costs most. Each comes with the time at which it arrived
+//! (`SO_TIMESTAMPNS`): by the time it is taken it has waited, for a tick or for half a second.
 
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use crate::rtp::DATAGRAM_MAX;
 
@@ -17,8 +19,19 @@ const BATCH: usize = 8;
 pub struct Inbox {
     buffers: Box<[[u8; DATAGRAM_MAX + 1]; BATCH]>,
     names: Box<[libc::sockaddr_storage; BATCH]>,
+    stamps: Box<[Stamp; BATCH]>,
     vectors: Box<[libc::iovec; BATCH]>,
     headers: Box<[libc::mmsghdr; BATCH]>,
+}
+
+/// Room for what the kernel says beside a datagram: a control message with the time.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Stamp([u8; Stamp::LENGTH]);
+
+impl Stamp {
+    // SAFETY: reckons with numbers alone.
+    const LENGTH: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::timespec>() as libc::c_uint) } as usize;
 }
 
 // SAFETY: the raw pointers inside point only into the inbox's own boxes, which move with it.
@@ -31,6 +44,7 @@ impl Default for Inbox {
         let mut inbox = Self {
             buffers: Box::new([[0; DATAGRAM_MAX + 1]; BATCH]),
             names: Box::new(names),
+            stamps: Box::new([Stamp([0; Stamp::LENGTH]); BATCH]),
             vectors: Box::new(vectors),
             headers: Box::new(headers),
         };
@@ -40,6 +54,7 @@ impl Default for Inbox {
             inbox.vectors[n].iov_len = DATAGRAM_MAX + 1;
             inbox.headers[n].msg_hdr.msg_iov = &raw mut inbox.vectors[n];
             inbox.headers[n].msg_hdr.msg_iovlen = 1;
+            inbox.headers[n].msg_hdr.msg_control = inbox.stamps[n].0.as_mut_ptr().cast();
         }
         inbox
     }
@@ -48,17 +63,19 @@ impl Default for Inbox {
 impl Inbox {
     /// Takes all that waits at `socket`, at most 32 datagrams: what a flooder sends above that
     /// stays in the kernel and is dropped there. `from`: the only sender, if the socket is
-    /// connected. Returns how many came.
+    /// connected. Each is handed over with its sender and the time since 1970 at which it arrived,
+    /// by a clock that can be set. Returns how many came.
     pub fn drain(
         &mut self,
         socket: &UdpSocket,
         from: Option<SocketAddr>,
-        mut each: impl FnMut(&[u8], SocketAddr),
+        mut each: impl FnMut(&[u8], SocketAddr, Option<Duration>),
     ) -> usize {
         let mut total = 0;
         for _ in 0..4 {
             for n in 0..BATCH {
                 let header = &mut self.headers[n].msg_hdr;
+                header.msg_controllen = Stamp::LENGTH as _;
                 if from.is_some() {
                     header.msg_name = std::ptr::null_mut();
                     header.msg_namelen = 0;
@@ -84,7 +101,7 @@ impl Inbox {
                 let length = (self.headers[n].msg_len as usize).min(DATAGRAM_MAX + 1);
                 let sender = from.or_else(|| address(&self.names[n]));
                 if let Some(sender) = sender {
-                    each(&self.buffers[n][..length], sender);
+                    each(&self.buffers[n][..length], sender, stamp(&self.headers[n].msg_hdr));
                 }
             }
             total += got;
@@ -118,6 +135,23 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
+/// When this datagram arrived.
+fn stamp(header: &libc::msghdr) -> Option<Duration> {
+    // SAFETY: the header's control buffer is alive, and as long as the kernel says; a message that is
+    // whole by its own length holds what its type says.
+    let time = unsafe {
+        let message = libc::CMSG_FIRSTHDR(header);
+        if message.is_null()
+            || (*message).cmsg_level != libc::SOL_SOCKET
+            || (*message).cmsg_type != libc::SCM_TIMESTAMPNS
+        {
+            return None;
+        }
+        libc::CMSG_DATA(message).cast::<libc::timespec>().read_unaligned()
+    };
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
+}
+
 /// Lets a connected socket hear everybody again (`connect(2)`: `AF_UNSPEC` dissolves). It keeps
 /// its port only if it was bound to a port by number.
 pub fn disconnect(socket: &UdpSocket) -> io::Result<()> {
@@ -133,12 +167,27 @@ pub fn disconnect(socket: &UdpSocket) -> io::Result<()> {
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
+    let on: libc::c_int = 1;
+    // SAFETY: the option is one number, which outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TIMESTAMPNS,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
     Ok(socket)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::clock::wall_now;
 
     #[test]
     fn datagrams_come_with_their_senders_and_a_connected_socket_hears_one_only() {
@@ -148,7 +197,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let mut heard = |from: Option<SocketAddr>| {
             let mut heard = Vec::new();
-            inbox.drain(&here, from, |bytes, sender| heard.push((bytes.to_vec(), sender)));
+            inbox.drain(&here, from, |bytes, sender, _| heard.push((bytes.to_vec(), sender)));
             heard
         };
         let say = |socket: &UdpSocket, text: &[u8]| {
@@ -172,5 +221,21 @@ mod tests {
         assert_eq!(heard(None).len(), 32);
         let rest = heard(None);
         assert_eq!((rest.len(), rest[0].0.len()), (8, DATAGRAM_MAX + 1));
+    }
+
+    #[test]
+    fn a_datagram_that_waits_is_known_to_have_waited() {
+        let here = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sent = wall_now();
+        there.send_to(b"1", here.local_addr().unwrap()).unwrap();
+        let arrived = wall_now();
+        std::thread::sleep(Duration::from_millis(60));
+        there.send_to(b"2", here.local_addr().unwrap()).unwrap();
+        let mut stamps = Vec::new();
+        Inbox::default().drain(&here, None, |bytes, _, stamp| stamps.push((bytes[0], stamp.unwrap())));
+        let [(b'1', first), (b'2', second)] = stamps[..] else { panic!("{stamps:?}") };
+        assert!((sent..=arrived).contains(&first), "{first:?} is not between {sent:?} and {arrived:?}");
+        assert!(second - first >= Duration::from_millis(60), "{first:?}, {second:?}");
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::clock::{before_others, monotonic_now, precise_timer, sleep_until};
+use super::clock::{Clocks, before_others, monotonic_now, precise_timer, sleep_until, wall_now};
 use super::events::{Bell, Event, Returned};
 use super::figures::{Counters, add, take_one};
 use super::line::Line;
@@ -53,7 +53,15 @@ impl Worker {
         lines: usize,
     ) -> Self {
         Self {
-            post: Post { rings, bell, counters, started, inbox: Inbox::default(), rang: false },
+            post: Post {
+                rings,
+                bell,
+                counters,
+                started,
+                inbox: Inbox::default(),
+                clocks: Clocks::default(),
+                rang: false,
+            },
             stop,
             started,
             started_ntp,
@@ -97,6 +105,7 @@ impl Worker {
     /// One phase; `count` counts them from the start.
     fn phase(&mut self, count: u64) {
         let now = Moment::new(self.started_ntp, self.started.elapsed());
+        self.post.clocks = Clocks { now, wall: wall_now() };
         self.obey(count, now);
         let phase = (count % PHASES as u64) as usize;
         let tick = count / PHASES as u64;
@@ -132,7 +141,7 @@ impl Worker {
         if line.broken {
             return;
         }
-        self.post.listen(line, now);
+        self.post.listen(line);
         if let Some(take) = line.leg.say_name(now) {
             self.post.free(Returned::Name(line.call, take));
         }
@@ -147,7 +156,7 @@ impl Worker {
                 line.leg.pause();
             }
         }
-        self.post.care(line, place, tick, now);
+        self.post.care(line, place, tick);
     }
 
     fn serve_room(&mut self, room: u32, tick: u64, now: Moment) {
@@ -158,7 +167,7 @@ impl Worker {
         room.mixed = now.elapsed;
         for &place in &room.members {
             if let Some(line) = self.lines[place as usize].as_deref_mut() {
-                self.post.listen(line, now);
+                self.post.listen(line);
             }
         }
         let counters = &self.post.counters;
@@ -174,7 +183,7 @@ impl Worker {
         }
         for &place in &room.members {
             if let Some(line) = self.lines[place as usize].as_deref_mut() {
-                self.post.care(line, place, tick, now);
+                self.post.care(line, place, tick);
             }
         }
     }
@@ -397,7 +406,7 @@ impl Worker {
         let Some(mut line) = self.take_out(place) else { return };
         // What has arrived since the last tick still counts.
         if !line.broken {
-            self.post.listen(&mut line, now);
+            self.post.listen(&mut line);
         }
         let mut report = [0; REPORT_MAX];
         let length = line.leg.last_report(now, &mut report);

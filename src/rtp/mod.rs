@@ -43,6 +43,15 @@ impl Moment {
         Self { elapsed, ntp: start_ntp.wrapping_add((elapsed.as_secs() << 32).wrapping_add(fraction)) }
     }
 
+    /// The moment so long ago, or that at which the engine started.
+    #[must_use]
+    pub fn before(self, ago: Duration) -> Self {
+        let ago = ago.min(self.elapsed);
+        let elapsed = self.elapsed - ago;
+        let start_ntp = self.ntp.wrapping_sub(Self::new(0, self.elapsed).ntp);
+        Self::new(start_ntp, elapsed)
+    }
+
     /// In ticks of [`CLOCK_RATE`], wrapping around as RTP timestamps do.
     #[must_use]
     pub fn rtp_units(self) -> u32 {

@@ -171,6 +171,7 @@ pub(super) fn leg(
         srtp: negotiated.srtp.as_ref().map(|keys| Box::new(Srtp::new(keys))),
         sound: SoundSettings {
             rate_max,
+            jitter: trunk.jitter,
             // A phone that agreed to events sends those; what it lets through as tones besides is not ours.
             tones_are_keys: negotiated.event_payload_type.is_none()
                 && matches!(trunk.dtmf, DtmfMode::Auto | DtmfMode::Inband),

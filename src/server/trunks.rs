@@ -203,6 +203,7 @@ mod tests {
             srtp: SrtpMode::Off,
             srtp_over_plain_signalling: false,
             media_source: MediaSource::Latch,
+            jitter: Default::default(),
             voice: Default::default(),
             calls_max: Some(2),
             ..Trunk::default()

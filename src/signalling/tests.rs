@@ -27,6 +27,7 @@ fn trunk(allow: &str) -> Trunk {
         srtp: SrtpMode::Off,
         srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
+        jitter: Default::default(),
         voice: Default::default(),
         calls_max: None,
         ..Trunk::default()

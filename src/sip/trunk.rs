@@ -12,7 +12,7 @@ use crate::sip::outside::Outside;
 use crate::sip::ping::Ping;
 use crate::sip::register::Account;
 use crate::sip::tls_name::TlsName;
-use crate::types::Country;
+use crate::types::{Country, JitterBounds};
 
 /// One SIP peer, as its file in the trunks folder describes it. By default it allows nobody.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +45,8 @@ pub struct Trunk {
     pub srtp_over_plain_signalling: bool,
     /// Where a caller's sound may come from.
     pub media_source: MediaSource,
+    /// How long its callers' packets may wait to be played in order.
+    pub jitter: JitterBounds,
     /// What is done to its callers' sound.
     pub voice: Voice,
     /// Most calls at once; `None`: no limit of its own.

@@ -3,6 +3,7 @@
 pub mod attestation;
 pub mod digit;
 pub mod id;
+pub mod jitter;
 pub mod language;
 pub mod now;
 pub mod opus;
@@ -15,6 +16,7 @@ pub mod trust;
 pub use attestation::Attestation;
 pub use digit::Digit;
 pub use id::{CallId, HostId, MeetingId, NoticeId, TokenId, VerifiedId};
+pub use jitter::JitterBounds;
 pub use language::Language;
 pub use now::Now;
 pub use opus::OpusWishes;

@@ -313,7 +313,7 @@ fn echo(sockets: &[(UdpSocket, SocketAddr)], stop: &AtomicBool) {
             return;
         }
         for (socket, peer) in sockets.iter().skip(phase * quarter).take(quarter) {
-            inbox.drain(socket, Some(*peer), |packet, _| {
+            inbox.drain(socket, Some(*peer), |packet, _, _| {
                 let _ = socket.send(packet);
             });
         }

@@ -121,7 +121,7 @@ fn over(codec: Codec, sound: &[i16], impairment: Impairment, seed: u64) -> (Vec<
         for packet in line.arrived(now_ms) {
             leg.receive(&packet, from, now);
         }
-        leg.speak(codec.rate(), now);
+        leg.speak(codec.rate(), false, now);
         let mut narrow = [0; FRAME];
         if codec == Codec::Opus {
             down.process(&leg.spoken()[..2 * FRAME], &mut narrow);

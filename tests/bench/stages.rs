@@ -192,7 +192,7 @@ fn receive_and_speak() -> (f64, f64) {
         }
         let received = Instant::now();
         for leg in legs.iter_mut().flatten() {
-            black_box(leg.speak(Rate::Narrow, at(tick)));
+            black_box(leg.speak(Rate::Narrow, false, at(tick)));
         }
         receiving += received - begun;
         speaking += received.elapsed();
@@ -249,7 +249,7 @@ fn sockets() -> (f64, f64) {
         let begun = Instant::now();
         for (here, there) in &pairs {
             let from = there.local_addr().ok();
-            black_box(inbox.drain(here, from, |bytes, _| {
+            black_box(inbox.drain(here, from, |bytes, _, _| {
                 black_box(bytes);
             }));
         }

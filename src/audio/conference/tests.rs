@@ -204,6 +204,38 @@ fn who_has_spoken_is_back_with_the_other_listeners_after_the_next_pause() {
 }
 
 #[test]
+fn among_many_nobodys_background_is_heard_and_who_has_nothing_else_shares_the_stream() {
+    for (callers, crowded) in [(4, false), (8, true)] {
+        for codec in [Codec::G722, Codec::Opus, Codec::Pcmu] {
+            let mut room = Room::with(vec![codec; callers]);
+            let mut random = 1_u32;
+            for listener in &mut room.callers[1..] {
+                // The noise of a quiet room, -54 dBm0, while they listen.
+                listener.script = (0..5 * listener.rate.hz())
+                    .map(|_| {
+                        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        ((random as i32 >> 16) * 80 >> 15) as i16
+                    })
+                    .collect();
+            }
+            room.leg(0).mute(true);
+            // It takes two seconds to know noise from speech.
+            room.run(150);
+            let background = level::dbov(room.callers[0].last(10));
+            room.leg(0).mute(false);
+            room.run(60);
+            let shares = (1..callers).filter(|&listener| {
+                let leg = room.leg(listener);
+                leg.takes_shared_stream() || codec.law().is_some() && leg.hears_the_room()
+            });
+            assert_eq!(shares.count(), if crowded { callers - 1 } else { 0 }, "{codec:?}, {callers}");
+            assert_eq!(background < -70.0, crowded, "{codec:?}, {callers}: {background:.0} dBov");
+            room.assert_hears(1, &[0]);
+        }
+    }
+}
+
+#[test]
 fn listeners_with_opus_share_one_encoder_and_are_back_after_half_a_second() {
     let mut room = Room::with([Codec::Opus, Codec::Opus, Codec::Opus, Codec::Pcmu]);
     (1..4).for_each(|caller| room.leg(caller).mute(true));

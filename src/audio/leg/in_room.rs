@@ -76,7 +76,9 @@ impl Leg {
     }
 
     /// Makes this tick's frame at the room's rate; then [`Leg::spoken`] has it. False: others hear nothing of it.
-    pub fn speak(&mut self, rate: Rate, now: Moment) -> bool {
+    /// `crowded`: the room has many, and leaves out what is no more than background.
+    pub fn speak(&mut self, rate: Rate, crowded: bool, now: Moment) -> bool {
+        self.voice.be_one_of_many(crowded);
         self.note_served(now);
         let settings = self.settings.as_ref();
         let heard = !self.muted && settings.is_some_and(|settings| settings.they_send);

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Leg;
 use crate::audio::Codec;
-use crate::audio::jitter_buffer::DELAY_MAX;
 use crate::rtp::Moment;
 use crate::rtp::e_model::{self, Met};
 use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo, VoipMetrics};
@@ -191,7 +190,10 @@ impl Leg {
             listening: Some(e_model::opinion(listening.rating())),
             conversation: Some(e_model::opinion(met.rating())),
             buffer_ms: (self.playout.delay() / 8) as u16,
-            buffer_max_ms: (DELAY_MAX / 8) as u16,
+            buffer_max_ms: self
+                .settings
+                .as_ref()
+                .map_or(0, |settings| settings.sound.jitter.cap.as_millis() as u16),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::audio::{Codec, Rate, opus, voice};
 use crate::rtp::Srtp;
-use crate::types::OpusWishes;
+use crate::types::{JitterBounds, OpusWishes};
 
 /// What offer and answer agreed on, and where the peer is. Given again at each re-INVITE.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +41,8 @@ pub struct LegSettings {
 pub struct SoundSettings {
     /// No room is mixed at a higher rate because of it.
     pub rate_max: Rate,
+    /// How long its packets may wait to be played in order.
+    pub jitter: JitterBounds,
     /// Keys are listened for in the sound, and others hear the caller 20 ms later so that they never hear a
     /// key.
     pub tones_are_keys: bool,
@@ -57,6 +59,7 @@ impl Default for SoundSettings {
     fn default() -> Self {
         Self {
             rate_max: Rate::Wide,
+            jitter: JitterBounds::default(),
             tones_are_keys: false,
             comfort_noise: false,
             noise_suppression: false,

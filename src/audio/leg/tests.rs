@@ -108,7 +108,7 @@ fn others_do_not_hear_the_leg_while_a_key_is_down() {
         if (40..50).contains(&n) {
             leg.receive(&packet(101, 2 * n + 1, 6_400, &[7, 10, 0, 160]), from, now);
         }
-        if leg.speak(Rate::Narrow, now) {
+        if leg.speak(Rate::Narrow, false, now) {
             spoke.push(n);
         }
     }
@@ -246,7 +246,7 @@ fn ticks_that_come_late_are_counted_and_a_change_of_turn_is_none() {
     let mut ms = 0;
     let mut tick = |leg: &mut Leg, after: u64| {
         ms += after;
-        leg.speak(Rate::Narrow, at(ms));
+        leg.speak(Rate::Narrow, false, at(ms));
         (leg.quality().ticks_late, leg.quality().tick_late_max_ms)
     };
     // A little early, a little late, as threads are.
@@ -273,7 +273,7 @@ fn reports_tell_bursts_from_single_losses() {
         if !matches!(n % 100, 40 | 41 | 80) {
             leg.receive(&packet(0, n, u32::from(n) * 160, &[0x10; 160]), from, at(u64::from(n) * 20));
         }
-        leg.speak(Rate::Narrow, at(u64::from(n) * 20));
+        leg.speak(Rate::Narrow, false, at(u64::from(n) * 20));
     }
     let mut buffer = [0; REPORT_MAX];
     let length = leg.last_report(at(20_000), &mut buffer);
@@ -307,7 +307,7 @@ proptest::proptest! {
             } else {
                 leg.receive(&datagram, PEER.parse().unwrap(), now);
             }
-            leg.speak(Rate::Narrow, now);
+            leg.speak(Rate::Narrow, false, now);
         }
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn trunk(name: &str, allow: &str) -> Trunk {
         srtp: SrtpMode::Off,
         srtp_over_plain_signalling: false,
         media_source: MediaSource::Latch,
+        jitter: Default::default(),
         voice: Default::default(),
         calls_max: None,
         ..Trunk::default()
