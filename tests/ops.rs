@@ -436,3 +436,39 @@ fn the_doctor_finds_what_would_keep_it_from_starting() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("key") && text.contains("missing"), "{text}");
 }
+
+#[test]
+fn what_is_done_with_the_database_and_the_prompts_is_told_to_programs_too() {
+    let mut door = Doorline::plain();
+    door.stop();
+    let config = door.config_file().display().to_string();
+    let told = |arguments: &[&str]| -> (Option<i32>, Value) {
+        let output = door.other(&[arguments, &["--json"]].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        (output.status.code(), serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+    };
+    let check = ["db", "check", "--config", &config];
+    assert_eq!(told(&check), (Some(0), json!({"good": true, "exists": true})));
+    assert_eq!(told(&["db", "migrate", "--config", &config]), (Some(0), json!({"good": true})));
+    let backup = ["db", "backup", "--config", &config, "copy.db"];
+    assert_eq!(told(&backup), (Some(0), json!({"good": true, "file": "copy.db"})));
+    // What could not be done is told on the other stream, as by every command.
+    let again = door.other(&[&backup[..], &["--json"]].concat());
+    assert_eq!((again.status.code(), again.stdout.len()), (Some(1), 0));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("copy.db"), "{again:?}");
+
+    let database = door.data_dir().join("doorline.db");
+    let mut bytes = std::fs::read(&database).expect("it is there");
+    let pages = bytes.len() / 2..bytes.len() / 2 + 8_192;
+    bytes[pages].fill(0x5a);
+    std::fs::write(&database, bytes).expect("it can be written");
+    let (code, found) = told(&check);
+    assert_eq!((code, &found["good"]), (Some(1), &json!(false)), "{found}");
+    assert!(found["what"].is_string(), "{found}");
+
+    let (code, packs) = told(&["prompts", "check", "--language", "en-GB"]);
+    assert_eq!((code, &packs["packs"][0]["good"]), (Some(0), &json!(true)), "{packs}");
+    assert!(packs["packs"][0]["level_dbov"].is_number(), "{packs}");
+    let (_, said) = told(&["prompts", "say", "others", "2"]);
+    assert_eq!(said["words"], "There are two other people here.", "{said}");
+}

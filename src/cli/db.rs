@@ -1,11 +1,13 @@
 //! `doorline db`: looks after the database of a configuration.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
 use super::serve::{runtime, show};
 use crate::config::{self, Settings};
@@ -15,6 +17,9 @@ use crate::store::{self, Examined};
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Subcommand)]
@@ -48,21 +53,30 @@ enum Command {
 }
 
 /// Exit code 1 when something is wrong with the database, or could not be done.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
-    match &arguments.command {
+    let (good, words, facts) = match &arguments.command {
         Command::Check { config } => match runtime.block_on(store::examine(&load(config)?.store))? {
-            Examined::Absent => println!("there is none yet: the first start makes it"),
-            Examined::Good => println!("good"),
-            Examined::Damaged(what) => bail!("damaged: {what}; restore it from the backup"),
+            Examined::Absent => (
+                true,
+                "there is none yet: the first start makes it".to_owned(),
+                json!({"good": true, "exists": false}),
+            ),
+            Examined::Good => (true, "good".to_owned(), json!({"good": true, "exists": true})),
+            Examined::Damaged(what) => (
+                false,
+                format!("damaged: {what}; restore it from the backup"),
+                json!({"good": false, "exists": true, "what": what}),
+            ),
         },
         Command::Migrate { config } => {
             runtime.block_on(store::migrate(&load(config)?.store))?;
-            println!("the schema is the newest");
+            (true, "the schema is the newest".to_owned(), json!({"good": true}))
         }
         Command::Backup { config, to } => {
             runtime.block_on(store::back_up(&load(config)?.store, to))?;
-            println!("{} written; it can be read with the same key file only", to.display());
+            let words = format!("{} written; it can be read with the same key file only", to.display());
+            (true, words, json!({"good": true, "file": to}))
         }
         Command::Copy { from, to } => {
             let (from, to) = (load(from)?, load(to)?);
@@ -74,10 +88,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 bar.set_position(rows);
             }));
             bar.finish_and_clear();
-            println!("{} rows copied", copied?);
+            let rows = copied?;
+            (true, format!("{rows} rows copied"), json!({"good": true, "rows": rows}))
         }
+    };
+    if arguments.json {
+        writeln!(out, "{facts:#}")?;
+    } else if good {
+        writeln!(out, "{words}")?;
+    } else {
+        bail!(words);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn load(file: &std::path::Path) -> anyhow::Result<Settings> {

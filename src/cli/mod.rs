@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
         Command::Man => shell::man(),
         Command::Trunk(arguments) => admin::trunk::trunk(&arguments, &mut std::io::stdout()),
         Command::Reload(arguments) => admin::trunk::reload(&arguments, &mut std::io::stdout()),
-        Command::Db(arguments) => db::run(&arguments),
+        Command::Db(arguments) => db::run(&arguments, &mut std::io::stdout()),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {

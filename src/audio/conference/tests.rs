@@ -214,7 +214,7 @@ fn among_many_nobodys_background_is_heard_and_who_has_nothing_else_shares_the_st
                 listener.script = (0..5 * listener.rate.hz())
                     .map(|_| {
                         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                        ((random as i32 >> 16) * 80 >> 15) as i16
+                        (((random as i32 >> 16) * 80) >> 15) as i16
                     })
                     .collect();
             }

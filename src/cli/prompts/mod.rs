@@ -16,6 +16,9 @@ use crate::types::Language;
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Subcommand)]
@@ -44,10 +47,11 @@ struct Packs {
 /// # Errors
 /// When a pack does not load, or a file cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (json, out) = (arguments.json, &mut std::io::stdout());
     match &arguments.command {
-        Command::Check(packs) => check::run(packs, &mut std::io::stdout()),
-        Command::Render(arguments) => render::run(arguments),
-        Command::Say(arguments) => say::run(arguments, &mut std::io::stdout()),
+        Command::Check(packs) => check::run(packs, json, out),
+        Command::Render(arguments) => render::run(arguments, json, out),
+        Command::Say(arguments) => say::run(arguments, json, out),
     }
 }
 

@@ -1,9 +1,11 @@
 //! `doorline prompts render`.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
 use crate::prompt::render::{Rendered, render};
 use crate::types::Language;
@@ -17,7 +19,7 @@ pub struct Arguments {
     folder: PathBuf,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let bar = ProgressBar::new(0)
         .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").expect("the template is one"));
     let folder = arguments.folder.join(arguments.language.as_str());
@@ -28,13 +30,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let Rendered { spoken, written, removed, gain_db } = rendered?;
-    println!(
+    if json {
+        let facts = json!({
+            "language": arguments.language, "spoken": spoken, "written": written, "removed": removed, "gain_db": gain_db,
+        });
+        writeln!(out, "{facts:#}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(
+        out,
         "{}: {spoken} spoken, gain {gain_db:+.2} dB, {written} files written, {} as they were",
         arguments.language,
         spoken - written
-    );
+    )?;
     for id in removed {
-        println!("{id}.wav: removed, not in the catalogue");
+        writeln!(out, "{id}.wav: removed, not in the catalogue")?;
     }
     Ok(ExitCode::SUCCESS)
 }

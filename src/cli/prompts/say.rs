@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use serde_json::json;
 
 use super::Packs;
 use crate::bridge::{Prompt, sentence};
@@ -24,16 +25,23 @@ pub struct Arguments {
     packs: Packs,
 }
 
-pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let language = arguments.packs.language.clone().unwrap_or_else(Language::english);
     let pack = arguments.packs.load(&language)?;
     let prompts = prompts(&language, &arguments.words)?;
     let catalogue: &Catalogue = pack.catalogue();
     let words: Vec<&str> = prompts.iter().filter_map(|prompt| catalogue.words(*prompt)).collect();
     let samples: Vec<i16> = prompts.iter().flat_map(|prompt| pack.samples(*prompt).iter().copied()).collect();
-    writeln!(out, "{} ({:.1} s)", words.join(" "), seconds(&samples))?;
     if let Some(file) = &arguments.out {
         render::write(file, &samples)?;
+    }
+    if json {
+        let facts = json!({"words": words.join(" "), "seconds": seconds(&samples), "file": arguments.out});
+        writeln!(out, "{facts:#}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out, "{} ({:.1} s)", words.join(" "), seconds(&samples))?;
+    if let Some(file) = &arguments.out {
         writeln!(out, "{} written", file.display())?;
     }
     Ok(ExitCode::SUCCESS)
@@ -61,7 +69,7 @@ mod tests {
         let packs = Packs { folder: None, language: Some(language.parse()?) };
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         let mut text = Vec::new();
-        run(&Arguments { words, out, packs }, &mut text)?;
+        run(&Arguments { words, out, packs }, false, &mut text)?;
         Ok(String::from_utf8(text)?)
     }
 
