@@ -14,8 +14,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 # What a build needs beside Rust: a C compiler for SQLite, CMake for libopus.
 BUILD_NEEDS := cc=build-essential c++=build-essential cmake=cmake
-# What the tests need too: real SIPp, baresip and Kamailio, and Python for the prompts' scripts, a mail server and a calendar reader.
-TEST_NEEDS := $(BUILD_NEEDS) sipp=sip-tester baresip=baresip-core kamailio=kamailio python3=python3 flite=flite pg_ctlcluster=postgresql
+# What the tests need too: real SIPp, baresip and Kamailio, Python for the prompts' scripts, a mail server and a calendar
+# reader, and Prometheus' own judge of alert rules.
+TEST_NEEDS := $(BUILD_NEEDS) sipp=sip-tester baresip=baresip-core kamailio=kamailio python3=python3 flite=flite pg_ctlcluster=postgresql \
+  promtool=prometheus
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10

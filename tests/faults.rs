@@ -475,8 +475,9 @@ fn slope(points: &[(f64, f64)]) -> (f64, f64) {
 #[test]
 fn callers_who_come_and_go_leave_nothing_behind() {
     // Traces fill their memory first, and then give it back call by call: little of it is soon full.
-    let config = "\n[trace]\nmemory_mib = 1\n".to_owned();
-    let mut door = Doorline::start(Options { log: "warn", config, ..Options::default() });
+    let config =
+        "\n[trace]\nmemory_mib = 1\n[limits]\ncalls_max = 120\ncalls_entering_max = 120\n".to_owned();
+    let mut door = Doorline::start(Options { log: "warn", config, legs: 120, ..Options::default() });
     let api = door.api();
     let host = api.new_host("Ada");
     let meeting = api.new_one_time_meeting(&host);

@@ -5,6 +5,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use doorline::cli::phone::{Call, Happening, Plan, Voice, Who};
@@ -348,6 +350,30 @@ fn metrics_tell_of_a_call_and_alerts_and_dashboard_know_their_names() {
         for name in used {
             assert!(names.contains(name), "{file} uses {name}, which no scrape has");
         }
+    }
+}
+
+/// By Prometheus' own judge: the files are well-formed, and each alert fires for what it is for.
+#[test]
+fn the_alerts_fire_for_what_they_are_for_and_for_nothing_else() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ops/prometheus");
+    for arguments in [
+        ["check", "rules", "alerts.yml"],
+        ["check", "config", "prometheus.yml"],
+        ["test", "rules", "alerts.test.yml"],
+    ] {
+        let judged = Command::new("promtool").args(arguments).current_dir(&folder).output();
+        let judged = judged.expect("promtool is installed (Debian's package prometheus)");
+        let said =
+            String::from_utf8_lossy(&judged.stdout).into_owned() + &String::from_utf8_lossy(&judged.stderr);
+        assert!(judged.status.success(), "{arguments:?}: {said}");
+    }
+    let [rules, cases] = ["alerts.yml", "alerts.test.yml"]
+        .map(|file| std::fs::read_to_string(folder.join(file)).expect("it is there"));
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    for alert in alerts {
+        assert!(cases.contains(&format!("alertname: {alert}\n")), "{alert} is tried by no case");
     }
 }
 
