@@ -476,8 +476,8 @@ fn slope(points: &[(f64, f64)]) -> (f64, f64) {
 fn callers_who_come_and_go_leave_nothing_behind() {
     // Traces fill their memory first, and then give it back call by call: little of it is soon full.
     let config =
-        "\n[trace]\nmemory_mib = 1\n[limits]\ncalls_max = 120\ncalls_entering_max = 120\n".to_owned();
-    let mut door = Doorline::start(Options { log: "warn", config, legs: 120, ..Options::default() });
+        "\n[trace]\nmemory_mib = 1\n[limits]\ncalls_max = 200\ncalls_entering_max = 200\ncalls_per_second = 100\ncalls_burst = 200\n".to_owned();
+    let mut door = Doorline::start(Options { log: "warn", config, legs: 200, ..Options::default() });
     let api = door.api();
     let host = api.new_host("Ada");
     let meeting = api.new_one_time_meeting(&host);
@@ -486,7 +486,7 @@ fn callers_who_come_and_go_leave_nothing_behind() {
     let minutes = std::env::var("DOORLINE_SOAK_MINUTES").ok().and_then(|text| text.parse::<f64>().ok());
     let lasts = Duration::from_secs_f64(60.0 * minutes.unwrap_or(0.4));
     // Many, so that what fills once is full before the second half.
-    let at_once = if minutes.is_some() { 60 } else { 5 };
+    let at_once = if minutes.is_some() { 40 } else { 5 };
     let round = |first: usize| {
         let calls: Vec<Call> = (0..at_once)
             .map(|n| dial(&door, &entry(&host, &meeting), &number(1 + first + n), Voice::default()))

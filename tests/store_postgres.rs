@@ -126,6 +126,14 @@ async fn an_installation_moves_from_sqlite_to_postgres_with_all_it_knows() {
     assert_eq!(store.due_invitations(now, 9).await.unwrap().len(), 1, "the newer version took its place");
     store.close().await;
 
+    // A server that was set up without a language makes such databases.
+    to.tell("CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        .await
+        .unwrap();
+    let plain = Settings { url: server.url("plain"), ..to.settings() };
+    let error = Store::open(&plain).await.unwrap_err().to_string();
+    assert!(error.starts_with("the database's encoding is SQL_ASCII, expected UTF8"), "{error}");
+
     let again = doorline::store::copy(&from, &to.settings(), |_, _| {}).await;
     assert!(matches!(again, Err(CopyError::NotEmpty(1))), "{again:?}");
     server.stop();

@@ -18,6 +18,10 @@ pub enum Error {
     WrongKey(PathBuf),
     #[error("database {path} is damaged: {finding}", path = path.display())]
     Damaged { path: PathBuf, finding: String },
+    #[error(
+        "the database's encoding is {0}, expected UTF8: names are of every language (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)"
+    )]
+    Encoding(String),
     #[error("database schema: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("database: {0}")]

@@ -85,6 +85,10 @@ async fn open_server(settings: &Settings, options: PgConnectOptions) -> Result<O
     // A server may go and come back: a connection is tried before it is used.
     let pool = |most| PgPoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE_TIMEOUT);
     let writer = pool(SERVER_WRITERS).connect_with(options.clone()).await?;
+    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&writer).await?;
+    if encoding != "UTF8" {
+        return Err(Error::Encoding(encoding));
+    }
     schema::postgres().run(&writer).await?;
     let writer = Pool::Postgres(writer);
     let keys = check_key(&writer, keys, &settings.key_file).await?;
