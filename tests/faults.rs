@@ -477,7 +477,7 @@ fn callers_who_come_and_go_leave_nothing_behind() {
     // Traces fill their memory first, and then give it back call by call: little of it is soon full.
     let config =
         "\n[trace]\nmemory_mib = 1\n[limits]\ncalls_max = 200\ncalls_entering_max = 200\ncalls_per_second = 100\ncalls_burst = 200\n".to_owned();
-    let mut door = Doorline::start(Options { log: "warn", config, legs: 200, ..Options::default() });
+    let mut door = Doorline::start(Options { log: "warn", config, legs: 1_500, ..Options::default() });
     let api = door.api();
     let host = api.new_host("Ada");
     let meeting = api.new_one_time_meeting(&host);
