@@ -365,6 +365,9 @@ fn every_way_of_calling_and_keying_leads_in() {
         assert_eq!(record["entered"], "proved-code", "{way}: {record}");
         let keys = record["keys"].as_array().expect("keys are a list");
         assert!(keys.iter().all(|key| key["source"] == *source), "{way}: {record}");
+        // Fingers hold a key for 100 ms; INFO tells 160.
+        let is_press = |key: &Value| key["length_ms"].as_u64().is_some_and(|ms| (80..=160).contains(&ms));
+        assert!(keys.iter().all(|key| is_press(key) && key["merged"] == 0), "{way}: {record}");
         let pressed: usize = call
             .happenings()
             .iter()

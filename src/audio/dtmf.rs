@@ -9,6 +9,7 @@
 use std::f32::consts::TAU;
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use super::Rate;
 use crate::types::Digit;
@@ -58,6 +59,9 @@ pub struct Listener {
     /// The key that is down, and windows since it was last seen.
     down: Option<(usize, usize)>,
     missing: u32,
+    /// Windows from its first to the last in which it was seen, and those of the one that is over.
+    pressed: u32,
+    lasted: Option<u32>,
     /// Frames in a row that were made up.
     unknown: u32,
 }
@@ -83,6 +87,8 @@ struct Run {
 pub struct Heard {
     /// A key that has just been found to be one; once per press.
     pub key: Option<Digit>,
+    /// How long the key was down that has just been released.
+    pub lasted: Option<Duration>,
     /// A key is down, or may be: not for others' ears.
     pub tone: bool,
 }
@@ -109,6 +115,8 @@ impl Listener {
             run: Run::default(),
             down: None,
             missing: 0,
+            pressed: 0,
+            lasted: None,
             unknown: 0,
         }
     }
@@ -128,6 +136,8 @@ impl Listener {
             self.known = true;
         }
         heard.tone |= self.is_tone();
+        // Windows overlap by half of each.
+        heard.lasted = self.lasted.take().map(|windows| Duration::from_millis(5) * (windows + 1));
         heard
     }
 
@@ -140,7 +150,7 @@ impl Listener {
             self.run = Run::default();
             self.down = None;
         }
-        Heard { key: None, tone: self.is_tone() }
+        Heard { tone: self.is_tone(), ..Heard::default() }
     }
 
     fn is_tone(&self) -> bool {
@@ -180,7 +190,7 @@ impl Listener {
 
         let place = (run.low, run.high);
         if self.down == Some(place) {
-            self.missing = 0;
+            self.pressed += 1 + std::mem::take(&mut self.missing);
             return None;
         }
         if run.windows >= WINDOWS
@@ -188,8 +198,9 @@ impl Listener {
             && TWIST.contains(&(run.powers[1] / run.powers[0]))
             && run.is_in_tune()
         {
-            self.down = Some(place);
+            self.lasted = self.down.replace(place).map(|_| self.pressed);
             self.missing = 0;
+            self.pressed = self.run.windows;
             return Digit::from_char(KEYS[place.0][place.1]);
         }
         self.not_seen();
@@ -198,8 +209,8 @@ impl Listener {
 
     fn not_seen(&mut self) {
         self.missing += 1;
-        if self.missing >= GAP {
-            self.down = None;
+        if self.missing >= GAP && self.down.take().is_some() {
+            self.lasted = Some(self.pressed);
         }
     }
 }
@@ -436,6 +447,25 @@ mod tests {
             for (name, change) in refused {
                 let presses = each(change);
                 assert_eq!(heard(rate, &sound(rate, &presses)), "", "{name}, {rate:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn how_long_a_key_was_down_is_told_when_it_is_up() {
+        for rate in [Rate::Narrow, Rate::Wide] {
+            let tones = [40, 60, 100, 250, 1_000];
+            let presses = tones.map(|tone| Press { tone, ..PRESS });
+            let mut listener = Listener::new(rate);
+            let sound = sound(rate, &presses);
+            let lasted: Vec<u64> = sound
+                .chunks_exact(rate.frame())
+                .filter_map(|frame| listener.hear(frame).lasted)
+                .map(|lasted| lasted.as_millis() as u64)
+                .collect();
+            assert_eq!(lasted.len(), tones.len(), "{lasted:?}");
+            for (told, tone) in lasted.iter().zip(tones) {
+                assert!(told.abs_diff(tone as u64) <= 10, "{rate:?}: {told} ms of {tone}");
             }
         }
     }

@@ -73,6 +73,8 @@ pub struct Leg {
     clock: Clock,
     playout: Playout,
     keys: Receiver,
+    /// How long the key was down that was released last.
+    key_lasted: Option<Duration>,
     /// Others do not hear the leg before this: a key is down.
     key_until: Duration,
     tones: Tones,
@@ -159,6 +161,7 @@ impl Leg {
             clock: Clock::default(),
             playout: Playout::default(),
             keys: Receiver::default(),
+            key_lasted: None,
             key_until: Duration::ZERO,
             tones: Tones::default(),
             denoiser: None,
@@ -311,7 +314,12 @@ impl Leg {
             self.bursts.note(header.sequence, true);
             let event = Event::parse(packet.payload).ok()?;
             self.key_until = now.elapsed + KEY_ECHO + samples_as_time(self.playout.delay());
-            return self.keys.receive(header.sequence, header.timestamp, event);
+            let digit = self.keys.receive(header.sequence, header.timestamp, event);
+            if let Some(ticks) = self.keys.take_lasted() {
+                let clock = u64::from(settings.event_clock.max(1));
+                self.key_lasted = Some(Duration::from_micros(u64::from(ticks) * 1_000_000 / clock));
+            }
+            return digit;
         }
         let wanted = self.in_room || self.take.is_some() || settings.sound.tones_are_keys;
         let mut in_time = true;
@@ -355,6 +363,16 @@ impl Leg {
     /// Whether it has begun or ceased to send back what it hears, since it was last asked.
     pub fn take_echo(&mut self) -> Option<bool> {
         self.echo.take_change()
+    }
+
+    /// How long the key was down that has just been released, of those that come as events.
+    pub fn take_key_lasted(&mut self) -> Option<Duration> {
+        self.key_lasted.take()
+    }
+
+    /// The same of those that are heard as tones.
+    pub fn take_tone_lasted(&mut self) -> Option<Duration> {
+        self.tones.lasted.take()
     }
 
     /// A key that was heard as a tone this tick.

@@ -1,5 +1,7 @@
 //! Everything that can happen to the bridge, from every side.
 
+use std::time::Duration;
+
 use crate::bridge::command::By;
 use crate::bridge::verify::Basis;
 use crate::bridge::{Answer, Command, PlaybackId, QuestionId, RequestId};
@@ -27,6 +29,12 @@ pub enum Input {
         call: CallId,
         digit: Digit,
         source: DigitSource,
+    },
+    /// The key that this source told of last was down for so long.
+    KeyUp {
+        call: CallId,
+        source: DigitSource,
+        lasted: Duration,
     },
     /// What [`Output::Play`](crate::bridge::Output::Play) queued has been played to its end, or was stopped.
     Played {

@@ -249,7 +249,12 @@ impl Bridge {
                 if line.is_some_and(|entry| entry.0.presses(digit, source, now.instant)) {
                     todo.push_back(Todo::Call(call, Event::Key(digit, now.instant)));
                     self.desk.record(call, |record| record.key(now.date, source));
+                } else {
+                    self.desk.record(call, |record| record.key_again());
                 }
+            }
+            Input::KeyUp { call, source, lasted } => {
+                self.desk.record(call, |record| record.key_up(source, lasted));
             }
             Input::Played { call, playback } => call_event(call, Event::Played(playback)),
             Input::MediaLost { call } => call_event(call, Event::MediaLost),

@@ -1,5 +1,7 @@
 //! The call record: what one call did, for operators. Built from inputs and outputs; holds no secrets.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +82,10 @@ pub struct Step {
 pub struct Key {
     pub at: Timestamp,
     pub source: DigitSource,
+    /// How long it was down; `None`: its end was not heard.
+    pub lasted: Option<Duration>,
+    /// How often another source told of the same press.
+    pub merged: u8,
 }
 
 /// Most steps and keys that a record keeps: a call of an hour must not grow without end.
@@ -143,8 +149,27 @@ impl CallRecord {
 
     pub(crate) fn key(&mut self, at: Timestamp, source: DigitSource) {
         if self.keys.len() < KEYS_MAX {
-            self.keys.push(Key { at, source });
+            self.keys.push(Key { at, source, lasted: None, merged: 0 });
         }
+    }
+
+    /// Another source told of the last key too.
+    pub(crate) fn key_again(&mut self) {
+        if let Some(key) = self.last_key() {
+            key.merged = key.merged.saturating_add(1);
+        }
+    }
+
+    /// The last key is up, if it was this source that told of it.
+    pub(crate) fn key_up(&mut self, source: DigitSource, lasted: Duration) {
+        if let Some(key) = self.last_key().filter(|key| key.source == source) {
+            key.lasted.get_or_insert(lasted);
+        }
+    }
+
+    /// `None` once there are too many: what is told is of a later one.
+    fn last_key(&mut self) -> Option<&mut Key> {
+        if self.keys.len() < KEYS_MAX { self.keys.last_mut() } else { None }
     }
 
     /// Says how it ended; the reason why somebody was let in stays in front.

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use crate::bridge::snapshot::LiveCall;
 use crate::bridge::{By, Ending, input, record};
 use crate::store::words::Word;
-use crate::store::{CallFilter, Cursor, PastCall, Range};
+use crate::store::{CallFilter, Cursor, PastCall, PastKey, Range};
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
 
 /// What one call did, or does.
@@ -110,6 +110,17 @@ pub struct Key {
     at: Timestamp,
     /// `rtp`, `info` or `inband`.
     source: &'static str,
+    /// How long it was down, in milliseconds; absent: its end was not heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length_ms: Option<u32>,
+    /// How often another source told of the same press, within 100 ms.
+    merged: u8,
+}
+
+impl Key {
+    fn of(key: &PastKey) -> Self {
+        Self { at: key.at, source: key.source.word(), length_ms: key.length_ms, merged: key.merged }
+    }
 }
 
 /// What a moderator did to a call.
@@ -234,7 +245,7 @@ impl CallDetail {
             call: Call::from(&call),
             sip_call_id: Some(call.sip_call_id),
             path: call.path.into_iter().map(|step| Step { at: step.at, what: step.what }).collect(),
-            keys: call.keys.iter().map(|key| Key { at: key.at, source: key.source.word() }).collect(),
+            keys: call.keys.iter().map(Key::of).collect(),
             moderated: call.acts.into_iter().map(Act::from).collect(),
             quality: call.quality.map(Quality::from),
             session_id: said.session_id,

@@ -28,6 +28,9 @@ pub enum Event {
     Tone { call: CallId, digit: Digit },
     /// Somebody in a room begins or ceases to talk: after 60 ms of speech, and 0.8 s after its end.
     Talking { call: CallId, on: bool },
+    /// The key that was pressed last has been released, after so long; where its end was lost nobody knows.
+    /// `tone`: it was heard in the sound.
+    KeyUp { call: CallId, lasted: Duration, tone: bool },
     /// A leg begins or ceases to send back what it is sent.
     Echo { call: CallId, on: bool },
     /// How a leg in a room has sounded so far: every few seconds, and left out when there is no room.

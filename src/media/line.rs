@@ -1,6 +1,7 @@
 //! One leg with its sockets.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use super::figures::{Counters, add};
 use super::socket;
@@ -27,13 +28,17 @@ pub struct Line {
     pub(super) broken: bool,
 }
 
-/// A key, and whether it was a tone in the sound.
-pub(super) type Key = (Digit, bool);
+/// What was heard of a key, and whether it was a tone in the sound.
+#[derive(Clone, Copy)]
+pub(super) enum Key {
+    Down { digit: Digit, tone: bool },
+    Up { lasted: Duration, tone: bool },
+}
 
 /// A few keys that wait; nobody types more in the second that the ring may be full.
 #[derive(Default)]
 pub(super) struct Keys {
-    keys: [Option<Key>; 16],
+    keys: [Option<Key>; 32],
     count: usize,
 }
 

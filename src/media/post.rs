@@ -9,7 +9,7 @@ use super::clock::Clocks;
 use super::engine::EVENTS_MAX;
 use super::events::{Bell, Event, Returned};
 use super::figures::{Counters, add};
-use super::line::Line;
+use super::line::{Key, Line};
 use super::order::Order;
 use super::room::Freight;
 use super::socket::Inbox;
@@ -53,7 +53,10 @@ impl Post {
         let Line { leg, keys, rtp, connected, .. } = line;
         let came = self.inbox.drain(rtp, *connected, |datagram, from, stamp| {
             if let Some(digit) = leg.receive(datagram, from, clocks.moment_of(stamp)) {
-                keys.push((digit, false));
+                keys.push(Key::Down { digit, tone: false });
+            }
+            if let Some(lasted) = leg.take_key_lasted() {
+                keys.push(Key::Up { lasted, tone: false });
             }
         });
         if came > 0 {
@@ -65,8 +68,12 @@ impl Post {
 
     pub(super) fn tell_keys(&mut self, line: &mut Line) {
         let call = line.call;
-        while let Some((digit, tone)) = line.keys.first() {
-            let event = if tone { Event::Tone { call, digit } } else { Event::Digit { call, digit } };
+        while let Some(key) = line.keys.first() {
+            let event = match key {
+                Key::Down { digit, tone: false } => Event::Digit { call, digit },
+                Key::Down { digit, tone: true } => Event::Tone { call, digit },
+                Key::Up { lasted, tone } => Event::KeyUp { call, lasted, tone },
+            };
             if self.rings.events.push((self.started.elapsed(), event)).is_err() {
                 break;
             }
@@ -77,10 +84,14 @@ impl Post {
 
     /// What is not sound: keys and ended playbacks every tick, RTCP and timers every half second.
     pub(super) fn care(&mut self, line: &mut Line, place: u32, tick: u64) {
-        if let Some(digit) = line.leg.take_tone() {
-            line.keys.push((digit, true));
-            self.tell_keys(line);
+        // The one before is up before the next is down.
+        if let Some(lasted) = line.leg.take_tone_lasted() {
+            line.keys.push(Key::Up { lasted, tone: true });
         }
+        if let Some(digit) = line.leg.take_tone() {
+            line.keys.push(Key::Down { digit, tone: true });
+        }
+        self.tell_keys(line);
         if let Some(on) = line.leg.take_talking()
             && !self.tell(Event::Talking { call: line.call, on })
         {

@@ -52,6 +52,9 @@ pub struct Receiver {
     /// late, not new.
     seen: [Option<Segment>; MEMORY],
     next: usize,
+    /// Ticks of the newest press that lie in segments before its last, and all of them once it is released.
+    held: u32,
+    lasted: Option<u32>,
 }
 
 /// Presses remembered: at ten keys a second more than a second, and packets of one press are
@@ -75,11 +78,18 @@ impl Receiver {
     /// packet of a press.
     pub fn receive(&mut self, sequence: u16, timestamp: u32, event: Event) -> Option<Digit> {
         let digit = Digit::from_event(event.code)?;
-        let mut known = self.seen.iter_mut().flatten();
-        if let Some(segment) = known.find(|segment| segment.has(sequence, timestamp, event.code)) {
+        let has = |segment: &Option<Segment>| {
+            segment.is_some_and(|segment| segment.has(sequence, timestamp, event.code))
+        };
+        let known = self.seen.iter().position(has);
+        if let Some((place, segment)) = known.and_then(|place| Some((place, self.seen[place].as_mut()?))) {
             segment.duration = segment.duration.max(event.duration);
+            let ends = event.end && !segment.released;
             segment.released |= event.end;
             segment.sequence = sequence;
+            if ends && (place + 1) % MEMORY == self.next {
+                self.lasted = Some(self.held + u32::from(segment.duration));
+            }
             return None;
         }
         let segment = Segment {
@@ -89,10 +99,20 @@ impl Receiver {
             released: event.end,
             sequence,
         };
-        let goes_on = self.newest().is_some_and(|newest| segment.continues(newest));
+        let before = self.newest().filter(|newest| segment.continues(newest)).map(|before| before.duration);
+        self.held = before.map_or(0, |duration| self.held + u32::from(duration));
+        if event.end {
+            self.lasted = Some(self.held + u32::from(event.duration));
+        }
         self.seen[self.next] = Some(segment);
         self.next = (self.next + 1) % MEMORY;
-        (!goes_on).then_some(digit)
+        before.is_none().then_some(digit)
+    }
+
+    /// How long the press lasted that has just been released, in ticks of the RTP clock; once for each whose
+    /// end came.
+    pub fn take_lasted(&mut self) -> Option<u32> {
+        self.lasted.take()
     }
 
     /// Whether a key is down, as far as packets tell; a lost end leaves it down until the next press.
@@ -229,6 +249,28 @@ mod tests {
             }
         }
         assert_eq!(heard, "1515");
+    }
+
+    #[test]
+    fn how_long_a_key_was_down_is_told_once_when_its_end_comes() {
+        let lasted = |packets: &mut dyn Iterator<Item = Outgoing>| -> Vec<u32> {
+            let mut receiver = Receiver::default();
+            let told = packets.enumerate().filter_map(|(n, packet)| {
+                receiver.receive(n as u16, packet.timestamp, packet.event);
+                receiver.take_lasted()
+            });
+            told.collect()
+        };
+        let press = |begin, ticks| Sender::new(Digit::from_char('5').unwrap(), begin, ticks);
+        assert_eq!(lasted(&mut press(1_000, 800)), [800]);
+        assert_eq!(lasted(&mut press(u32::MAX - 100, 800).skip(3)), [800], "its beginning is lost");
+        assert!(lasted(&mut press(0, 800).take(4)).is_empty(), "its ends are lost");
+        assert_eq!(lasted(&mut press(0, 800).skip(6)), [800], "all but one end is lost");
+        assert_eq!(lasted(&mut press(0, 100_000)), [100_000], "longer than one duration can say");
+        assert_eq!(lasted(&mut press(0, 800).chain(press(2_000, 480))), [800, 480]);
+        // The first end comes after the next key.
+        let late = press(0, 800).take(4).chain(press(2_000, 480)).chain(press(0, 800).skip(6));
+        assert_eq!(lasted(&mut late.into_iter()), [480]);
     }
 
     #[test]

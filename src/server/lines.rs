@@ -203,8 +203,12 @@ impl Lines {
                     Err(unusable) => warn!(%call, %unusable, "answer to our offer not understood"),
                 }
             }
-            Event::Digit { call, digit, .. } => {
+            Event::Digit { call, digit, duration_ms } => {
                 inputs.push_back(Input::Digit { call, digit, source: DigitSource::Info });
+                if duration_ms > 0 {
+                    let lasted = Duration::from_millis(duration_ms.into());
+                    inputs.push_back(Input::KeyUp { call, source: DigitSource::Info, lasted });
+                }
             }
             Event::Ended { call, how, reason } => {
                 // The bridge has not heard of a call whose signature is still being verified.
@@ -476,6 +480,10 @@ impl Lines {
                 return;
             }
             media::Event::Digit { call, digit } => Input::Digit { call, digit, source: DigitSource::Rtp },
+            media::Event::KeyUp { call, lasted, tone } => {
+                let source = if tone { DigitSource::Inband } else { DigitSource::Rtp };
+                Input::KeyUp { call, source, lasted }
+            }
             media::Event::Talking { call, on } => {
                 self.heard += 1;
                 self.talk.push((call, on));

@@ -164,6 +164,7 @@ pub(super) fn leg(
         codec: codec(negotiated.codec),
         payload_type: negotiated.payload_type,
         event_payload_type: negotiated.event_payload_type,
+        event_clock: negotiated.event_clock,
         ptime: negotiated.ptime,
         they_send: negotiated.direction.sends(),
         they_receive: negotiated.direction.receives(),

@@ -19,7 +19,7 @@ use super::spill::Spill;
 use super::words::Word;
 use super::{Error, Store};
 use crate::bridge::input::{DigitSource, Quality};
-use crate::bridge::record::{Act, Signalled};
+use crate::bridge::record::{Act, Key, Signalled};
 use crate::bridge::snapshot::Entered;
 use crate::bridge::{CallRecord, Ending};
 use crate::types::{CallId, HostId, MeetingId, PhoneNumber, Suite, Trust};
@@ -64,6 +64,10 @@ pub struct PastStep {
 pub struct PastKey {
     pub at: Timestamp,
     pub source: DigitSource,
+    /// How long it was down; `None`: unknown.
+    pub length_ms: Option<u32>,
+    /// How often another source told of the same press.
+    pub merged: u8,
 }
 
 /// All that are given must be met.
@@ -160,7 +164,7 @@ impl Store {
             entered: record.entered.map(|entered| entered.word().to_owned()),
             explanation: record.explanation,
             path: record.path.into_iter().map(|s| PastStep { at: s.at, what: s.what.to_owned() }).collect(),
-            keys: record.keys.iter().map(|key| (millis(key.at), key.source.word().to_owned())).collect(),
+            keys: record.keys.iter().map(KeyDetail::of).collect(),
             remembered: record.remembered,
             acts: record.acts,
             quality: record.quality.map(StoredQuality::from),
@@ -192,10 +196,12 @@ impl Store {
                 .transpose()
         };
         let number = row.bytes_or_null("number_sealed")?;
-        let keys = detail.keys.into_iter().map(|(at, source)| {
+        let keys = detail.keys.into_iter().map(|key| {
             Some(PastKey {
-                at: Timestamp::from_millisecond(at).ok()?,
-                source: DigitSource::from_word(&source)?,
+                at: Timestamp::from_millisecond(key.at).ok()?,
+                source: DigitSource::from_word(&key.source)?,
+                length_ms: key.length_ms,
+                merged: key.merged,
             })
         });
         Ok(PastCall {
@@ -279,8 +285,7 @@ struct Detail {
     entered: Option<String>,
     explanation: String,
     path: Vec<PastStep>,
-    /// Time in milliseconds, source.
-    keys: Vec<(i64, String)>,
+    keys: Vec<KeyDetail>,
     remembered: bool,
     quality: Option<StoredQuality>,
     /// Records of before have none.
@@ -288,6 +293,29 @@ struct Detail {
     acts: Vec<Act>,
     #[serde(default)]
     signalled: Signalled,
+}
+
+/// Records of an earlier version have the first two in a list.
+#[derive(Deserialize, Serialize)]
+struct KeyDetail {
+    /// Time in milliseconds.
+    at: i64,
+    source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    length_ms: Option<u32>,
+    #[serde(default)]
+    merged: u8,
+}
+
+impl KeyDetail {
+    fn of(key: &Key) -> Self {
+        Self {
+            at: millis(key.at),
+            source: key.source.word().to_owned(),
+            length_ms: key.lasted.map(|lasted| lasted.as_millis().try_into().unwrap_or(u32::MAX)),
+            merged: key.merged,
+        }
+    }
 }
 
 #[derive(Deserialize, Serialize)]

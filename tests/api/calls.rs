@@ -68,6 +68,7 @@ fn a_call_tells_its_way_but_no_number_and_no_key() {
         (&json["path"][0]["what"], &json["keys"][0]["source"]),
         (&json!("asking-pin"), &json!("info"))
     );
+    assert_eq!(json["keys"][0]["merged"], 2);
     assert!(json["keys"][0].get("digit").is_none());
     let act = json!({
         "at": json["started_at"], "what": "muted", "by": "phone", "by_call_id": CallId::numbered(99).to_string(),

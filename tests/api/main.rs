@@ -479,7 +479,7 @@ fn record(call: u128, host: Option<&Made>) -> CallRecord {
         ending: if call == 3 { Ending::NothingEntered } else { Ending::HungUp },
         explanation: "hung up while asked for the PIN".to_owned(),
         path: vec![Step { at: started_at, what: "asking-pin" }],
-        keys: vec![Key { at: started_at, source: DigitSource::Info }],
+        keys: vec![Key { at: started_at, source: DigitSource::Info, lasted: None, merged: 2 }],
         remembered: false,
         acts: vec![Act { at: started_at, what: "muted".to_owned(), by: By::Phone(CallId::numbered(99)) }],
         quality: None,

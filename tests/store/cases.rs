@@ -207,7 +207,12 @@ pub fn record(call: u128, started_at: Timestamp) -> CallRecord {
         ending: Ending::HungUp,
         explanation: "proved PIN and code".to_owned(),
         path: vec![Step { at: started_at, what: "asking-pin" }],
-        keys: vec![Key { at: started_at, source: DigitSource::Rtp }],
+        keys: vec![Key {
+            at: started_at,
+            source: DigitSource::Rtp,
+            lasted: Some(Duration::from_millis(120)),
+            merged: 1,
+        }],
         remembered: true,
         acts: vec![Act { at: started_at, what: "muted".to_owned(), by: By::Phone(CallId::numbered(99)) }],
         quality: Some(Quality { packets_received: 3_000, jitter_ms: 1.5, ..Quality::default() }),
@@ -890,6 +895,7 @@ pub async fn a_call_record_is_read_back_as_it_was_written() {
     let act = (read.acts[0].what.as_str(), read.acts[0].by);
     assert_eq!(act, ("muted", By::Phone(CallId::numbered(99))));
     assert_eq!((read.keys.len(), read.keys[0].source), (1, DigitSource::Rtp));
+    assert_eq!((read.keys[0].length_ms, read.keys[0].merged), (Some(120), 1));
     assert_eq!(read.quality, written.quality);
     assert_eq!(house.store.call(CallId::numbered(8)).await.unwrap(), None);
 }

@@ -23,6 +23,8 @@ pub struct LegSettings {
     pub payload_type: u8,
     /// Telephone-event's number; `None`: not agreed, no keys in RTP.
     pub event_payload_type: Option<u8>,
+    /// Ticks a second by which it tells how long keys were down.
+    pub event_clock: u32,
     /// How long the packets are that the peer wants; see
     /// [`Packetizer::set`](crate::audio::packetizer::Packetizer::set).
     pub ptime: Duration,
@@ -82,6 +84,7 @@ impl LegSettings {
             codec,
             payload_type: codec.payload_type(),
             event_payload_type: Some(101),
+            event_clock: 8_000,
             ptime: Duration::from_millis(20),
             they_send: true,
             they_receive: true,

@@ -1,5 +1,7 @@
 //! Keys that come as tones in the sound.
 
+use std::time::Duration;
+
 use crate::audio::dtmf::Listener;
 use crate::audio::triple::Down;
 use crate::audio::{Frame, Rate, SILENCE};
@@ -13,6 +15,8 @@ pub(super) struct Tones {
     rate: Rate,
     down: Down,
     pub(super) key: Option<Digit>,
+    /// How long the one before was down.
+    pub(super) lasted: Option<Duration>,
     /// Whether the last frame was a key's, and what it was.
     tone: bool,
     last: Frame,
@@ -32,6 +36,7 @@ impl Tones {
             rate,
             down: Down::default(),
             key: None,
+            lasted: None,
             tone: false,
             last: SILENCE,
             any: false,
@@ -49,6 +54,7 @@ impl Tones {
         };
         let heard = if whole { self.listener.hear(frame) } else { self.listener.miss() };
         self.key = heard.key.or(self.key);
+        self.lasted = heard.lasted.or(self.lasted);
         std::mem::replace(&mut self.tone, heard.tone) || heard.tone
     }
 

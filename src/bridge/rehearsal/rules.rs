@@ -36,6 +36,8 @@ pub struct Line {
     last_key: Option<(Digit, DigitSource, Instant)>,
     /// Presses, each counted once.
     presses: usize,
+    /// Presses that another source told of again.
+    merged: usize,
     saved: bool,
 }
 
@@ -154,6 +156,8 @@ impl Rules {
                     if !again {
                         line.last_key = Some((*digit, *source, now.instant));
                         line.presses += 1;
+                    } else if line.presses < KEYS_MAX {
+                        line.merged += 1;
                     }
                 }
             }
@@ -169,7 +173,11 @@ impl Rules {
             Input::Command { request, .. } => {
                 self.requests.insert(*request);
             }
-            Input::Answered { .. } | Input::MediaLost { .. } | Input::Quality { .. } | Input::Tick => {}
+            Input::Answered { .. }
+            | Input::MediaLost { .. }
+            | Input::KeyUp { .. }
+            | Input::Quality { .. }
+            | Input::Tick => {}
         }
     }
 
@@ -316,6 +324,10 @@ impl Rules {
         }
         if record.keys.len() != line.presses.min(KEYS_MAX) {
             return Err(format!("{} keys recorded of {} pressed", record.keys.len(), line.presses));
+        }
+        let merged: usize = record.keys.iter().map(|key| usize::from(key.merged)).sum();
+        if merged != line.merged {
+            return Err(format!("{merged} presses recorded as told twice of {}", line.merged));
         }
         line.over = true;
         self.there.remove(&record.call);

@@ -552,6 +552,9 @@ impl Stage {
                 self.feed(Input::Digit { call, digit, source: *source });
             }
             self.advance(KEY_TIME);
+            for source in sources {
+                self.feed(Input::KeyUp { call, source: *source, lasted: KEY_TIME });
+            }
         }
         Ok(())
     }

@@ -67,6 +67,8 @@ pub struct Negotiated {
     pub payload_type: u8,
     /// Both ways; `None`: no telephone events.
     pub event_payload_type: Option<u8>,
+    /// Its clock, in ticks a second; without telephone events the codec's.
+    pub event_clock: u32,
     /// Both want silence to be sent as comfort noise, payload type 13.
     pub noise: bool,
     /// The packet time the peer would like to receive, 20 ms when it does not say or says nonsense.

@@ -222,13 +222,15 @@ fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -
         |is: &dyn Fn(&Mapping) -> bool| stream.mappings.iter().find(|m| is(m)).map(|m| m.payload_type);
     let number = payload_type(&|m| m.is(codec)).unwrap_or(encoding(codec).payload_type);
     let parameters = stream.parameters.iter().find(|(payload_type, _)| *payload_type == number);
+    let telephone_events = telephone_events(stream, clock).filter(|_| events);
     Negotiated {
         opus: parameters.map(|(_, parameters)| OpusWishes::parse(parameters)).unwrap_or_default(),
         remote_rtp: stream.rtp(),
         remote_rtcp: if rtcp_mux { stream.rtp() } else { stream.rtcp() },
         codec,
         payload_type: number,
-        event_payload_type: event_payload_type(stream, clock).filter(|_| events),
+        event_payload_type: telephone_events.map(|mapping| mapping.payload_type),
+        event_clock: telephone_events.map_or(clock, |mapping| mapping.clock),
         noise: false,
         ptime: stream.ptime.unwrap_or(PTIME),
         direction: stream.direction,
@@ -239,10 +241,10 @@ fn negotiated(stream: &Stream, codec: CodecName, events: bool, rtcp_mux: bool) -
 
 /// The telephone events of the codec's clock, as RFC 4733 §2.1 would have it; else whichever there are: phones
 /// offer Opus beside events of 8000 alone, and a press is told from the next by any clock.
-fn event_payload_type(stream: &Stream, clock: u32) -> Option<u8> {
+fn telephone_events(stream: &Stream, clock: u32) -> Option<&Mapping> {
     let events = || stream.mappings.iter().filter(|mapping| mapping.name.eq_ignore_ascii_case(EVENTS));
     let best = events().find(|events| events.clock == clock);
-    best.or_else(|| events().next()).map(|events| events.payload_type)
+    best.or_else(|| events().next())
 }
 
 fn takes_noise(stream: &Stream, codec: CodecName) -> bool {
