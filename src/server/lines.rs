@@ -487,7 +487,8 @@ impl Lines {
             media::Event::Talking { call, on } => {
                 self.heard += 1;
                 self.talk.push((call, on));
-                if on {
+                // Of one that is over, nothing stays.
+                if on && self.lines.contains_key(&call) {
                     self.talking.insert(call)
                 } else {
                     self.talking.remove(&call)
@@ -496,7 +497,7 @@ impl Lines {
             }
             media::Event::Echo { call, on } => {
                 self.heard += 1;
-                if on {
+                if on && self.lines.contains_key(&call) {
                     self.echoing.insert(call)
                 } else {
                     self.echoing.remove(&call)
@@ -505,7 +506,6 @@ impl Lines {
                 return;
             }
             media::Event::Measured { call, quality } => {
-                // One that is over has its figures in its record.
                 if self.lines.contains_key(&call) {
                     self.quality.insert(call, translate::quality(&quality));
                 }

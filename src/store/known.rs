@@ -27,6 +27,9 @@ pub(super) const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Numbers that are kept, some kilobytes each.
 pub(super) const NUMBERS_MAX: usize = 10_000;
 
+/// Places in the order that mean nothing any more, beside as many as mean something, before they are cleared away.
+const STALE: usize = 64;
+
 #[derive(Default)]
 pub(super) struct Cache {
     kept: HashMap<MacBytes, Kept>,
@@ -63,8 +66,13 @@ impl Cache {
         let put = self.puts;
         self.kept.insert(number, Kept { known: known.to_vec(), at: now, put });
         self.order.push_back((number, put));
-        // Beyond the bound, and where a newer one of the same number stands further back.
-        while self.kept.len() > NUMBERS_MAX || self.order.len() > 2 * NUMBERS_MAX {
+        let kept = &self.kept;
+        let stands = |number: &MacBytes, put: u64| kept.get(number).is_some_and(|kept| kept.put == put);
+        // A few numbers that call again and again: where they stood before means nothing now.
+        if self.order.len() > 2 * kept.len() + STALE {
+            self.order.retain(|&(number, put)| stands(&number, put));
+        }
+        while self.kept.len() > NUMBERS_MAX {
             let Some((oldest, put)) = self.order.pop_front() else { return };
             if self.kept.get(&oldest).is_some_and(|kept| kept.put == put) {
                 self.kept.remove(&oldest);
@@ -307,6 +315,22 @@ mod tests {
         cache.put(number(1), &[], cache.revision(), start + AGE_MAX);
         assert!(cache.get(&number(1), start + AGE_MAX).is_none(), "the database knows it no more");
         assert!(cache.get(&number(2), start).is_none());
+    }
+
+    #[test]
+    fn few_numbers_that_call_for_months_take_no_more_room_than_at_first() {
+        let (mut cache, now) = (Cache::default(), Instant::now());
+        for call in 0..50_000 {
+            cache.put(number(call % 40), &known(1), cache.revision(), now);
+            assert!(cache.order.len() <= 2 * 40 + STALE + 1, "{} after {call} calls", cache.order.len());
+        }
+        assert_eq!(cache.kept.len(), 40, "and all are known");
+        // Nor do those who are forgotten leave anything behind.
+        for call in 0..5_000 {
+            cache.put(number(call), &known(1), cache.revision(), now);
+            cache.forget(&number(call));
+        }
+        assert!(cache.order.len() <= 2 * 40 + STALE + 1, "{}", cache.order.len());
     }
 
     #[test]
