@@ -177,6 +177,16 @@ impl Lab {
         LegSettings::plain(phone.codec, phone.socket.local_addr().unwrap())
     }
 
+    /// A port of its own for the phone's RTCP; how long one waits there for a report.
+    fn control_port(&self, number: usize, patience: Duration) -> UdpSocket {
+        let control = UdpSocket::bind("127.0.0.1:0").unwrap();
+        control.set_read_timeout(Some(patience)).unwrap();
+        let remote_rtcp = Some(control.local_addr().unwrap());
+        let settings = LegSettings { remote_rtcp, ..self.settings(number) };
+        self.engine.configure(self.phones[number].call, settings);
+        control
+    }
+
     fn join(&self, number: usize, room: u128) {
         self.engine.join(self.phones[number].call, MeetingId::numbered(room));
     }
@@ -696,10 +706,7 @@ fn behind_a_nat_sound_flows_once_the_caller_is_proved() {
 fn reports_come_on_the_next_port_and_the_last_says_good_bye() {
     let mut lab = Lab::new(1);
     let number = lab.call();
-    let control = UdpSocket::bind("127.0.0.1:0").unwrap();
-    control.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let settings = LegSettings { remote_rtcp: Some(control.local_addr().unwrap()), ..lab.settings(number) };
-    lab.engine.configure(lab.phones[number].call, settings);
+    let control = lab.control_port(number, Duration::from_millis(100));
     let mut reports = Vec::new();
     let lab_port = lab.phones[number].engine.port();
     let listen = |reports: &mut Vec<Vec<String>>| {
@@ -726,10 +733,7 @@ fn reports_come_on_the_next_port_and_the_last_says_good_bye() {
 fn the_way_there_and_back_is_as_long_as_it_is_whenever_the_report_is_read() {
     let mut lab = Lab::new(1);
     let number = lab.call();
-    let control = UdpSocket::bind("127.0.0.1:0").unwrap();
-    control.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
-    let settings = LegSettings { remote_rtcp: Some(control.local_addr().unwrap()), ..lab.settings(number) };
-    lab.engine.configure(lab.phones[number].call, settings);
+    let control = lab.control_port(number, Duration::from_secs(8));
     // A phone answers to a report at once; ours is read half a second later.
     let mut buffer = [0; 1_500];
     let (length, from) = control.recv_from(&mut buffer).unwrap();

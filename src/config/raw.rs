@@ -77,8 +77,8 @@ section! {
         busy_max: usize = Default("85"),
         /// Samples a second that a meeting is mixed at, at most: 8000, 16000 or 48000. It has the highest rate that
         /// any caller in it can make use of: 8000 with G.711, 16000 with G.722, with Opus what the phone says. 48000
-        /// is all that can be heard. 16000 takes a quarter of the bandwidth and a third of the processor off such
-        /// phones, and what it takes away is hardly speech; 8000 is telephone sound for everybody.
+        /// is all that can be heard. 16000 takes a quarter off the bandwidth and the encoding of such phones, and
+        /// what is lost is hardly speech; 8000 is telephone sound for everybody.
         rate_max: usize = Default("48000"),
     }
 }

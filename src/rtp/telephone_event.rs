@@ -88,7 +88,7 @@ impl Receiver {
             segment.released |= event.end;
             segment.sequence = sequence;
             if ends && (place + 1) % MEMORY == self.next {
-                self.lasted = Some(self.held + u32::from(segment.duration));
+                self.lasted = Some(self.held.saturating_add(segment.duration.into()));
             }
             return None;
         }
@@ -100,9 +100,9 @@ impl Receiver {
             sequence,
         };
         let before = self.newest().filter(|newest| segment.continues(newest)).map(|before| before.duration);
-        self.held = before.map_or(0, |duration| self.held + u32::from(duration));
+        self.held = before.map_or(0, |duration| self.held.saturating_add(duration.into()));
         if event.end {
-            self.lasted = Some(self.held + u32::from(event.duration));
+            self.lasted = Some(self.held.saturating_add(event.duration.into()));
         }
         self.seen[self.next] = Some(segment);
         self.next = (self.next + 1) % MEMORY;
@@ -268,6 +268,12 @@ mod tests {
         assert_eq!(lasted(&mut press(0, 800).skip(6)), [800], "all but one end is lost");
         assert_eq!(lasted(&mut press(0, 100_000)), [100_000], "longer than one duration can say");
         assert_eq!(lasted(&mut press(0, 800).chain(press(2_000, 480))), [800, 480]);
+        // A key that somebody holds for a day and more: no end of segments, each as long as it can be.
+        let segments = (0..70_000_u32).map(|n| {
+            let event = Event { code: 5, end: n == 69_999, volume: 10, duration: u16::MAX };
+            Outgoing { timestamp: n.wrapping_mul(u16::MAX.into()), marker: false, event }
+        });
+        assert_eq!(lasted(&mut segments.into_iter()), [u32::MAX]);
         // The first end comes after the next key.
         let late = press(0, 800).take(4).chain(press(2_000, 480)).chain(press(0, 800).skip(6));
         assert_eq!(lasted(&mut late.into_iter()), [480]);

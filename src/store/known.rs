@@ -67,10 +67,9 @@ impl Cache {
         self.kept.insert(number, Kept { known: known.to_vec(), at: now, put });
         self.order.push_back((number, put));
         let kept = &self.kept;
-        let stands = |number: &MacBytes, put: u64| kept.get(number).is_some_and(|kept| kept.put == put);
         // A few numbers that call again and again: where they stood before means nothing now.
         if self.order.len() > 2 * kept.len() + STALE {
-            self.order.retain(|&(number, put)| stands(&number, put));
+            self.order.retain(|(number, put)| kept.get(number).is_some_and(|kept| kept.put == *put));
         }
         while self.kept.len() > NUMBERS_MAX {
             let Some((oldest, put)) = self.order.pop_front() else { return };

@@ -210,7 +210,7 @@ fn among_many_nobodys_background_is_heard_and_who_has_nothing_else_shares_the_st
             let mut room = Room::with(vec![codec; callers]);
             let mut random = 1_u32;
             for listener in &mut room.callers[1..] {
-                // The noise of a quiet room, -54 dBm0, while they listen.
+                // The noise of a quiet room, -51 dBm0, while they listen.
                 listener.script = (0..5 * listener.rate.hz())
                     .map(|_| {
                         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

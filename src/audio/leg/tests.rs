@@ -97,6 +97,19 @@ fn keys_of_any_dynamic_number_are_heard_and_those_not_agreed_are_not() {
 }
 
 #[test]
+fn how_long_a_key_was_down_is_told_by_the_clock_of_its_events() {
+    for (event_clock, duration, milliseconds) in [(8_000, 800_u16, 100), (48_000, 4_800, 100), (0, 1, 1_000)]
+    {
+        let mut leg = leg(LegSettings { event_clock, ..settings() });
+        let [high, low] = duration.to_be_bytes();
+        leg.receive(&packet(101, 1, 0, &[7, 0x8a, high, low]), PEER.parse().unwrap(), at(0));
+        let lasted = leg.take_key_lasted();
+        assert_eq!(lasted, Some(Duration::from_millis(milliseconds)), "{event_clock} Hz");
+        assert_eq!(leg.take_key_lasted(), None, "once");
+    }
+}
+
+#[test]
 fn others_do_not_hear_the_leg_while_a_key_is_down() {
     let mut leg = leg(settings());
     leg.enter_room();

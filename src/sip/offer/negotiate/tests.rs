@@ -424,6 +424,7 @@ fn an_offer_of_ours_is_understood_by_ourselves() {
     let at_us = accept_answer(&ours, &theirs).unwrap();
     assert_eq!((at_us.codec, at_us.payload_type), (at_phone.codec, at_phone.payload_type));
     assert_eq!((at_us.event_payload_type, at_phone.event_payload_type), (Some(101), Some(101)));
+    assert_eq!((at_us.event_clock, at_phone.event_clock), (8_000, 8_000));
     assert_eq!(at_us.remote_rtp, Some(phone.rtp));
     assert_eq!(at_us.remote_rtcp, Some("192.0.2.1:4010".parse().unwrap()));
     assert_eq!((at_us.rtcp_mux, at_phone.rtcp_mux), (false, false));
