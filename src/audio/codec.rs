@@ -192,7 +192,7 @@ impl Encoder {
 pub struct Decoder {
     codec: Codec,
     rate: Rate,
-    g722: g722::Decoder,
+    pub(super) g722: g722::Decoder,
     /// Once it has been needed it stays.
     pub(super) opus: Option<opus::Decoder>,
 }

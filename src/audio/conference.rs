@@ -15,7 +15,7 @@
 use super::g722;
 use super::mixer::{self, Sum};
 use super::player::{Filled, Player};
-use super::{Codec, Converter, FADE_MAX, FRAME, FRAME_MAX, Leg, Rate, SILENCE, level, opus};
+use super::{Codec, Converter, FADE_MAX, FRAME, FRAME_MAX, Leg, Rate, SILENCE, Together, level, opus};
 use crate::rtp::Moment;
 
 /// A room's sound between ticks. Its members stand elsewhere: it is told their places.
@@ -82,12 +82,13 @@ impl Conference {
     }
 
     /// One tick: `members` are places in `legs`; each member that is to be sent something is
-    /// handed to `send` once, with its payload.
+    /// handed to `send` once, with its payload, now or by [`Together::send_rest`].
     pub fn tick<L: AsMut<Leg>>(
         &mut self,
         members: &[u32],
         legs: &mut [Option<Box<L>>],
         now: Moment,
+        together: &mut Together,
         mut send: impl FnMut(&mut L, &Payload),
     ) {
         let mut rate = Rate::Narrow;
@@ -150,8 +151,13 @@ impl Conference {
                 converted
             };
             leg.hear(heard);
-            leg.encode(heard, &mut payload);
-            send(line, &payload);
+            match (codec, (&*heard).try_into()) {
+                (Codec::G722, Ok(heard)) => together.send(member, heard, legs, &mut send),
+                _ => {
+                    leg.encode(heard, &mut payload);
+                    send(line, &payload);
+                }
+            }
         }
     }
 

@@ -214,6 +214,18 @@ impl JitterBuffer {
         (Some(slot.timestamp) == self.playout).then(|| &self.bytes[slot.range()])
     }
 
+    /// What [`JitterBuffer::take`] will give of packets of which each byte is a tick, if that is all of one packet
+    /// and no frame may be left out before.
+    #[must_use]
+    pub fn ahead(&self, wanted: usize) -> Option<&[u8]> {
+        let playout = self.playout.filter(|_| self.window + 1 < WINDOW)?;
+        let slot = (0..self.held)
+            .map(|place| self.slot(place))
+            .find(|slot| slot.timestamp + i64::from(slot.samples) > playout)?;
+        let from = usize::try_from(playout - slot.timestamp).ok()?;
+        self.bytes[slot.range()].get(from..from + wanted)
+    }
+
     /// To be asked once per tick: whether packets have been coming so early that one frame should
     /// be left out, to win back delay.
     pub fn should_shrink(&mut self) -> bool {

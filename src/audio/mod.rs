@@ -25,6 +25,7 @@ pub mod player;
 pub mod playout;
 pub mod ramp;
 pub mod resample;
+pub mod together;
 pub mod triple;
 pub mod voice;
 
@@ -37,6 +38,7 @@ pub use denoise::Denoiser;
 pub use leg::{Leg, LegSettings, Quality, Seed, SoundSettings};
 pub use name::Take;
 pub use player::{Playback, Player};
+pub use together::Together;
 
 /// Samples a second of a narrow room, and the ticks that all time is counted in. Rooms with a wider leg are mixed
 /// at [`Rate::Wide`] or, where that is allowed, [`Rate::Full`].

@@ -2,7 +2,7 @@
 
 use super::conceal::Concealer;
 use super::jitter_buffer::{Insert, JitterBuffer, Piece};
-use super::{Codec, Decoder, Rate, SILENCE, opus};
+use super::{Codec, Decoder, FRAME, Rate, SILENCE, g722, opus};
 use crate::types::JitterBounds;
 
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Playout {
     pub concealed: u64,
     /// The last frame is all as the peer sent it: nothing made up, nothing left out.
     whole: bool,
+    /// The next frame, where it has been decoded with those of others.
+    ahead: Option<g722::Sound>,
 }
 
 /// What the peer says its silence sounds like (RFC 3389).
@@ -69,6 +71,7 @@ impl Playout {
     /// Forgets what waits; for a new source or codec.
     pub fn restart(&mut self) {
         self.buffer.restart();
+        self.ahead = None;
         if let Some(opus) = &mut self.decoder.opus {
             opus.close();
         }
@@ -96,6 +99,22 @@ impl Playout {
     #[must_use]
     pub fn late(&self) -> u64 {
         self.buffer.late
+    }
+
+    /// The memory of the stream and the codes of the next frame, where it may be decoded with those of others:
+    /// G.722, and all of it there.
+    #[must_use]
+    pub fn next_codes(&self) -> Option<(&g722::Decoder, &g722::Codes)> {
+        if self.decoder.codec() != Codec::G722 {
+            return None;
+        }
+        Some((&self.decoder.g722, self.buffer.ahead(FRAME)?.try_into().ok()?))
+    }
+
+    /// They have been decoded, and nothing comes in until the frame is asked for.
+    pub fn take_decoded(&mut self, stream: &g722::Decoder, sound: &g722::Sound) {
+        self.decoder.g722 = *stream;
+        self.ahead = Some(*sound);
     }
 
     /// The next 20 ms at the codec's rate. False when there was nothing, not even to make up.
@@ -129,7 +148,10 @@ impl Playout {
                     if let (Codec::Opus, Some(opus)) = (self.decoder.codec(), &mut self.decoder.opus) {
                         opus.open(begin, payload, from, sound);
                     } else {
-                        self.decoder.decode(&payload[from..from + count], sound);
+                        match self.ahead.take() {
+                            Some(decoded) => sound.copy_from_slice(&decoded),
+                            None => self.decoder.decode(&payload[from..from + count], sound),
+                        }
                         self.concealer.real(sound);
                     }
                     if self.noise.is_some_and(|noise| noise.ends) {
@@ -189,7 +211,7 @@ impl Noise {
 mod tests {
     use super::*;
     use crate::audio::goertzel::{amplitude, tone};
-    use crate::audio::{Encoder, FRAME, level};
+    use crate::audio::{Encoder, level};
 
     #[test]
     fn a_silent_peer_sounds_as_it_says_until_it_speaks_again() {

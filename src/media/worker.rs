@@ -5,6 +5,7 @@
 //! in small bursts. Inside a phase nothing allocates, locks, waits or logs: whatever must be freed
 //! goes back over a ring to somebody who may free.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use super::order::Order;
 use super::post::{Post, Rings};
 use super::room::{Freight, Parcel, Room};
 use super::socket::Inbox;
-use crate::audio::{FRAME, Playback, denoise};
+use crate::audio::{FRAME, Playback, Together, denoise, g722};
 use crate::rtp::Moment;
 use crate::rtp::rtcp::REPORT_MAX;
 
@@ -27,6 +28,10 @@ pub const PHASES: usize = 4;
 const PHASE: Duration = Duration::from_millis(20 / PHASES as u64);
 /// Further behind than this the thread gives up what it missed: one hole is better than a rush.
 const BEHIND_MAX: Duration = Duration::from_millis(100);
+/// Members of the rooms that are served together, if one alone has no more: what is kept of them stays in the nearer
+/// caches, and there are two batches of whatever they have done together.
+const TOGETHER: usize = 2 * g722::BATCH;
+
 pub struct Worker {
     post: Post,
     stop: Arc<AtomicBool>,
@@ -37,6 +42,7 @@ pub struct Worker {
     /// Per phase: lines in no room, and rooms.
     alone: [Vec<u32>; PHASES],
     mixed: [Vec<u32>; PHASES],
+    together: Together,
     /// A `Receive` whose line is not there yet.
     awaited: Option<Order>,
 }
@@ -69,6 +75,7 @@ impl Worker {
             rooms: (0..lines).map(|_| None).collect(),
             alone: std::array::from_fn(|_| Vec::with_capacity(lines)),
             mixed: std::array::from_fn(|_| Vec::with_capacity(lines)),
+            together: Together::default(),
             awaited: None,
         }
     }
@@ -116,23 +123,59 @@ impl Worker {
                 self.give_up(&[place]);
             }
         }
-        for n in 0..self.mixed[phase].len() {
-            let place = self.mixed[phase][n];
-            self.serve_room_safely(place, tick, now);
+        let mut rooms = 0..0;
+        while rooms.end < self.mixed[phase].len() {
+            rooms = self.group(phase, rooms.end);
+            self.serve_rooms(phase, rooms.clone(), tick, now);
         }
         if std::mem::take(&mut self.post.rang) {
             self.post.bell.ring();
         }
     }
 
-    fn serve_room_safely(&mut self, place: u32, tick: u64, now: Moment) {
-        let served = catch_unwind(AssertUnwindSafe(|| self.serve_room(place, tick, now)));
-        if served.is_err()
-            && let Some(mut room) = self.rooms[place as usize].take()
-        {
-            self.give_up(&room.members);
-            room.broken = true;
-            self.rooms[place as usize] = Some(room);
+    /// Places in the list of a phase from this one on: rooms that are served together.
+    fn group(&self, phase: usize, from: usize) -> Range<usize> {
+        let mut members = 0;
+        let fit = self.mixed[phase][from..].iter().take(TOGETHER).take_while(|&&room| {
+            members += self.rooms[room as usize].as_ref().map_or(0, |room| room.members.len());
+            members <= TOGETHER
+        });
+        from..from + fit.count().max(1)
+    }
+
+    /// Legs of several rooms have a part of it done together. What is done for one room alone can fail for it alone.
+    fn serve_rooms(&mut self, phase: usize, rooms: Range<usize>, tick: u64, now: Moment) {
+        for n in rooms.clone() {
+            self.safely(phase, n..n + 1, |worker, room| worker.listen_to_room(room, now));
+        }
+        self.safely(phase, rooms.clone(), |worker, _| worker.together.decode_rest(&mut worker.lines));
+        for n in rooms.clone() {
+            self.safely(phase, n..n + 1, |worker, room| worker.mix_room(room, now));
+        }
+        self.safely(phase, rooms.clone(), |worker, _| {
+            let counters = &worker.post.counters;
+            worker
+                .together
+                .send_rest(&mut worker.lines, |line: &mut Line, payload| line.send(payload, counters));
+        });
+        for n in rooms {
+            self.safely(phase, n..n + 1, |worker, room| worker.care_for_room(room, tick));
+        }
+    }
+
+    /// Does something for these rooms of a phase; `what` is told the first. If it fails they are given up, and no others.
+    fn safely(&mut self, phase: usize, rooms: Range<usize>, what: impl FnOnce(&mut Self, u32)) {
+        let Some(&first) = self.mixed[phase].get(rooms.start) else { return };
+        if catch_unwind(AssertUnwindSafe(|| what(self, first))).is_ok() {
+            return;
+        }
+        for n in rooms {
+            let place = self.mixed[phase][n] as usize;
+            if let Some(mut room) = self.rooms[place].take() {
+                self.give_up(&room.members);
+                room.broken = true;
+                self.rooms[place] = Some(room);
+            }
         }
     }
 
@@ -159,19 +202,23 @@ impl Worker {
         self.post.care(line, place, tick);
     }
 
-    fn serve_room(&mut self, room: u32, tick: u64, now: Moment) {
-        let Some(room) = self.rooms[room as usize].as_deref_mut() else { return };
-        if room.broken {
-            return;
-        }
+    /// Takes in what has come for its members.
+    fn listen_to_room(&mut self, room: u32, now: Moment) {
+        let Some(room) = self.rooms[room as usize].as_deref_mut().filter(|room| !room.broken) else { return };
         room.mixed = now.elapsed;
         for &place in &room.members {
             if let Some(line) = self.lines[place as usize].as_deref_mut() {
                 self.post.listen(line);
             }
         }
+        self.together.decode(&room.members, &mut self.lines);
+    }
+
+    fn mix_room(&mut self, room: u32, now: Moment) {
+        let Some(room) = self.rooms[room as usize].as_deref_mut().filter(|room| !room.broken) else { return };
         let counters = &self.post.counters;
-        room.conference.tick(&room.members, &mut self.lines, now, |line: &mut Line, payload| {
+        let together = &mut self.together;
+        room.conference.tick(&room.members, &mut self.lines, now, together, |line: &mut Line, payload| {
             line.send(payload, counters);
         });
         if let Some(tape) = &mut room.tape {
@@ -181,6 +228,10 @@ impl Worker {
         while let Some(playback) = room.conference.player.finished().pop_front() {
             self.post.free(Returned::Playback(playback));
         }
+    }
+
+    fn care_for_room(&mut self, room: u32, tick: u64) {
+        let Some(room) = self.rooms[room as usize].as_deref_mut().filter(|room| !room.broken) else { return };
         for &place in &room.members {
             if let Some(line) = self.lines[place as usize].as_deref_mut() {
                 self.post.care(line, place, tick);
@@ -474,9 +525,11 @@ impl Worker {
             let until = (room.phase + PHASES - (count % PHASES as u64) as usize) % PHASES;
             let next = now.elapsed + PHASE * until as u32;
             let is_late = next.saturating_sub(room.mixed) > PHASE * PHASES as u32 + PHASE;
+            let phase = room.phase;
             self.house(place, room);
             if is_late {
-                self.serve_room_safely(place, count / PHASES as u64, now);
+                let last = self.mixed[phase].len() - 1;
+                self.serve_rooms(phase, last..last + 1, count / PHASES as u64, now);
             }
         }
         self.post.free(Returned::Parcel(parcel));

@@ -8,8 +8,8 @@ use doorline::audio::g711::Law;
 use doorline::audio::goertzel::{tone, tone_at};
 use doorline::audio::resample::{Down, Up};
 use doorline::audio::{
-    Codec, Conference, Converter, Decoder, Denoiser, Encoder, FRAME, Leg, LegSettings, Rate, Seed, level,
-    mixer,
+    Codec, Conference, Converter, Decoder, Denoiser, Encoder, FRAME, Leg, LegSettings, Rate, Seed, Together,
+    g722, level, mixer,
 };
 use doorline::media::socket::{self, Inbox};
 use doorline::rtp::packet::Header;
@@ -70,6 +70,23 @@ pub fn print() {
     );
     line("  (one G.722 encoding)", time(|| encoder.encode(black_box(&wide), &mut codes)));
     line("  (one G.722 decoding)", time(|| decoder.decode(black_box(&codes), &mut wide_out)));
+    let (mut encodings, mut decodings) = (g722::Encodings::default(), g722::Decodings::default());
+    let sound: g722::Sound = wide[..].try_into().expect("a wide frame");
+    let (encoder, decoder) = (g722::Encoder::default(), g722::Decoder::default());
+    line(
+        "  (eight G.722 encodings)",
+        time(|| {
+            (0..8).for_each(|n| _ = encodings.add(n, &encoder, black_box(&sound)));
+            encodings.run(|_, _, codes| _ = black_box(codes));
+        }),
+    );
+    line(
+        "  (eight G.722 decodings)",
+        time(|| {
+            (0..8).for_each(|n| _ = decodings.add(n, &decoder, black_box(&codes)));
+            decodings.run(|_, _, sound| _ = black_box(sound));
+        }),
+    );
     let mut payload = [0; FRAME];
     for (name, rate, sound) in [
         ("  (one Opus encoding, 16 kHz)", Rate::Wide, &wide[..]),
@@ -206,6 +223,7 @@ fn conference() -> f64 {
     let mut rooms: Vec<_> = (0..LEGS as u32 / 3)
         .map(|room| (Conference::default(), [3 * room, 3 * room + 1, 3 * room + 2]))
         .collect();
+    let mut together = Together::default();
     let mut total = Duration::ZERO;
     let mut sent = 0;
     for tick in 0..TICKS {
@@ -216,7 +234,7 @@ fn conference() -> f64 {
                 let leg = legs[member as usize].as_mut().unwrap();
                 leg.receive(&packet, peer(), at(tick));
             }
-            conference.tick(members, &mut legs, at(tick), |leg: &mut Leg, payload| {
+            conference.tick(members, &mut legs, at(tick), &mut together, |leg: &mut Leg, payload| {
                 leg.packets(payload, |packet| {
                     black_box(packet);
                 });

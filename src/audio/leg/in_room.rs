@@ -5,7 +5,7 @@ use crate::audio::conceal;
 use crate::audio::conference::Shared;
 use crate::audio::player::Filled;
 use crate::audio::ramp::{Ramp, UNITY};
-use crate::audio::{Codec, Converter, FADE_MAX, Frame, Rate, SILENCE, level, mixer, opus};
+use crate::audio::{Codec, Converter, FADE_MAX, Frame, Rate, SILENCE, g722, level, mixer, opus};
 use crate::rtp::Moment;
 
 /// What a prompt leaves of the room's sound: -12 dB.
@@ -160,6 +160,21 @@ impl Leg {
         self.speaks
     }
 
+    /// What its next frame is made of, where that may be decoded with others'.
+    pub(in crate::audio) fn next_codes(&self) -> Option<(&g722::Decoder, &g722::Codes)> {
+        self.playout.next_codes()
+    }
+
+    /// It has been: [`Leg::speak`] is next.
+    pub(in crate::audio) fn take_decoded(&mut self, stream: &g722::Decoder, sound: &g722::Sound) {
+        self.playout.take_decoded(stream, sound);
+    }
+
+    /// The memory of what it is sent in G.722.
+    pub(in crate::audio) fn g722(&mut self) -> &mut g722::Encoder {
+        &mut self.encoder.g722
+    }
+
     /// What others hear of it this tick, at the room's rate.
     #[must_use]
     pub fn spoken(&self) -> &Frame {
@@ -220,7 +235,7 @@ impl Leg {
     pub(in crate::audio) fn take_own_stream(&mut self, shared: &Shared) {
         let (wishes, own) = (self.opus_wishes(), self.rate());
         if std::mem::take(&mut self.on_shared) {
-            self.encoder.g722.clone_from(shared.g722());
+            self.encoder.g722 = *shared.g722();
             if let (Codec::Opus, Some(opus), Some(shared)) =
                 (self.codec(), &mut self.encoder.opus, shared.opus(own))
             {

@@ -16,6 +16,7 @@ pub(super) struct Room {
     pub(super) ticks: usize,
     /// Another meeting, and who is in it.
     pub(super) second: (Conference, Vec<u32>),
+    pub(super) together: Together,
 }
 
 /// The other end of a leg.
@@ -205,6 +206,7 @@ impl Room {
             loudness: 3_000.0,
             ticks: 0,
             second: Default::default(),
+            together: Together::default(),
         };
         for caller in 0..room.callers.len() {
             room.configure(caller);
@@ -311,9 +313,15 @@ impl Room {
                     assert_eq!(sent[number], 1, "caller {number} was sent two payloads");
                 }
             };
-            self.conference.tick(&self.members, &mut self.legs, now, &mut send);
             let (second, others) = &mut self.second;
-            second.tick(others, &mut self.legs, now, &mut send);
+            for members in [&self.members, &*others] {
+                self.together.decode(members, &mut self.legs);
+            }
+            self.together.decode_rest(&mut self.legs);
+            let together = &mut self.together;
+            self.conference.tick(&self.members, &mut self.legs, now, together, &mut send);
+            second.tick(others, &mut self.legs, now, together, &mut send);
+            together.send_rest(&mut self.legs, &mut send);
             for number in 0..self.legs.len() {
                 let place = number as u32;
                 if !self.members.contains(&place) && !self.second.1.contains(&place) {
