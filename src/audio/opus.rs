@@ -7,6 +7,9 @@
 //! A frame is 20 ms. Where bytes of one tick are passed on in a [`Payload`](super::conference::Payload),
 //! the first byte says how many of the rest are the packet.
 
+mod activity;
+
+pub use activity::is_background;
 use opusic_sys as ffi;
 
 use super::Rate;
@@ -46,12 +49,20 @@ pub struct Decoder {
     rate: Rate,
     /// 120 ms at the highest rate that it may have.
     sound: Box<[i16]>,
+    /// As many samples of it as were made; the rest is silence.
+    made: usize,
     /// When that packet begins.
     opened: Option<i64>,
+    /// The last packet that came was passed over, and what it was, if that is no more than this.
+    passed: bool,
+    kept: ([u8; KEPT_MAX], usize),
     /// 20 ms that were made up since; whether the peer has said that it is silent.
     gap: u32,
     silent: bool,
 }
+
+/// The longest packet that is kept when it is passed over.
+const KEPT_MAX: usize = 254;
 
 /// Made-up sound ends after so many 20 ms: 0.5 s. A peer that is silent on purpose says so again by then.
 const GAP_MAX: u32 = 25;
@@ -238,7 +249,17 @@ impl Decoder {
         // SAFETY: asks for a number.
         let memory = Memory::of(unsafe { ffi::opus_decoder_get_size(1) });
         let sound = vec![0; FRAMES_MAX * rate.frame()].into_boxed_slice();
-        let mut decoder = Self { memory, rate, sound, opened: None, gap: GAP_MAX, silent: false };
+        let mut decoder = Self {
+            memory,
+            rate,
+            sound,
+            made: 0,
+            opened: None,
+            passed: false,
+            kept: ([0; KEPT_MAX], 0),
+            gap: GAP_MAX,
+            silent: false,
+        };
         decoder.begin(rate);
         decoder
     }
@@ -259,6 +280,7 @@ impl Decoder {
         // SAFETY: `state` is as large as libopus said. Whatever was stereo comes out as one channel.
         unsafe { ffi::opus_decoder_init(state, rate.hz() as i32, 1) };
         (self.opened, self.gap, self.silent) = (None, GAP_MAX, false);
+        (self.passed, self.made) = (false, 0);
     }
 
     /// The sound of the packet that begins at `at`, from this tick of it on. It is decoded when it is
@@ -269,11 +291,37 @@ impl Decoder {
             self.gap = 0;
             // Nothing but its head: the peer sends no sound for now (RFC 7587 §3.1.3).
             self.silent = packet.len() <= 2;
-            let count = self.run(packet, FRAMES_MAX * self.rate.frame(), false);
-            self.sound[count..].fill(0);
+            self.come_back();
+            self.made = self.run(packet, FRAMES_MAX * self.rate.frame(), false);
         }
-        let from = (self.rate.per_tick() * from).min(self.sound.len() - out.len());
-        out.copy_from_slice(&self.sound[from..from + out.len()]);
+        let from = (self.rate.per_tick() * from).min(self.made);
+        let there = (self.made - from).min(out.len());
+        out[..there].copy_from_slice(&self.sound[from..from + there]);
+        out[there..].fill(0);
+    }
+
+    /// The same for a packet that nobody is to hear: nothing is decoded, and silence comes out.
+    pub fn pass(&mut self, at: i64, packet: &[u8], out: &mut [i16]) {
+        if self.opened != Some(at) {
+            self.opened = Some(at);
+            self.gap = 0;
+            self.silent = packet.len() <= 2;
+            self.passed = true;
+            self.made = 0;
+            self.kept.1 = if packet.len() <= KEPT_MAX { packet.len() } else { 0 };
+            self.kept.0[..self.kept.1].copy_from_slice(&packet[..self.kept.1]);
+        }
+        out.fill(0);
+    }
+
+    /// After packets that were passed over: the last of them brings the decoder near to where it would be.
+    fn come_back(&mut self) {
+        if std::mem::take(&mut self.passed) {
+            let (kept, length) = self.kept;
+            if length > 0 {
+                self.run(&kept[..length], FRAMES_MAX * self.rate.frame(), false);
+            }
+        }
     }
 
     /// The next packet is another one, wherever it begins.
@@ -282,8 +330,8 @@ impl Decoder {
     }
 
     /// Sound where a packet is missing: out of what the next one repeats of it, or made up. False when
-    /// there is none to be had.
-    pub fn fill(&mut self, next: Option<&[u8]>, out: &mut [i16]) -> bool {
+    /// there is none to be had. Silence when nobody is to hear the packets around it.
+    pub fn fill(&mut self, next: Option<&[u8]>, unheard: bool, out: &mut [i16]) -> bool {
         // Whole 2.5 ms are all it makes up.
         let whole = out.len().is_multiple_of(20 * self.rate.per_tick());
         if self.gap >= GAP_MAX || !whole || out.len() > self.sound.len() {
@@ -292,6 +340,12 @@ impl Decoder {
         }
         self.gap += 1;
         self.opened = None;
+        if self.passed && unheard {
+            out.fill(0);
+            return true;
+        }
+        self.come_back();
+        self.made = 0;
         let wanted = out.len();
         let count = match next {
             Some(next) => self.run(next, wanted, true),
@@ -450,7 +504,7 @@ mod tests {
         for n in 1..99 {
             let mut sound = [0; SAMPLES];
             if n % 4 == 0 {
-                assert!(decoder.fill(Some(&packets[n + 1]), &mut sound));
+                assert!(decoder.fill(Some(&packets[n + 1]), false, &mut sound));
                 let loudness = amplitude_at(16_000, &sound, 300.0 + 100.0 * (n / 10) as f64);
                 lost += usize::from(n > 10 && n % 10 > 1 && loudness < 3_000.0);
             } else {
@@ -464,16 +518,55 @@ mod tests {
     fn made_up_sound_ends_and_silence_by_will_is_known() {
         let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
         let mut sound = [0; SAMPLES];
-        assert!(!decoder.fill(None, &mut sound), "before the first packet there is nothing");
+        assert!(!decoder.fill(None, false, &mut sound), "before the first packet there is nothing");
         let mut payload = [0; FRAME];
         for frame in 0..20 {
             encoder.encode(&said(500.0, frame), &mut payload);
             decoder.open(frame as i64, packet(&payload), 0, &mut sound);
         }
-        let filled = (0..100).take_while(|_| decoder.fill(None, &mut sound)).count();
+        let filled = (0..100).take_while(|_| decoder.fill(None, false, &mut sound)).count();
         assert_eq!(filled, GAP_MAX as usize);
         decoder.open(200, &[packet(&payload)[0]], 0, &mut sound);
         assert!(decoder.is_silent());
+    }
+
+    #[test]
+    fn after_packets_that_nobody_heard_the_next_sounds_as_if_all_had_been() {
+        for rate in [Rate::Wide, Rate::Full] {
+            let mut encoder = Encoder::new(rate);
+            let (mut all, mut some) = (Decoder::for_rates_to(rate), Decoder::for_rates_to(rate));
+            let (mut off, mut loud) = (0.0, 0.0);
+            for frame in 0..120 {
+                let time = |n| (frame * rate.frame() + n) as f64 / rate.hz() as f64;
+                let loudness = if frame % 40 < 30 { 60.0 } else { 900.0 };
+                let voice = |time: f64| {
+                    (1..12).map(move |h| (130.0 * std::f64::consts::TAU * f64::from(h) * time).sin())
+                };
+                let said: Vec<i16> =
+                    (0..rate.frame()).map(|n| (loudness * voice(time(n)).sum::<f64>()) as i16).collect();
+                let mut payload = [0; FRAME];
+                encoder.encode(&said, &mut payload);
+                let (mut expected, mut heard) = (vec![0; rate.frame()], vec![0; rate.frame()]);
+                all.open(frame as i64, packet(&payload), 0, &mut expected);
+                match frame % 40 {
+                    10 => assert!(some.fill(Some(packet(&payload)), true, &mut heard)),
+                    2..30 => some.pass(frame as i64, packet(&payload), &mut heard),
+                    _ => some.open(frame as i64, packet(&payload), 0, &mut heard),
+                }
+                match frame % 40 {
+                    2..30 => assert!(heard.iter().all(|&sample| sample == 0)),
+                    30..33 => {
+                        off +=
+                            expected.iter().zip(&heard).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+                        loud += expected.iter().map(|&a| f64::from(a).powi(2)).sum::<f64>();
+                    }
+                    _ => {}
+                }
+            }
+            let below = 10.0 * (loud / off).log10();
+            println!("{rate:?}: what differs is {below:.1} dB below the sound");
+            assert!(below > 15.0, "{rate:?}: {below:.1} dB");
+        }
     }
 
     #[test]
@@ -587,9 +680,10 @@ mod tests {
             for (n, packet) in packets.iter().enumerate() {
                 if duration(packet).is_some() {
                     decoder.open(n as i64, packet, n % 300, &mut sound);
-                    decoder.fill(Some(packet), &mut sound);
+                    decoder.fill(Some(packet), n % 2 == 0, &mut sound);
+                    decoder.pass(n as i64 + 1_000, packet, &mut sound);
                 }
-                decoder.fill(None, &mut sound);
+                decoder.fill(None, false, &mut sound);
             }
         }
     }

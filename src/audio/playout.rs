@@ -19,6 +19,29 @@ pub struct Playout {
     whole: bool,
     /// The next frame, where it has been decoded with those of others.
     ahead: Option<g722::Sound>,
+    unheard: Unheard,
+    /// The last frame, or a part of it, was not decoded.
+    passed: bool,
+}
+
+/// What of the peer's sound nobody is to hear. It need not be decoded where the next can be without it: Opus.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Unheard {
+    #[default]
+    Nothing,
+    /// Where the peer's encoder heard nobody speak.
+    Background,
+    All,
+}
+
+impl Unheard {
+    fn has(self, packet: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Background => opus::is_background(packet),
+            Self::All => true,
+        }
+    }
 }
 
 /// What the peer says its silence sounds like (RFC 3389).
@@ -84,6 +107,17 @@ impl Playout {
         self.whole
     }
 
+    /// What of the next frames nobody is to hear.
+    pub fn leave_out(&mut self, unheard: Unheard) {
+        self.unheard = unheard;
+    }
+
+    /// Whether the last frame was left out for that reason, or a part of it: how loud it was is not known.
+    #[must_use]
+    pub fn was_left_out(&self) -> bool {
+        self.passed
+    }
+
     /// The delay aimed at, in ticks of 8 kHz.
     #[must_use]
     pub fn delay(&self) -> usize {
@@ -120,6 +154,7 @@ impl Playout {
     /// The next 20 ms at the codec's rate. False when there was nothing, not even to make up.
     pub fn frame(&mut self, out: &mut [i16]) -> bool {
         self.whole = true;
+        self.passed = false;
         if self.buffer.should_shrink() {
             self.whole = false;
             // Leave one frame out: cross over from the one left out to the one after it.
@@ -146,7 +181,12 @@ impl Playout {
                 Piece::Sound { payload, begin, from, count } => {
                     let sound = &mut out[at..at + count * per_tick];
                     if let (Codec::Opus, Some(opus)) = (self.decoder.codec(), &mut self.decoder.opus) {
-                        opus.open(begin, payload, from, sound);
+                        if self.unheard.has(payload) {
+                            self.passed = true;
+                            opus.pass(begin, payload, sound);
+                        } else {
+                            opus.open(begin, payload, from, sound);
+                        }
                     } else {
                         match self.ahead.take() {
                             Some(decoded) => sound.copy_from_slice(&decoded),
@@ -163,7 +203,10 @@ impl Playout {
                 Piece::Gap(count) if self.decoder.codec() == Codec::Opus => {
                     let gap = &mut out[at..at + count * per_tick];
                     if let Some(opus) = &mut self.decoder.opus {
-                        let sounds = opus.fill(self.buffer.next(), gap);
+                        let next = self.buffer.next();
+                        let unheard =
+                            next.map_or(self.unheard != Unheard::Nothing, |next| self.unheard.has(next));
+                        let sounds = opus.fill(next, unheard, gap);
                         any |= sounds;
                         made_up |= sounds && !opus.is_silent();
                         self.whole &= opus.is_silent();

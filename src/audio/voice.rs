@@ -41,6 +41,8 @@ const ON: u32 = 3;
 const OFF: u32 = 40;
 /// The gate closes after so many frames without speech: 0.3 s.
 const GATE: u32 = 15;
+/// One of so many frames of background is looked at: 0.3 s.
+const LOOK: u32 = 16;
 /// What is no speech and softer than this, in dBm0, is background.
 const BACKGROUND_MAX: f32 = -45.0;
 /// An offset below this is left alone: samples then pass as they came. It is the mean of so many frames, 5 s,
@@ -55,6 +57,8 @@ const PEAK_MAX: f32 = 30_000.0;
 pub struct Voice {
     wishes: Wishes,
     noise: Noise,
+    /// How loud the last frame was that was heard, in dBm0.
+    level: f32,
     /// One bit per frame, the newest last: was it speech.
     speech: u32,
     /// Frames since the last of speech, and since the last that was more than background.
@@ -81,6 +85,7 @@ impl Default for Voice {
         Self {
             wishes: Wishes::default(),
             noise: Noise::default(),
+            level: SILENT,
             speech: 0,
             quiet: OFF,
             background: 0,
@@ -118,13 +123,33 @@ impl Voice {
 
     /// A frame of silence, or none.
     pub fn silent(&mut self) {
+        self.level = SILENT;
         self.noise.note(SILENT);
         self.note(false);
+    }
+
+    /// A frame that nobody was to hear, and that was not made: it is taken to be like the last.
+    pub fn left_out(&mut self) {
+        self.noise.note(self.level);
+        self.note(false);
+    }
+
+    /// Whether nothing of the next frame will be heard if it is background. Now and then it is to be made all the
+    /// same: what gets loud is heard, whatever it is.
+    #[must_use]
+    pub fn may_be_left_out(&self) -> bool {
+        self.leaves_out() && !self.background.is_multiple_of(LOOK)
+    }
+
+    fn leaves_out(&self) -> bool {
+        self.crowded && self.background > GATE
     }
 
     /// A frame that is not theirs to be heard: they are muted, or press a key.
     pub fn unheard(&mut self) {
         self.note(false);
+        // What comes after it is looked at before it is left out.
+        self.background = 0;
     }
 
     /// A frame of sound; what others are to hear of it stands there afterwards.
@@ -132,6 +157,7 @@ impl Voice {
         self.remove_offset(samples);
         let level = level::dbov(samples) + DBM0_ABOVE_DBOV;
         let speech = level > self.noise.floor() + ABOVE_NOISE && level > SPEECH_MIN;
+        self.level = level;
         self.noise.note(level);
         self.note(speech);
         if speech || level > BACKGROUND_MAX {
@@ -141,7 +167,7 @@ impl Voice {
             self.measure(level);
         }
         let gain = if self.wishes.automatic_gain { self.gain_db } else { 0.0 };
-        let closed = self.wishes.noise_gate && self.quiet > GATE || self.crowded && self.background > GATE;
+        let closed = self.wishes.noise_gate && self.quiet > GATE || self.leaves_out();
         let mut factor = if closed { 0.0 } else { 10_f32.powf(gain / 20.0) };
         if self.factor != 1.0 || factor != 1.0 {
             factor = factor.min(PEAK_MAX / f32::from(level::peak(samples)).max(1.0)).min(factor.max(1.0));

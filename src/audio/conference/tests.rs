@@ -235,6 +235,67 @@ fn among_many_nobodys_background_is_heard_and_who_has_nothing_else_shares_the_st
     }
 }
 
+/// Not decoded while it is background: Opus alone can go on after that.
+#[test]
+fn what_nobody_is_to_hear_is_not_decoded_and_the_next_word_or_noise_is_heard_at_once() {
+    let hiss = |level: i32, frames: usize, rate: Rate| {
+        let mut random = 1_u32;
+        (0..frames * rate.frame()).map(move |_| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((random as i32 >> 16) * level) >> 15
+        })
+    };
+    let word = |frames: usize, rate: Rate| {
+        (0..frames * rate.frame()).map(move |n| {
+            let time = n as f64 / rate.hz() as f64;
+            let voice = (1..12).map(|h| (140.0 * std::f64::consts::TAU * f64::from(h) * time).sin());
+            (900.0 * voice.sum::<f64>()) as i32
+        })
+    };
+    for full in [false, true] {
+        let callers = (0..8).map(|n| if full { Caller::full(n) } else { Caller::new(n, Codec::Opus) });
+        let mut room = Room::with_callers(callers.collect(), Rate::Full);
+        let rate = room.callers[0].rate;
+        room.leg(0).mute(true);
+        for listener in &mut room.callers[2..] {
+            listener.script = vec![0; 1_000 * rate.frame()];
+        }
+        // Four seconds of a quiet room, a word, the room again, and a fan.
+        room.callers[1].script = hiss(80, 200, rate)
+            .chain(word(20, rate))
+            .chain(hiss(80, 150, rate))
+            .chain(hiss(1_500, 60, rate))
+            .map(|sample| sample as i16)
+            .collect();
+        let mut left_out = [0; 3];
+        let mut levels = Vec::new();
+        for tick in 0..430 {
+            room.run(1);
+            for (caller, count) in left_out.iter_mut().enumerate() {
+                *count += usize::from((100..200).contains(&tick) && room.leg(caller).was_left_out());
+            }
+            levels.push(level::dbov(room.callers[2].last(1)));
+        }
+        let [muted, behind, silent] = left_out;
+        assert!(muted == 100 && behind > 85 && silent > 85, "{full}: {left_out:?}");
+        let begins = |from: usize, least: f32| (from..).find(|&tick| levels[tick] > least).unwrap() - from;
+        // Two frames of delay both ways.
+        let (word, fan) = (begins(200, -32.0), begins(370, -50.0));
+        assert!(word <= 6, "{full}: {word} ticks");
+        assert!(fan <= 24, "{full}: {fan} ticks");
+        assert!(levels[190..200].iter().all(|&level| level < -70.0));
+        // Who was muted is heard at once.
+        room.leg(1).mute(true);
+        room.run(10);
+        room.leg(0).mute(false);
+        room.run(4);
+        let loudness = room.callers[2].hears(room.callers[0].frequency, 2) / room.loudness;
+        assert!((0.8..1.2).contains(&loudness), "{full}: {loudness}");
+        room.run(40);
+        room.assert_hears(2, &[0]);
+    }
+}
+
 #[test]
 fn listeners_with_opus_share_one_encoder_and_are_back_after_half_a_second() {
     let mut room = Room::with([Codec::Opus, Codec::Opus, Codec::Opus, Codec::Pcmu]);

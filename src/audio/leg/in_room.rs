@@ -4,6 +4,7 @@ use super::Leg;
 use crate::audio::conceal;
 use crate::audio::conference::Shared;
 use crate::audio::player::Filled;
+use crate::audio::playout::Unheard;
 use crate::audio::ramp::{Ramp, UNITY};
 use crate::audio::{Codec, Converter, FADE_MAX, Frame, Rate, SILENCE, g722, level, mixer, opus};
 use crate::rtp::Moment;
@@ -91,9 +92,19 @@ impl Leg {
             Some(apart) => &mut apart[..own.frame()],
             None => &mut self.spoken[..rate.frame()],
         };
+        let tones_are_keys = settings.is_some_and(|settings| settings.sound.tones_are_keys);
+        self.playout.leave_out(if tones_are_keys {
+            Unheard::Nothing
+        } else if !heard && self.spoken_gain.is_closed() {
+            Unheard::All
+        } else if self.voice.may_be_left_out() {
+            Unheard::Background
+        } else {
+            Unheard::Nothing
+        });
         let mut any = self.playout.frame(samples);
         let mut key = false;
-        if self.settings.as_ref().is_some_and(|settings| settings.sound.tones_are_keys) {
+        if tones_are_keys {
             let whole = self.playout.was_whole();
             key = self.tones.listen(samples, whole);
             any = self.tones.delay(samples, any);
@@ -119,6 +130,7 @@ impl Leg {
         }
         match sounds {
             _ if key || !heard => self.voice.unheard(),
+            _ if self.playout.was_left_out() => self.voice.left_out(),
             true => self.voice.hear(samples),
             false => self.voice.silent(),
         }
@@ -224,6 +236,11 @@ impl Leg {
             };
         }
         self.on_shared
+    }
+
+    #[cfg(test)]
+    pub(in crate::audio) fn was_left_out(&self) -> bool {
+        self.playout.was_left_out()
     }
 
     #[cfg(test)]
