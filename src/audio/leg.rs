@@ -27,7 +27,7 @@ use super::{Codec, Converter, Denoiser, Encoder, FADE_MAX, FRAME, Frame, Rate, S
 use crate::rtp::packet::{Header, is_control};
 use crate::rtp::srtp::TRAILER_MAX;
 use crate::rtp::telephone_event::{Event, Receiver};
-use crate::rtp::{Bursts, Latch, Moment, Packet, Reception, Srtp, Verdict};
+use crate::rtp::{Bursts, DATAGRAM_MAX, Latch, Moment, Packet, Reception, Srtp, Verdict};
 use crate::types::{Digit, OpusWishes};
 use clock::{Clock, Steady};
 pub use reports::Quality;
@@ -270,7 +270,7 @@ impl Leg {
         let mut digit = None;
         if !self.latch.may_be_peer(from.ip()) {
             self.refused += 1;
-        } else if let Ok(clear) = srtp.open(datagram) {
+        } else if let Ok(clear) = srtp.open(datagram, &mut [0; DATAGRAM_MAX]) {
             digit = self.receive_clear(clear, from, now);
         } else {
             self.rejected += 1;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use doorline::audio::g711::Law;
 use doorline::audio::goertzel::{amplitude, tone, tone_at};
-use doorline::audio::{Codec, Encoder, FRAME, level, opus};
+use doorline::audio::{Codec, Encoder, FRAME, Rate, level, opus};
 use doorline::rtp::Srtp;
 use doorline::rtp::packet::Header;
 use doorline::rtp::srtp::TRAILER_MAX;
@@ -47,10 +47,10 @@ pub struct Says {
 impl Says {
     /// Its tone, or silence. The payload is one packet of it after a while, so that codecs that remember
     /// have come to rest.
-    pub fn new(codec: Codec, leg: usize, talks: bool, srtp: Option<Box<Srtp>>) -> Self {
+    pub fn new(codec: Codec, rate: Rate, leg: usize, talks: bool, srtp: Option<Box<Srtp>>) -> Self {
         let loudness = if talks { 6_000.0 } else { 0.0 };
-        let rate = codec.rate();
-        let (mut encoder, mut payload) = (Encoder::new(codec), [0; FRAME]);
+        let (mut encoder, mut payload) = (Encoder::default(), [0; FRAME]);
+        encoder.begin_at(codec, rate);
         for tick in 0..20 {
             let sound: Vec<i16> =
                 tone_at(rate.hz(), frequency(leg), loudness, tick * rate.frame(), rate.frame()).collect();

@@ -14,7 +14,7 @@ use doorline::audio::{
 use doorline::media::socket::{self, Inbox};
 use doorline::rtp::packet::Header;
 use doorline::rtp::srtp::TRAILER_MAX;
-use doorline::rtp::{Moment, Srtp};
+use doorline::rtp::{DATAGRAM_MAX, Moment, Srtp};
 use doorline::types::{MediaKey, MediaKeys, Suite};
 
 const LEGS: usize = 900;
@@ -127,6 +127,7 @@ fn srtp(suite: Suite) -> (f64, f64) {
     let mut legs: Vec<Box<Srtp>> =
         (0..LEGS).map(|leg| Box::new(Srtp::new(&MediaKeys { ours: key(leg), theirs: key(leg) }))).collect();
     let (mut protecting, mut opening) = (Duration::ZERO, Duration::ZERO);
+    let mut room = [0; DATAGRAM_MAX];
     for tick in 0..TICKS {
         let packet = packet(tick);
         let mut packets = vec![[0_u8; 12 + FRAME + TRAILER_MAX]; LEGS];
@@ -138,7 +139,7 @@ fn srtp(suite: Suite) -> (f64, f64) {
         }
         let protected = Instant::now();
         for (leg, packet) in legs.iter_mut().zip(&packets) {
-            assert!(black_box(leg.open(&packet[..length])).is_ok());
+            assert!(black_box(leg.open(&packet[..length], &mut room)).is_ok());
         }
         protecting += protected - begun;
         opening += protected.elapsed();

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Leg;
 use crate::audio::Codec;
-use crate::rtp::Moment;
 use crate::rtp::e_model::{self, Met};
 use crate::rtp::rtcp::{self, REPORT_MAX, Report, SenderInfo, VoipMetrics};
+use crate::rtp::{DATAGRAM_MAX, Moment};
 use crate::types::Suite;
 
 /// Between reports (RFC 3550 §6.2), before they are spread.
@@ -56,7 +56,7 @@ impl Leg {
             return;
         }
         let Some(mut srtp) = self.srtp.take() else { return self.receive_clear_control(datagram, from, now) };
-        match srtp.open_control(datagram) {
+        match srtp.open_control(datagram, &mut [0; DATAGRAM_MAX]) {
             Ok(clear) => self.receive_clear_control(clear, from, now),
             Err(_) => self.rejected += 1,
         }

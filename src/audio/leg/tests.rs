@@ -59,8 +59,13 @@ fn only_authentic_packets_prove_an_address_and_bad_ones_are_counted_and_passed_o
     let mut report = [0; REPORT_MAX];
     let length = leg.last_report(at(1_000), &mut report);
     assert!(!sent.windows(8).any(|bytes| bytes == [0xd5; 8]));
-    assert_eq!(Packet::parse(peer.open(&sent).unwrap()).unwrap().payload, [0xd5; FRAME]);
-    assert!(rtcp::read(peer.open_control(&report[..length]).unwrap(), |_| ()).is_ok());
+    assert_eq!(
+        Packet::parse(peer.open(&sent, &mut [0; DATAGRAM_MAX]).unwrap()).unwrap().payload,
+        [0xd5; FRAME]
+    );
+    assert!(
+        rtcp::read(peer.open_control(&report[..length], &mut [0; DATAGRAM_MAX]).unwrap(), |_| ()).is_ok()
+    );
 
     // Its reports are believed if they are authentic, on the same port too, and once.
     let mut report = [0; REPORT_MAX];
@@ -76,7 +81,7 @@ fn only_authentic_packets_prove_an_address_and_bad_ones_are_counted_and_passed_o
     // A re-INVITE with the same keys goes on; with none at all, sound is plain.
     assert!(leg.configure(LegSettings { srtp: srtp(), ..settings() }, at(1_200)).is_some());
     leg.packets(&[0xd5; FRAME], |packet| sent = packet.to_vec());
-    assert!(peer.open(&sent).is_ok());
+    assert!(peer.open(&sent, &mut [0; DATAGRAM_MAX]).is_ok());
     assert!(leg.configure(settings(), at(1_300)).is_some());
     leg.packets(&[0xd5; FRAME], |packet| sent = packet.to_vec());
     assert_eq!(Packet::parse(&sent).unwrap().payload, [0xd5; FRAME]);

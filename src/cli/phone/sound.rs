@@ -13,7 +13,7 @@ use crate::audio::{Codec, Decoder, Encoder, Rate, opus};
 use crate::rtp::packet::{Header, Packet, is_control};
 use crate::rtp::rtcp::REPORT_MAX;
 use crate::rtp::srtp::TRAILER_MAX;
-use crate::rtp::{Srtp, telephone_event};
+use crate::rtp::{DATAGRAM_MAX, Srtp, telephone_event};
 use crate::sip::offer::Negotiated;
 use crate::types::Digit;
 
@@ -139,14 +139,18 @@ impl Sound {
 
     /// Takes in what has arrived.
     pub fn receive(&mut self) {
-        let mut datagram = [0; DATAGRAM];
+        let (mut datagram, mut room) = ([0; DATAGRAM], [0; DATAGRAM_MAX]);
         while let Ok((length, _)) = self.socket.recv_from(&mut datagram) {
             let is_control = is_control(&datagram[..length]);
             let clear = match &mut self.srtp {
                 None => &datagram[..length],
                 Some(srtp) => {
                     let datagram = &datagram[..length];
-                    let opened = if is_control { srtp.open_control(datagram) } else { srtp.open(datagram) };
+                    let opened = if is_control {
+                        srtp.open_control(datagram, &mut room)
+                    } else {
+                        srtp.open(datagram, &mut room)
+                    };
                     let Ok(clear) = opened else {
                         self.rejected += 1;
                         continue;

@@ -30,8 +30,8 @@ pub enum Kind {
 
 #[derive(Clone)]
 pub enum Cipher {
-    CounterMode(Box<CounterMode>),
-    Gcm(Box<Gcm>),
+    CounterMode(CounterMode),
+    Gcm(Gcm),
 }
 
 /// One packet's place in its stream.
@@ -73,12 +73,12 @@ impl Cipher {
                 derive(key, salt, label + 2, &mut session_salt);
                 let short = suite == Suite::AesCm128HmacSha1_32 && kind == Kind::Rtp;
                 let tag = if short { 4 } else { CONTROL_TAG };
-                Self::CounterMode(Box::new(CounterMode::new(session_key, &mac_key, session_salt, tag)))
+                Self::CounterMode(CounterMode::new(session_key, &mac_key, session_salt, tag))
             }
             Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => {
                 let mut session_salt = [0; 12];
                 derive(key, salt, label + 2, &mut session_salt);
-                Self::Gcm(Box::new(Gcm::new(session_key, session_salt)))
+                Self::Gcm(Gcm::new(session_key, session_salt))
             }
         }
     }
@@ -382,7 +382,7 @@ mod tests {
         let at = Position { ssrc: 0x5501_a0b2, index: 0xf17b };
         for (key_length, expected) in cases {
             let key: Vec<u8> = (0..key_length).collect();
-            let cipher = Cipher::Gcm(Box::new(Gcm::new(&key, salt())));
+            let cipher = Cipher::Gcm(Gcm::new(&key, salt()));
             let mut packet = plain.clone();
             packet.resize(plain.len() + TAG_MAX, 0);
             assert_eq!(cipher.seal(&mut packet, 12, plain.len(), at), packet.len());
@@ -406,7 +406,7 @@ mod tests {
              4ce09b46 86303ded 0bb9275b c84aa458 96cf4d2f c5abf872 45d9eade 800005d4");
         let key: Vec<u8> = (0..16).collect();
         let salt = hex("51756964 2070726f 2071756f").try_into().unwrap();
-        let cipher = Cipher::Gcm(Box::new(Gcm::new(&key, salt)));
+        let cipher = Cipher::Gcm(Gcm::new(&key, salt));
         let at = Position { ssrc: 0x4d61_7273, index: 0x5d4 };
         let mut packet = plain.clone();
         packet.resize(plain.len() + TAG_MAX + WORD, 0);

@@ -77,9 +77,10 @@ struct Receiver {
     /// The rollover counter under the key before: a peer may go on with it (RFC 3711 §3.3.1) or begin
     /// anew, as most do.
     rollover_before: u64,
-    /// The last packet in clear.
-    opened: [u8; DATAGRAM_MAX],
 }
+
+/// Room for any packet in clear. Whoever opens packets lends it: one for all calls stays in the nearest cache.
+pub type Room = [u8; DATAGRAM_MAX];
 
 impl Srtp {
     #[must_use]
@@ -117,34 +118,35 @@ impl Srtp {
     ///
     /// # Errors
     /// Whatever is wrong with it, the stream goes on as if it had not come.
-    pub fn open(&mut self, datagram: &[u8]) -> Result<&[u8], Refused> {
-        self.open_with(datagram, Receiver::open)
+    pub fn open<'a>(&mut self, datagram: &[u8], room: &'a mut Room) -> Result<&'a [u8], Refused> {
+        self.open_with(datagram, room, Receiver::open)
     }
 
     /// The same for RTCP. A packet that is not encrypted is not authentic: we agree to none such.
     ///
     /// # Errors
     /// As with RTP.
-    pub fn open_control(&mut self, datagram: &[u8]) -> Result<&[u8], Refused> {
-        self.open_with(datagram, Receiver::open_control)
+    pub fn open_control<'a>(&mut self, datagram: &[u8], room: &'a mut Room) -> Result<&'a [u8], Refused> {
+        self.open_with(datagram, room, Receiver::open_control)
     }
 
-    fn open_with(
+    fn open_with<'a>(
         &mut self,
         datagram: &[u8],
-        open: impl Fn(&mut Receiver, &[u8]) -> Result<usize, Refused>,
-    ) -> Result<&[u8], Refused> {
-        match (open(&mut self.receiver, datagram), &mut self.before) {
+        room: &'a mut Room,
+        open: impl Fn(&mut Receiver, &[u8], &mut Room) -> Result<usize, Refused>,
+    ) -> Result<&'a [u8], Refused> {
+        let length = match (open(&mut self.receiver, datagram, room), &mut self.before) {
             (Err(Refused::Unauthentic), Some(before)) if !self.taken_up => {
-                let length = open(&mut before.receiver, datagram)?;
-                Ok(&before.receiver.opened[..length])
+                open(&mut before.receiver, datagram, room)?
             }
             (opened, _) => {
                 let length = opened?;
                 self.taken_up = true;
-                Ok(&self.receiver.opened[..length])
+                length
             }
-        }
+        };
+        Ok(&room[..length])
     }
 }
 
@@ -198,12 +200,11 @@ impl Receiver {
             sources: Sources::default(),
             control_sources: Sources::default(),
             rollover_before: 0,
-            opened: [0; DATAGRAM_MAX],
         }
     }
 
-    /// Puts the RTP packet of a datagram into `opened`, in clear; its length.
-    fn open(&mut self, datagram: &[u8]) -> Result<usize, Refused> {
+    /// Puts the RTP packet of a datagram into `room`, in clear; its length.
+    fn open(&mut self, datagram: &[u8], room: &mut Room) -> Result<usize, Refused> {
         let (clear, sequence, ssrc) = rtp_header(datagram).ok_or(Refused::Malformed)?;
         if datagram.len() > DATAGRAM_MAX || datagram.len() < clear + self.rtp.tag() {
             return Err(Refused::Malformed);
@@ -227,7 +228,7 @@ impl Receiver {
                 && opened.is_none()
                 && !guesses[..n].contains(&guess)
             {
-                opened = self.rtp.open(datagram, clear, Position { ssrc, index }, &mut self.opened);
+                opened = self.rtp.open(datagram, clear, Position { ssrc, index }, room);
                 if opened.is_some() {
                     self.sources.take(ssrc, index);
                 }
@@ -243,7 +244,7 @@ impl Receiver {
     }
 
     /// The same for RTCP.
-    fn open_control(&mut self, datagram: &[u8]) -> Result<usize, Refused> {
+    fn open_control(&mut self, datagram: &[u8], room: &mut Room) -> Result<usize, Refused> {
         let word_in_packet = self.control.word(datagram).ok_or(Refused::Malformed)?;
         let most = DATAGRAM_MAX;
         let least = CONTROL_HEADER + cipher::WORD + self.control.tag();
@@ -258,7 +259,7 @@ impl Receiver {
             return Err(Refused::Replayed);
         }
         let at = Position { ssrc, index };
-        match self.control.open_control(datagram, CONTROL_HEADER, at, word_in_packet, &mut self.opened) {
+        match self.control.open_control(datagram, CONTROL_HEADER, at, word_in_packet, room) {
             Some(length) => {
                 self.control_sources.take(ssrc, index);
                 Ok(length)
