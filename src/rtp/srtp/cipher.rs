@@ -5,11 +5,10 @@
 
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Aes256Enc};
-use hmac::{Hmac, Mac};
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
-use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
+use super::mac::{HmacSha1, TAG};
 use crate::types::{MediaKey, Suite};
 
 /// Bytes of the longest tag.
@@ -45,7 +44,7 @@ pub struct Position {
 #[derive(Clone)]
 pub struct CounterMode {
     aes: Aes128Enc,
-    mac: Hmac<Sha1>,
+    mac: HmacSha1,
     salt: [u8; 14],
     /// Bytes of the tag.
     tag: usize,
@@ -98,7 +97,7 @@ impl Cipher {
         match self {
             Self::CounterMode(cipher) => {
                 cipher.crypt(&mut body[clear..], at);
-                let tag = cipher.authenticate(body, rollover(at));
+                let tag = cipher.authenticate(body, Some(rollover(at)));
                 tail[..cipher.tag].copy_from_slice(&tag[..cipher.tag]);
             }
             Self::Gcm(cipher) => {
@@ -116,7 +115,7 @@ impl Cipher {
         let out = &mut out[..length];
         match self {
             Self::CounterMode(cipher) => {
-                let expected = cipher.authenticate(body, rollover(at));
+                let expected = cipher.authenticate(body, Some(rollover(at)));
                 if !bool::from(expected[..cipher.tag].ct_eq(tag)) {
                     return None;
                 }
@@ -147,7 +146,7 @@ impl Cipher {
             Self::CounterMode(cipher) => {
                 cipher.crypt(&mut packet[clear..length], at);
                 packet[length..length + WORD].copy_from_slice(&word);
-                let tag = cipher.authenticate(&packet[..length + WORD], []);
+                let tag = cipher.authenticate(&packet[..length + WORD], None);
                 packet[length + WORD..end].copy_from_slice(&tag[..cipher.tag]);
             }
             Self::Gcm(cipher) => {
@@ -185,7 +184,7 @@ impl Cipher {
         match self {
             Self::CounterMode(cipher) => {
                 let (signed, tag) = packet.split_at(length + WORD);
-                let expected = cipher.authenticate(signed, []);
+                let expected = cipher.authenticate(signed, None);
                 if !bool::from(expected[..cipher.tag].ct_eq(tag)) {
                     return None;
                 }
@@ -204,8 +203,7 @@ impl Cipher {
 impl CounterMode {
     fn new(key: &[u8], mac_key: &[u8], salt: [u8; 14], tag: usize) -> Self {
         let aes = Aes128Enc::new_from_slice(key).expect("this suite's keys have 16 bytes");
-        let mac = Hmac::new_from_slice(mac_key).expect("HMAC takes keys of any length");
-        Self { aes, mac, salt, tag }
+        Self { aes, mac: HmacSha1::new(mac_key), salt, tag }
     }
 
     /// Encrypts or decrypts (RFC 3711 §4.1.1).
@@ -217,8 +215,8 @@ impl CounterMode {
         counter_mode(&self.aes, vector, bytes);
     }
 
-    fn authenticate(&self, packet: &[u8], and: impl AsRef<[u8]>) -> [u8; 20] {
-        self.mac.clone().chain_update(packet).chain_update(and).finalize().into_bytes().into()
+    fn authenticate(&self, packet: &[u8], and: Option<[u8; 4]>) -> [u8; TAG] {
+        self.mac.tag(packet, and)
     }
 }
 

@@ -7,6 +7,7 @@
 //! Nothing allocates after [`Srtp::new`].
 
 mod cipher;
+mod mac;
 mod window;
 
 use std::fmt;

@@ -102,6 +102,41 @@ fn what_a_peer_says_of_its_opus_is_ours_to_heed_both_ways() {
     assert_eq!(accept_answer(&ours, &theirs).unwrap().opus, OpusWishes::default());
 }
 
+/// By that clock it is told how long keys were down.
+#[test]
+fn events_have_the_clock_of_the_codec_or_whichever_the_peer_has() {
+    let media = |codec: u8, clocks: &[u32]| {
+        let numbers: String = clocks.iter().map(|clock| format!("_{}", 100 + clock / 8_000)).collect();
+        let mapped =
+            clocks.iter().map(|clock| format!(" a=rtpmap:{}_telephone-event/{clock}", 100 + clock / 8_000));
+        sdp(&format!(
+            "m=audio_4000_RTP/AVP_{codec}{numbers} a=rtpmap:111_opus/48000/2{}",
+            mapped.collect::<String>()
+        ))
+    };
+    let clock = |codec: CodecName, clocks: &[u32]| {
+        let local = Local { codecs: vec![codec], ..local() };
+        let number = if codec == CodecName::Opus { 111 } else { 8 };
+        let offer = Offer::parse(&media(number, clocks)).unwrap();
+        let negotiated = answer(&offer, &local, None).unwrap().1;
+        // Likewise when they answer an offer of ours.
+        let answered = media(number, &clocks[..1]);
+        let taken = accept_answer(&super::offer(&local, None, None), &answered).unwrap();
+        assert_eq!(taken.event_clock, clocks[0], "{codec:?}, {clocks:?}");
+        assert_eq!(negotiated.event_payload_type, Some((100 + negotiated.event_clock / 8_000) as u8));
+        negotiated.event_clock
+    };
+    for (codec, clocks, expected) in [
+        (CodecName::Opus, &[8_000, 48_000][..], 48_000),
+        (CodecName::Opus, &[48_000], 48_000),
+        (CodecName::Opus, &[16_000, 8_000], 16_000),
+        (CodecName::Pcma, &[48_000, 8_000], 8_000),
+        (CodecName::Pcma, &[48_000], 48_000),
+    ] {
+        assert_eq!(clock(codec, clocks), expected, "{codec:?}, {clocks:?}");
+    }
+}
+
 #[test]
 fn every_offer_has_its_answer() {
     // Each line: what it is; the offer's lines (`_` is a space); our m= lines => codec, its payload
