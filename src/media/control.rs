@@ -82,6 +82,8 @@ impl Call {
 pub(super) struct Room {
     pub(super) worker: usize,
     pub(super) room: u32,
+    /// Of the tick, on every worker.
+    pub(super) phase: usize,
     pub(super) members: usize,
     pub(super) capacity: usize,
     /// Its recording has begun and nobody has asked for its end.
@@ -99,6 +101,15 @@ impl Control {
     pub(super) fn next_phase(&mut self) -> usize {
         self.phase = (self.phase + 1) % PHASES;
         self.phase
+    }
+
+    /// Where a new room of this worker disturbs the others least: its turn comes when the fewest have theirs.
+    fn lightest_phase(&self, worker: usize) -> usize {
+        let mut members = [0; PHASES];
+        for room in self.rooms.values().filter(|room| room.worker == worker) {
+            members[room.phase] += room.members.max(1);
+        }
+        (0..PHASES).min_by_key(|&phase| members[phase]).unwrap_or(0)
     }
 
     /// An order that may be refused: then the call is told, once.
@@ -213,13 +224,14 @@ impl Control {
         }
         if !self.rooms.contains_key(&room) {
             let place = self.workers[to].free_rooms.pop().expect("there are as many rooms as lines");
-            let phase = room_phase(room);
+            let phase = self.lightest_phase(to);
             let capacity = 8;
             let empty = Box::new(room::Room::with_room_for(capacity));
             self.must(to, Order::OpenRoom { room: place, phase, empty });
             let new = Room {
                 worker: to,
                 room: place,
+                phase,
                 members: 0,
                 capacity,
                 recorded: false,
@@ -335,11 +347,4 @@ impl Control {
             self.workers[worker].free_rooms.push(place);
         }
     }
-}
-
-/// Rooms are spread over the phases by what is random in their id.
-fn room_phase(room: MeetingId) -> usize {
-    let folded = room.0.as_u128();
-    let folded = (folded ^ (folded >> 64)) as u64;
-    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62) as usize % PHASES
 }

@@ -29,3 +29,4 @@ pub use events::{Event, Events};
 pub use figures::Figures;
 pub use recording::RecordingEnd;
 pub use settings::Settings;
+pub use worker::PHASES;

@@ -19,6 +19,9 @@ const PACKET_MAX: usize = PACKET + TRAILER_MAX;
 /// Ticks between two sounds of a probe.
 const PROBE_EVERY: u32 = 26;
 
+/// Until sound flows.
+pub const SETTLE: Duration = Duration::from_millis(1_500);
+
 pub struct Callers {
     sockets: Vec<UdpSocket>,
     core: usize,
@@ -119,13 +122,14 @@ impl Callers {
         self.sockets[leg % SOCKETS].local_addr().unwrap()
     }
 
-    /// Every leg says what it says, for a while and then for the window. The callers' own lateness
+    /// Every leg says what it says, until all is settled and then for the window. The callers' own lateness
     /// counts against the trial: what they could not send in time was not carried.
     pub fn talk(
         &self,
         legs: &[SocketAddr],
         says: &mut [Says],
         probes: &[Probe],
+        settle: Duration,
         window: Duration,
         service: &str,
     ) -> Talk {
@@ -135,7 +139,7 @@ impl Callers {
                 super::pin(self.core);
                 super::before_others();
                 let mut load = Load::new(self, legs, says, probes);
-                load.run(Duration::from_millis(1_500));
+                load.run(settle);
                 load.heard.fill(Heard { packets: 0, last: [0xff; FRAME] });
                 load.delays.clear();
                 load.late.clear();

@@ -9,6 +9,8 @@ use crate::CALLERS;
 use crate::callers::{Callers, Probe};
 use crate::scene::{Scene, fill, late, run_engine, start};
 
+/// Until jitter buffers that grew while calls were set up have shrunk again.
+const SETTLE_BUFFERS: Duration = Duration::from_secs(9);
 /// Pairs of callers. Each has a phase of its own against the tick: few would tell of chance.
 const PROBES: usize = 72;
 
@@ -23,7 +25,7 @@ pub fn print(window: Duration) {
     );
     println!(
         "(buffer: the most that a jitter buffer added; late: how much too late 99 % of the callers' milliseconds were; tick: what \
-         99.9 % of the ticks' quarters were not later than)"
+         99.9 % of the ticks' phases were not later than)"
     );
     println!(
         "{:>6} {:>6} {:>7} {:>8} {:>8} {:>8} {:>8} {:>14}",
@@ -46,8 +48,14 @@ pub fn print(window: Duration) {
         let probes: Vec<Probe> =
             (0..PROBES).map(|pair| Probe { from: first + 2 * pair, to: first + 2 * pair + 1 }).collect();
         let before = engine.figures();
-        let talk =
-            callers.talk(&addresses, &mut says, &probes, window.max(Duration::from_secs(8)), "media-0");
+        let talk = callers.talk(
+            &addresses,
+            &mut says,
+            &probes,
+            SETTLE_BUFFERS,
+            window.max(Duration::from_secs(8)),
+            "media-0",
+        );
         let late = late(&before[0], &engine.figures()[0]);
         probes.iter().for_each(|probe| engine.close(CallId::numbered(probe.from as u128 + 1)));
         std::thread::sleep(Duration::from_millis(100));

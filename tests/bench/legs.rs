@@ -22,7 +22,7 @@ mod stages;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use callers::Callers;
+use callers::{Callers, SETTLE};
 use doorline::audio::Rate;
 use scene::{Scene, Trial, fill, run_echo, run_engine, start};
 
@@ -71,7 +71,7 @@ fn main() {
 
 fn legs_per_core(window: Duration) {
     println!("{:<34} {:>6} {:>8} {:>12} {:>9}", "", "legs", "least", "per packet", "hear all");
-    println!("(late: what 99.9 % of the ticks' quarters were not later than)");
+    println!("(late: what 99.9 % of the ticks' phases were not later than)");
     let echo = most(&|legs| run_echo(legs, window), 12_000, "bare UDP echo");
     let talking = Scene { room: 3, ..Scene::default() };
     let mixed = most(&|legs| run_engine(legs, talking, window), 12_000, "rooms of 3, all talk");
@@ -160,7 +160,7 @@ fn memory() {
     let before = resident_kib();
     let mut says = Scene::default().says(LEGS);
     let addresses = fill(&engine, &callers, &says, Scene::default(), 0);
-    callers.talk(&addresses, &mut says, &[], Duration::from_secs(1), "media-0");
+    callers.talk(&addresses, &mut says, &[], SETTLE, Duration::from_secs(1), "media-0");
     let after = resident_kib();
     println!(
         "memory per leg                       {:>6.1} KiB (target: 100)",

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use doorline::audio::{Codec, Rate};
 use doorline::media::socket::{self, Inbox};
-use doorline::media::{Engine, Error, Events, Figures, LegSettings, Settings, SoundSettings};
+use doorline::media::{Engine, Error, Events, Figures, LegSettings, PHASES, Settings, SoundSettings};
 use doorline::rtp::Srtp;
 use doorline::types::{CallId, MediaKey, MediaKeys, MeetingId, OpusWishes, Suite};
 
-use crate::callers::{Callers, Says, Talk};
+use crate::callers::{Callers, SETTLE, Says, Talk};
 use crate::{CALLERS, SHARE, before_others};
 
 /// Who is in a room, how many of them talk, and how.
@@ -95,20 +95,20 @@ pub fn run_echo(legs: usize, window: Duration) -> Trial {
         std::thread::Builder::new().name("echo".to_owned()).spawn(move || echo(&sockets, &stop)).unwrap()
     };
     let mut says = Scene::default().says(legs);
-    let talk = callers.talk(&addresses, &mut says, &[], window, "echo");
+    let talk = callers.talk(&addresses, &mut says, &[], SETTLE, window, "echo");
     stop.store(true, Relaxed);
     server.join().unwrap();
     trial(&talk, None, None)
 }
 
-/// The tick of the media threads with nothing in it: the same four phases, the same system calls.
+/// The tick of the media threads with nothing in it: the same phases, the same system calls.
 fn echo(sockets: &[(UdpSocket, SocketAddr)], stop: &AtomicBool) {
     before_others();
     let mut inbox = Inbox::default();
     let mut deadline = Instant::now();
-    let quarter = sockets.len().div_ceil(4);
-    for phase in (0..4).cycle() {
-        deadline += Duration::from_millis(5);
+    let part = sockets.len().div_ceil(PHASES);
+    for phase in (0..PHASES).cycle() {
+        deadline += Duration::from_micros(20_000 / PHASES as u64);
         std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
         if deadline.elapsed() > Duration::from_millis(100) {
             deadline = Instant::now();
@@ -116,7 +116,7 @@ fn echo(sockets: &[(UdpSocket, SocketAddr)], stop: &AtomicBool) {
         if stop.load(Relaxed) {
             return;
         }
-        for (socket, peer) in sockets.iter().skip(phase * quarter).take(quarter) {
+        for (socket, peer) in sockets.iter().skip(phase * part).take(part) {
             inbox.drain(socket, Some(*peer), |packet, _, _| {
                 let _ = socket.send(packet);
             });
@@ -130,7 +130,7 @@ pub fn run_engine(legs: usize, scene: Scene, window: Duration) -> Trial {
     let mut says = scene.says(legs);
     let addresses = fill(&engine, &callers, &says, scene, 0);
     let before = engine.figures();
-    let talk = callers.talk(&addresses, &mut says, &[], window, "media-0");
+    let talk = callers.talk(&addresses, &mut says, &[], SETTLE, window, "media-0");
     // What is encrypted, or comes from an encoder that remembers, is counted and not listened to.
     let is_read = scene.suite.is_none() && scene.codecs == [Codec::Pcmu];
     let hear_all = is_read.then(|| who_hears_all(&talk, scene));
