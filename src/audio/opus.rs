@@ -55,7 +55,8 @@ pub struct Decoder {
     opened: Option<i64>,
     /// The last packet that came was passed over, and what it was, if that is no more than this.
     passed: bool,
-    kept: ([u8; KEPT_MAX], usize),
+    kept: Box<[u8]>,
+    kept_bytes: usize,
     /// 20 ms that were made up since; whether the peer has said that it is silent.
     gap: u32,
     silent: bool,
@@ -256,7 +257,8 @@ impl Decoder {
             made: 0,
             opened: None,
             passed: false,
-            kept: ([0; KEPT_MAX], 0),
+            kept: Box::new([0; KEPT_MAX]),
+            kept_bytes: 0,
             gap: GAP_MAX,
             silent: false,
         };
@@ -308,8 +310,8 @@ impl Decoder {
             self.silent = packet.len() <= 2;
             self.passed = true;
             self.made = 0;
-            self.kept.1 = if packet.len() <= KEPT_MAX { packet.len() } else { 0 };
-            self.kept.0[..self.kept.1].copy_from_slice(&packet[..self.kept.1]);
+            self.kept_bytes = if packet.len() <= KEPT_MAX { packet.len() } else { 0 };
+            self.kept[..self.kept_bytes].copy_from_slice(&packet[..self.kept_bytes]);
         }
         out.fill(0);
     }
@@ -317,10 +319,11 @@ impl Decoder {
     /// After packets that were passed over: the last of them brings the decoder near to where it would be.
     fn come_back(&mut self) {
         if std::mem::take(&mut self.passed) {
-            let (kept, length) = self.kept;
-            if length > 0 {
-                self.run(&kept[..length], FRAMES_MAX * self.rate.frame(), false);
+            let kept = std::mem::take(&mut self.kept);
+            if self.kept_bytes > 0 {
+                self.run(&kept[..self.kept_bytes], FRAMES_MAX * self.rate.frame(), false);
             }
+            self.kept = kept;
         }
     }
 

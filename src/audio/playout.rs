@@ -19,6 +19,7 @@ pub struct Playout {
     whole: bool,
     /// The next frame, where it has been decoded with those of others.
     ahead: Option<g722::Sound>,
+    /// What of this frame nobody is to hear.
     unheard: Unheard,
     /// The last frame, or a part of it, was not decoded.
     passed: bool,
@@ -107,11 +108,6 @@ impl Playout {
         self.whole
     }
 
-    /// What of the next frames nobody is to hear.
-    pub fn leave_out(&mut self, unheard: Unheard) {
-        self.unheard = unheard;
-    }
-
     /// Whether the last frame was left out for that reason, or a part of it: how loud it was is not known.
     #[must_use]
     pub fn was_left_out(&self) -> bool {
@@ -153,6 +149,12 @@ impl Playout {
 
     /// The next 20 ms at the codec's rate. False when there was nothing, not even to make up.
     pub fn frame(&mut self, out: &mut [i16]) -> bool {
+        self.frame_without(Unheard::Nothing, out)
+    }
+
+    /// The same, silent where it is what nobody is to hear.
+    pub fn frame_without(&mut self, unheard: Unheard, out: &mut [i16]) -> bool {
+        self.unheard = unheard;
         self.whole = true;
         self.passed = false;
         if self.buffer.should_shrink() {

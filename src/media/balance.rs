@@ -1,4 +1,4 @@
-//! Which room should move to another worker, so that none has much more to do than the others.
+//! Where rooms are mixed, and when: no worker should have much more to do than the others, nor any part of its tick.
 
 /// Workers may differ by so many legs: moving rooms for less is not worth a tick's unrest.
 const APART: usize = 16;
@@ -23,9 +23,37 @@ pub(super) fn best_move<R>(
     (most - after(members).min(most) >= APART / 4).then_some((room, to))
 }
 
+/// The phase in which a new room disturbs the others least. `rooms`: phase and members of each that there is; one
+/// without members will have some.
+pub(super) fn lightest_phase<const PHASES: usize>(rooms: impl Iterator<Item = (usize, usize)>) -> usize {
+    let mut load = [0; PHASES];
+    rooms.for_each(|(phase, members)| load[phase] += members.max(1));
+    (0..PHASES).min_by_key(|&phase| load[phase]).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_room_has_its_turn_when_the_fewest_have_theirs() {
+        let lightest = |rooms: &[(usize, usize)]| lightest_phase::<4>(rooms.iter().copied());
+        assert_eq!(lightest(&[]), 0);
+        assert_eq!(lightest(&[(0, 3), (1, 3)]), 2);
+        assert_eq!(lightest(&[(0, 3), (1, 2), (2, 40), (3, 1), (3, 2)]), 1);
+        // One that nobody has entered yet counts as well.
+        assert_eq!(lightest(&[(0, 0), (1, 0), (2, 0)]), 3);
+        // Rooms of any size in any order: no phase has more than the others by more than the largest.
+        let (mut word, mut rooms) = (1_u64, Vec::new());
+        for _ in 0..200 {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            rooms.push((lightest(&rooms), 1 + (word >> 60) as usize));
+        }
+        let load =
+            |wanted| rooms.iter().filter(|(phase, _)| *phase == wanted).map(|(_, members)| members).sum();
+        let loads: [usize; 4] = std::array::from_fn(load);
+        assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 16, "{loads:?}");
+    }
 
     fn moved(legs: &[usize], rooms: &[(&'static str, usize, usize)]) -> Option<(&'static str, usize)> {
         best_move(legs, rooms.iter().copied())

@@ -103,15 +103,6 @@ impl Control {
         self.phase
     }
 
-    /// Where a new room of this worker disturbs the others least: its turn comes when the fewest have theirs.
-    fn lightest_phase(&self, worker: usize) -> usize {
-        let mut members = [0; PHASES];
-        for room in self.rooms.values().filter(|room| room.worker == worker) {
-            members[room.phase] += room.members.max(1);
-        }
-        (0..PHASES).min_by_key(|&phase| members[phase]).unwrap_or(0)
-    }
-
     /// An order that may be refused: then the call is told, once.
     pub(super) fn ask(&mut self, call: CallId, order: impl FnOnce(u32) -> Order) {
         let Some(known) = self.calls.get_mut(&call) else { return };
@@ -224,7 +215,8 @@ impl Control {
         }
         if !self.rooms.contains_key(&room) {
             let place = self.workers[to].free_rooms.pop().expect("there are as many rooms as lines");
-            let phase = self.lightest_phase(to);
+            let others = self.rooms.values().filter(|room| room.worker == to);
+            let phase = balance::lightest_phase::<PHASES>(others.map(|room| (room.phase, room.members)));
             let capacity = 8;
             let empty = Box::new(room::Room::with_room_for(capacity));
             self.must(to, Order::OpenRoom { room: place, phase, empty });

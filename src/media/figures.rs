@@ -28,7 +28,7 @@ pub(super) struct Counters {
 /// A snapshot of one worker's counters since its start.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Figures {
-    /// Phases (eight a tick) that began this late after their deadline; bucket n counts those up
+    /// Phases (four a tick) that began this late after their deadline; bucket n counts those up
     /// to [`LATENESS_BOUNDS_US`]`[n]` and above the bound before.
     pub lateness: [u64; LATENESS_BOUNDS_US.len() + 1],
     /// The lateness of all phases together.

@@ -1,9 +1,9 @@
 //! One media thread: its legs, its rooms, its clock.
 //!
 //! Every 20 ms each leg is served once: sockets are drained, the room is mixed, packets go out.
-//! The tick is cut into eight phases of 2.5 ms and rooms are spread over them, so that packets leave
-//! in small bursts and none waits long for the rooms before its own. Inside a phase nothing allocates, locks, waits or logs: whatever must be freed
-//! goes back over a ring to somebody who may free.
+//! The tick is cut into four phases of 5 ms and rooms are spread over them, so that packets leave
+//! in small bursts and none waits long for the rooms before its own. Inside a phase nothing allocates,
+//! locks, waits or logs: whatever must be freed goes back over a ring to somebody who may free.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +24,7 @@ use crate::rtp::Moment;
 use crate::rtp::rtcp::REPORT_MAX;
 
 /// Phases of a tick.
-pub const PHASES: usize = 8;
+pub const PHASES: usize = 4;
 const PHASE: Duration = Duration::from_micros(20_000 / PHASES as u64);
 /// Further behind than this the thread gives up what it missed: one hole is better than a rush.
 const BEHIND_MAX: Duration = Duration::from_millis(100);
@@ -80,7 +80,7 @@ impl Worker {
         }
     }
 
-    /// The thread: one phase every 2.5 ms, on deadlines that do not drift, until told to stop.
+    /// The thread: one phase every 5 ms, on deadlines that do not drift, until told to stop.
     pub fn run(mut self) {
         precise_timer();
         denoise::prepare();
@@ -513,7 +513,7 @@ impl Worker {
     }
 
     /// The room goes on here in its own phase, so its tick is where it was. If it would come too late
-    /// for that, it is mixed at once: a packet 2.5 ms early or late is nothing, a missing one is heard.
+    /// for that, it is mixed at once: a packet 5 ms early or late is nothing, a missing one is heard.
     fn unpack(&mut self, place: u32, mut parcel: Box<Parcel>, count: u64, now: Moment) {
         for moving in &mut parcel.lines {
             let Some(mut line) = moving.line.take() else { continue };

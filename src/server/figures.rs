@@ -114,9 +114,7 @@ fn workers(workers: &[media::Figures], out: &mut Text) {
         ("doorline_media_busy_seconds_total", "counter", "Time a media thread worked.", |f| {
             f.busy.as_secs_f64()
         }),
-        ("doorline_media_phases_total", "counter", "Phases of ticks, eight every 20 ms.", |f| {
-            f.phases as f64
-        }),
+        ("doorline_media_phases_total", "counter", "Phases of ticks, four every 20 ms.", |f| f.phases as f64),
         (
             "doorline_media_late_phases_total",
             "counter",

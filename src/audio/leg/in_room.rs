@@ -93,7 +93,7 @@ impl Leg {
             None => &mut self.spoken[..rate.frame()],
         };
         let tones_are_keys = settings.is_some_and(|settings| settings.sound.tones_are_keys);
-        self.playout.leave_out(if tones_are_keys {
+        let unheard = if tones_are_keys {
             Unheard::Nothing
         } else if !heard && self.spoken_gain.is_closed() {
             Unheard::All
@@ -101,8 +101,8 @@ impl Leg {
             Unheard::Background
         } else {
             Unheard::Nothing
-        });
-        let mut any = self.playout.frame(samples);
+        };
+        let mut any = self.playout.frame_without(unheard, samples);
         let mut key = false;
         if tones_are_keys {
             let whole = self.playout.was_whole();

@@ -28,6 +28,10 @@ pub enum Kind {
 }
 
 #[derive(Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a call's ciphers lie in one box, beside what else a packet needs"
+)]
 pub enum Cipher {
     CounterMode(CounterMode),
     Gcm(Gcm),
