@@ -130,6 +130,7 @@ fn secrets_are_found_where_they_stand_by_themselves() {
         ("Bearer dlh_abc", Some(Token)),
         ("from sip:+15550140001@127.0.0.1", Some(Number)),
         ("from +1555…0001", None),
+        ("from +1555…4711", None),
         ("id 915550140001", None),
     ] {
         assert_eq!(told_in(text, ALL), told, "{text}");

@@ -150,10 +150,12 @@ fn is_number(text: &str, at: usize) -> bool {
     digits == 11 && !before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
 }
 
-/// Whether the secret stands there by itself: six digits also occur in times and ids, more hardly do.
+/// Whether the secret stands there by itself: six digits also occur in times and ids, more hardly do. Of a masked number
+/// the last four are shown, behind an ellipsis: that a code is the same is chance.
 fn stands(text: &str, at: usize, secret: &str) -> bool {
-    let joins =
-        |c: char| c.is_ascii_alphanumeric() || (secret.len() < 8 && matches!(c, '.' | '-' | '_' | ':' | '+'));
+    let joins = |c: char| {
+        c.is_ascii_alphanumeric() || (secret.len() < 8 && matches!(c, '.' | '-' | '_' | ':' | '+' | '…'))
+    };
     let before = text[..at].chars().next_back().is_some_and(joins);
     let after = text[at + secret.len()..].chars().next().is_some_and(joins);
     !before && !after
