@@ -5,7 +5,8 @@
 //! (RFC 3551 §4.5.2), so a byte is one tick, as in G.711.
 //!
 //! Ours and not a crate's, because a stream must be handed from one encoder to another without a
-//! glitch, for which its memory has to be copied; tests hold it to `audio-codec`, byte by byte.
+//! glitch, for which its memory has to be copied, and because eight streams are coded at once, by the same text as
+//! one; tests hold it to `audio-codec`, byte by byte.
 
 mod band;
 mod batch;

@@ -640,6 +640,56 @@ mod tests {
         }
     }
 
+    /// Packets of any length, lost, late, twice and in any order: what is decoded ahead is what is then played.
+    #[test]
+    fn what_is_known_ahead_is_what_is_taken() {
+        let mut random = 1_u32;
+        let mut below = |most: u32| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) % most
+        };
+        for samples in [80, 160, 240, 320] {
+            let mut buffer = JitterBuffer::default();
+            let (mut known, mut waiting) = (0, Vec::new());
+            for tick in 0..3_000_usize {
+                if (tick * FRAME).is_multiple_of(samples) || samples < FRAME {
+                    for n in 0..FRAME.div_ceil(samples) {
+                        let bytes: Vec<u8> = (0..samples).map(|_| below(256) as u8).collect();
+                        waiting.push((tick + below(3) as usize, (tick * FRAME + n * samples) as u32, bytes));
+                    }
+                }
+                for (due, timestamp, bytes) in &waiting {
+                    if *due == tick && below(20) != 0 {
+                        buffer.insert(*timestamp, bytes);
+                        if below(10) == 0 {
+                            buffer.insert(*timestamp, bytes);
+                        }
+                    }
+                }
+                waiting.retain(|(due, ..)| *due > tick);
+                let ahead = buffer.ahead(FRAME).map(<[u8]>::to_vec);
+                let shrinks = buffer.should_shrink();
+                let taken = match buffer.take(FRAME) {
+                    Piece::Sound { payload, from, count, .. } if count == FRAME => {
+                        Some(payload[from..from + count].to_vec())
+                    }
+                    _ => None,
+                };
+                if let Some(ahead) = ahead {
+                    assert!(!shrinks && Some(ahead) == taken, "tick {tick}, packets of {samples}");
+                    known += 1;
+                }
+            }
+            // Those of 10 ms never hold a frame, those of 30 hold one at times.
+            let expected = match samples {
+                80 => 0..1,
+                240 => 500..2_000,
+                _ => 2_000..3_000,
+            };
+            assert!(expected.contains(&known), "{known} frames of packets of {samples}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_arrivals_panic_or_hold_a_tick(packets: Vec<(u32, u16, bool)>) {

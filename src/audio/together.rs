@@ -24,6 +24,7 @@ impl Together {
         }
     }
 
+    /// Decodes what waits. Each leg has its frame before it speaks.
     pub fn decode_rest<L: AsMut<Leg>>(&mut self, legs: &mut [Option<Box<L>>]) {
         self.decodings.run(|member, stream, sound| {
             if let Some(leg) = legs[member as usize].as_mut() {
@@ -47,6 +48,7 @@ impl Together {
         }
     }
 
+    /// Encodes what waits, and hands each leg to `send` with its payload.
     pub fn send_rest<L: AsMut<Leg>>(
         &mut self,
         legs: &mut [Option<Box<L>>],

@@ -221,19 +221,28 @@ mod tests {
         assert_eq!((rest.len(), rest[0].0.len()), (8, DATAGRAM_MAX + 1));
     }
 
+    /// The kernel begins to stamp a moment after the first socket has asked for it, and may be late on a busy machine:
+    /// one of some tries must be right.
     #[test]
     fn a_datagram_that_waits_is_known_to_have_waited() {
         let here = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let there = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let sent = wall_now();
-        there.send_to(b"1", here.local_addr().unwrap()).unwrap();
-        let arrived = wall_now();
-        std::thread::sleep(Duration::from_millis(60));
-        there.send_to(b"2", here.local_addr().unwrap()).unwrap();
-        let mut stamps = Vec::new();
-        Inbox::default().drain(&here, None, |bytes, _, stamp| stamps.push((bytes[0], stamp.unwrap())));
-        let [(b'1', first), (b'2', second)] = stamps[..] else { panic!("{stamps:?}") };
-        assert!((sent..=arrived).contains(&first), "{first:?} is not between {sent:?} and {arrived:?}");
-        assert!(second - first >= Duration::from_millis(60), "{first:?}, {second:?}");
+        let wait = Duration::from_millis(60);
+        let mut seen = Vec::new();
+        for _ in 0..20 {
+            let sent = wall_now();
+            there.send_to(b"1", here.local_addr().unwrap()).unwrap();
+            let arrived = wall_now();
+            std::thread::sleep(wait);
+            there.send_to(b"2", here.local_addr().unwrap()).unwrap();
+            let mut stamps = Vec::new();
+            Inbox::default().drain(&here, None, |bytes, _, stamp| stamps.push((bytes[0], stamp.unwrap())));
+            let [(b'1', first), (b'2', second)] = stamps[..] else { panic!("{stamps:?}") };
+            if (sent..=arrived).contains(&first) && second - first >= wait {
+                return;
+            }
+            seen.push((sent, first, arrived, second));
+        }
+        panic!("no stamp was right: {seen:?}");
     }
 }

@@ -566,7 +566,7 @@ mod tests {
         let bell = Arc::new(Bell::new().unwrap());
         let stop = Arc::new(AtomicBool::new(false));
         let mut worker = Worker::new(rings, bell, counters.clone(), stop, Instant::now(), 0, 8);
-        for place in 0..2 {
+        for place in 0..3 {
             let [rtp, control] = [0, 1].map(|_| socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
             let leg = Leg::new(Seed::default(), Moment::default());
             let call = CallId::numbered(u128::from(place));
@@ -578,11 +578,14 @@ mod tests {
             orders.push(Order::Play { line: place, playback }).unwrap();
         }
         worker.obey(0, Moment::default());
-        // A room whose member stands nowhere: serving it is out of bounds.
-        let empty = Box::new(Room::with_room_for(2));
-        orders.push(Order::OpenRoom { room: 3, phase: 0, empty }).unwrap();
-        orders.push(Order::Join { line: 0, room: 3, members: None }).unwrap();
+        // A room whose member stands nowhere: serving it is out of bounds. Another one is served with it.
+        for (line, room) in [(0, 3), (2, 4)] {
+            let empty = Box::new(Room::with_room_for(2));
+            orders.push(Order::OpenRoom { room, phase: 0, empty }).unwrap();
+            orders.push(Order::Join { line, room, members: None }).unwrap();
+        }
         worker.obey(0, Moment::default());
+        assert_eq!(worker.group(0, 0), 0..2);
         worker.rooms[3].as_mut().unwrap().members.push(99);
         for phase in 0..12 {
             worker.phase(phase);
@@ -590,7 +593,8 @@ mod tests {
         assert_eq!(counters.read().faults, 1);
         let mut told: Vec<_> = std::iter::from_fn(|| events_out.pop().ok()).map(|(_, event)| event).collect();
         told.sort_by_key(|event| format!("{event:?}"));
-        let (broken, sound) = (CallId::numbered(0), CallId::numbered(1));
-        assert_eq!(told, [Event::Overload { call: broken }, Event::Played { call: sound, playback: 7 }]);
+        let [broken, alone, beside] = [0, 1, 2].map(CallId::numbered);
+        let played = |call| Event::Played { call, playback: 7 };
+        assert_eq!(told, [Event::Overload { call: broken }, played(alone), played(beside)]);
     }
 }

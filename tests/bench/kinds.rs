@@ -60,7 +60,7 @@ pub fn print(window: Duration) {
             let cost = middle(trials.iter().map(|trial| trial.cost_us).collect());
             let plain = *plain.get_or_insert(cost);
             let (carries, share) = (20_000.0 * 0.92 / cost, 100.0 * plain / cost);
-            let short = trials.iter().all(|trial| trial.least < SHARE);
+            let short = middle(trials.iter().map(|trial| trial.least).collect()) < SHARE;
             println!(
                 "{name:<16} {what:<22} {:>6} {cost:>8.2} {carries:>14.0} {share:>14.0} %{}",
                 trials[0].legs,

@@ -1,7 +1,7 @@
 //! How many legs one core carries, beside what the same core can do with the same packets and no
 //! sound at all (a bare UDP echo), in the same run.
 //!
-//!     cargo bench --bench legs                # two to four minutes
+//!     cargo bench --bench legs                # a quarter of an hour
 //!     cargo bench --bench legs -- --full      # windows of 20 s
 //!     cargo bench --bench legs -- --cost      # processor time alone, on a machine that is not idle
 //!     cargo bench --bench legs -- --delay     # from packet in to packet out, at 10, 50 and 80 % of full load

@@ -297,6 +297,40 @@ fn what_nobody_is_to_hear_is_not_decoded_and_the_next_word_or_noise_is_heard_at_
 }
 
 #[test]
+fn who_sends_back_what_they_hear_is_still_known_for_it_while_muted() {
+    let mut room = Room::with([Codec::Opus, Codec::Opus]);
+    let rate = room.callers[0].rate.hz();
+    let mut random = 1_u32;
+    // Words of 0.3 s and pauses, never twice the same, for a minute.
+    let words: Vec<i16> = (0..200)
+        .flat_map(|_| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let loudness = f64::from(random >> 31) * (400.0 + f64::from(random >> 22 & 0x1ff));
+            (0..rate * 3 / 10).map(move |n| {
+                let time = n as f64 / rate as f64;
+                let voice = (1..12).map(|h| (140.0 * std::f64::consts::TAU * f64::from(h) * time).sin());
+                (loudness * voice.sum::<f64>()) as i16
+            })
+        })
+        .collect();
+    let back = words.iter().map(|sample| sample / 3);
+    room.callers[1].script = std::iter::repeat_n(0, rate / 5).chain(back).collect();
+    room.callers[0].script = words;
+    let mut told = Vec::new();
+    let mut run = |room: &mut Room, ticks: usize| {
+        for _ in 0..ticks {
+            room.run(1);
+            told.extend(room.leg(1).take_echo());
+        }
+        told.clone()
+    };
+    assert_eq!(run(&mut room, 900), [true]);
+    room.leg(1).mute(true);
+    assert_eq!(run(&mut room, 1_500), [true], "nothing says that it is cured");
+    assert!(room.leg(1).was_left_out());
+}
+
+#[test]
 fn listeners_with_opus_share_one_encoder_and_are_back_after_half_a_second() {
     let mut room = Room::with([Codec::Opus, Codec::Opus, Codec::Opus, Codec::Pcmu]);
     (1..4).for_each(|caller| room.leg(caller).mute(true));

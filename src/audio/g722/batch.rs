@@ -102,30 +102,32 @@ impl Stream for Decoder {
     }
 }
 
-/// One function twice: for any machine, and for those that have vectors as long as [`Eight`].
+/// One function twice: as `$any` for any machine, and as `$name`, which takes vectors as long as [`Eight`] where the
+/// machine has them.
 macro_rules! vectorised {
-    (fn $name:ident($($value:ident: $type:ty),*) $body:block) => {
+    (fn $name:ident, $any:ident($($value:ident: $type:ty),*) $body:block) => {
+        #[inline(always)]
+        fn $any($($value: $type),*) $body
+
         fn $name($($value: $type),*) {
-            #[inline(always)]
-            fn any($($value: $type),*) $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2")]
                 fn wide($($value: $type),*) {
-                    any($($value),*);
+                    $any($($value),*);
                 }
                 if is_x86_feature_detected!("avx2") {
                     // SAFETY: this machine has what the function needs.
                     return unsafe { wide($($value),*) };
                 }
             }
-            any($($value),*);
+            $any($($value),*);
         }
     };
 }
 
 vectorised! {
-    fn encode(streams: &mut [Encoder], given: &[Sound; BATCH], made: &mut [Codes; BATCH]) {
+    fn encode, encode_anywhere(streams: &mut [Encoder], given: &[Sound; BATCH], made: &mut [Codes; BATCH]) {
         let mut all = Encoder::<Eight>(Memory::each(|n| &streams.get(n).unwrap_or(&streams[0]).0));
         all.run(FRAME, |stream, n| given[stream][n], |stream, n, code| made[stream][n] = code);
         for (n, stream) in streams.iter_mut().enumerate() {
@@ -135,11 +137,39 @@ vectorised! {
 }
 
 vectorised! {
-    fn decode(streams: &mut [Decoder], given: &[Codes; BATCH], made: &mut [Sound; BATCH]) {
+    fn decode, decode_anywhere(streams: &mut [Decoder], given: &[Codes; BATCH], made: &mut [Sound; BATCH]) {
         let mut all = Decoder::<Eight>(Memory::each(|n| &streams.get(n).unwrap_or(&streams[0]).0));
         all.run(FRAME, |stream, n| given[stream][n], |stream, n, sample| made[stream][n] = sample);
         for (n, stream) in streams.iter_mut().enumerate() {
             stream.0 = all.0.stream(n);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_long_vectors_codes_the_same() {
+        let mut random = 1_u32;
+        let mut next = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random
+        };
+        let (mut encoders, mut decoders) = ([Encoder::default(); BATCH], [Decoder::default(); BATCH]);
+        let (mut others, mut other_decoders) = (encoders, decoders);
+        for frame in 0..50 {
+            let sounds: [Sound; BATCH] =
+                std::array::from_fn(|n| std::array::from_fn(|_| (next() >> 16) as i16 >> (2 * n)));
+            let (mut codes, mut heard) = ([Encoder::NOTHING.1; BATCH], [Decoder::NOTHING.1; BATCH]);
+            let (mut other_codes, mut other_heard) = (codes, heard);
+            encode(&mut encoders, &sounds, &mut codes);
+            encode_anywhere(&mut others, &sounds, &mut other_codes);
+            assert!(codes == other_codes, "frame {frame}");
+            decode(&mut decoders, &codes, &mut heard);
+            decode_anywhere(&mut other_decoders, &codes, &mut other_heard);
+            assert!(heard == other_heard && heard[0] != heard[1], "frame {frame}");
         }
     }
 }

@@ -93,14 +93,11 @@ impl Leg {
             None => &mut self.spoken[..rate.frame()],
         };
         let tones_are_keys = settings.is_some_and(|settings| settings.sound.tones_are_keys);
-        let unheard = if tones_are_keys {
-            Unheard::Nothing
-        } else if !heard && self.spoken_gain.is_closed() {
-            Unheard::All
-        } else if self.voice.may_be_left_out() {
-            Unheard::Background
-        } else {
-            Unheard::Nothing
+        let unheard = match (tones_are_keys, heard) {
+            (true, _) => Unheard::Nothing,
+            (_, false) if self.spoken_gain.is_closed() => Unheard::All,
+            _ if self.voice.may_be_left_out() => Unheard::Background,
+            _ => Unheard::Nothing,
         };
         let mut any = self.playout.frame_without(unheard, samples);
         let mut key = false;

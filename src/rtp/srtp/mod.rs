@@ -80,8 +80,8 @@ struct Receiver {
     rollover_before: u64,
 }
 
-/// Room for any packet in clear. Whoever opens packets lends it: one for all calls stays in the nearest cache.
-pub type Room = [u8; DATAGRAM_MAX];
+/// Holds any packet in clear. Whoever opens packets lends it: one for all calls stays in the nearest cache.
+pub type Buffer = [u8; DATAGRAM_MAX];
 
 impl Srtp {
     #[must_use]
@@ -119,27 +119,27 @@ impl Srtp {
     ///
     /// # Errors
     /// Whatever is wrong with it, the stream goes on as if it had not come.
-    pub fn open<'a>(&mut self, datagram: &[u8], room: &'a mut Room) -> Result<&'a [u8], Refused> {
-        self.open_with(datagram, room, Receiver::open)
+    pub fn open<'a>(&mut self, datagram: &[u8], buffer: &'a mut Buffer) -> Result<&'a [u8], Refused> {
+        self.open_with(datagram, buffer, Receiver::open)
     }
 
     /// The same for RTCP. A packet that is not encrypted is not authentic: we agree to none such.
     ///
     /// # Errors
     /// As with RTP.
-    pub fn open_control<'a>(&mut self, datagram: &[u8], room: &'a mut Room) -> Result<&'a [u8], Refused> {
-        self.open_with(datagram, room, Receiver::open_control)
+    pub fn open_control<'a>(&mut self, datagram: &[u8], buffer: &'a mut Buffer) -> Result<&'a [u8], Refused> {
+        self.open_with(datagram, buffer, Receiver::open_control)
     }
 
     fn open_with<'a>(
         &mut self,
         datagram: &[u8],
-        room: &'a mut Room,
-        open: impl Fn(&mut Receiver, &[u8], &mut Room) -> Result<usize, Refused>,
+        buffer: &'a mut Buffer,
+        open: impl Fn(&mut Receiver, &[u8], &mut Buffer) -> Result<usize, Refused>,
     ) -> Result<&'a [u8], Refused> {
-        let length = match (open(&mut self.receiver, datagram, room), &mut self.before) {
+        let length = match (open(&mut self.receiver, datagram, buffer), &mut self.before) {
             (Err(Refused::Unauthentic), Some(before)) if !self.taken_up => {
-                open(&mut before.receiver, datagram, room)?
+                open(&mut before.receiver, datagram, buffer)?
             }
             (opened, _) => {
                 let length = opened?;
@@ -147,7 +147,7 @@ impl Srtp {
                 length
             }
         };
-        Ok(&room[..length])
+        Ok(&buffer[..length])
     }
 }
 
@@ -204,8 +204,8 @@ impl Receiver {
         }
     }
 
-    /// Puts the RTP packet of a datagram into `room`, in clear; its length.
-    fn open(&mut self, datagram: &[u8], room: &mut Room) -> Result<usize, Refused> {
+    /// Puts the RTP packet of a datagram into `buffer`, in clear; its length.
+    fn open(&mut self, datagram: &[u8], buffer: &mut Buffer) -> Result<usize, Refused> {
         let (clear, sequence, ssrc) = rtp_header(datagram).ok_or(Refused::Malformed)?;
         if datagram.len() > DATAGRAM_MAX || datagram.len() < clear + self.rtp.tag() {
             return Err(Refused::Malformed);
@@ -229,7 +229,7 @@ impl Receiver {
                 && opened.is_none()
                 && !guesses[..n].contains(&guess)
             {
-                opened = self.rtp.open(datagram, clear, Position { ssrc, index }, room);
+                opened = self.rtp.open(datagram, clear, Position { ssrc, index }, buffer);
                 if opened.is_some() {
                     self.sources.take(ssrc, index);
                 }
@@ -245,7 +245,7 @@ impl Receiver {
     }
 
     /// The same for RTCP.
-    fn open_control(&mut self, datagram: &[u8], room: &mut Room) -> Result<usize, Refused> {
+    fn open_control(&mut self, datagram: &[u8], buffer: &mut Buffer) -> Result<usize, Refused> {
         let word_in_packet = self.control.word(datagram).ok_or(Refused::Malformed)?;
         let most = DATAGRAM_MAX;
         let least = CONTROL_HEADER + cipher::WORD + self.control.tag();
@@ -260,7 +260,7 @@ impl Receiver {
             return Err(Refused::Replayed);
         }
         let at = Position { ssrc, index };
-        match self.control.open_control(datagram, CONTROL_HEADER, at, word_in_packet, room) {
+        match self.control.open_control(datagram, CONTROL_HEADER, at, word_in_packet, buffer) {
             Some(length) => {
                 self.control_sources.take(ssrc, index);
                 Ok(length)
